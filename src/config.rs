@@ -1,0 +1,147 @@
+//! What a database can be told when it is opened, with the limits of each setting.
+#![forbid(unsafe_code)]
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use crate::clock::{Clock, SystemClock};
+use crate::error::{Code, Error, Result};
+
+/// When a write is acknowledged.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum SyncMode {
+    /// When its record is synced to the disk (`durability: 'strict'`). Survives power loss.
+    Always,
+    /// When its record is in the log file, which is synced every so many milliseconds (`'relaxed'`).
+    /// Survives the death of the process; power loss takes at most the last interval.
+    Interval(u64),
+    /// When it is in the memtable; the log is written in the background (`'none'`).
+    Never,
+}
+
+/// How data blocks are compressed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Compression {
+    /// Blocks are stored as they are.
+    None,
+    /// Blocks are compressed with LZ4 where that saves at least an eighth.
+    Lz4,
+}
+
+/// The settings of a database. `Config::new(dir)` gives the defaults; [`Config::check`] holds the limits.
+#[derive(Clone)]
+pub struct Config {
+    /// The directory that holds the database's files. Not used when `in_memory` is set.
+    pub data_dir: PathBuf,
+    /// Create the directory and the database where there is none. Default true.
+    pub create_if_missing: bool,
+    /// Keep everything in memory, in no files at all. Default false.
+    pub in_memory: bool,
+    /// When a write is acknowledged. Default [`SyncMode::Always`].
+    pub wal_sync_mode: SyncMode,
+    /// A memtable is sealed and flushed at this size, in bytes. Default 64 MiB; 4 KiB to 4 GiB.
+    pub memtable_size_bytes: usize,
+    /// So many sealed memtables may wait for their flush before writers wait too. Default 2; 1 to 64.
+    pub max_frozen_memtables: usize,
+    /// The size at which a data block is closed, in bytes before compression. Default 4 KiB; 128 B to 1 MiB.
+    pub block_size: usize,
+    /// The size at which compaction closes a table, in bytes. Default 32 MiB; 4 KiB to 1 GiB.
+    pub table_size_bytes: u64,
+    /// What the cache of blocks may hold, in bytes. Default 64 MiB; 0 to 1 TiB.
+    pub block_cache_capacity_bytes: usize,
+    /// Bits of filter for each key; 0 writes no filters. Default 10; 0 to 32.
+    pub bloom_bits_per_key: u8,
+    /// How data blocks are compressed. Default LZ4.
+    pub compression: Compression,
+    /// Level 0 is compacted once it has this many tables. Default 4; 2 to 64.
+    pub compaction_threshold: usize,
+    /// The size of level 1 in bytes; each further level holds ten times more. Default 64 MiB; 16 KiB to 1 TiB.
+    pub level_size_bytes: u64,
+    /// Flush and compact in threads of the database. When off, only `run_pending` does. Default true.
+    pub auto_background: bool,
+    /// Where the time for expiry comes from.
+    pub clock: Arc<dyn Clock>,
+}
+
+impl Config {
+    /// The default settings for a database in `data_dir`.
+    #[must_use]
+    pub fn new(data_dir: impl Into<PathBuf>) -> Self {
+        Self {
+            data_dir: data_dir.into(),
+            create_if_missing: true,
+            in_memory: false,
+            wal_sync_mode: SyncMode::Always,
+            memtable_size_bytes: 64 << 20,
+            max_frozen_memtables: 2,
+            block_size: 4 << 10,
+            table_size_bytes: 32 << 20,
+            block_cache_capacity_bytes: 64 << 20,
+            bloom_bits_per_key: 10,
+            compression: Compression::Lz4,
+            compaction_threshold: 4,
+            level_size_bytes: 64 << 20,
+            auto_background: true,
+            clock: Arc::new(SystemClock),
+        }
+    }
+
+    /// The default settings for a database that lives in memory only.
+    #[must_use]
+    pub fn in_memory() -> Self {
+        Self { in_memory: true, ..Self::new("") }
+    }
+
+    /// Checks every setting against its limits.
+    ///
+    /// # Errors
+    ///
+    /// `InvalidArgument`, naming the setting and its limits.
+    pub fn check(&self) -> Result<()> {
+        if !self.in_memory && self.data_dir.as_os_str().is_empty() {
+            return Err(Error::new(
+                Code::InvalidArgument,
+                "data_dir is empty: name a directory, or set in_memory",
+            ));
+        }
+        if let SyncMode::Interval(ms) = self.wal_sync_mode {
+            within("wal_sync_mode interval (ms)", ms, 1, 60_000)?;
+        }
+        within("memtable_size_bytes", self.memtable_size_bytes as u64, 4 << 10, 4 << 30)?;
+        within("max_frozen_memtables", self.max_frozen_memtables as u64, 1, 64)?;
+        within("block_size", self.block_size as u64, 128, 1 << 20)?;
+        within("table_size_bytes", self.table_size_bytes, 4 << 10, 1 << 30)?;
+        within("block_cache_capacity_bytes", self.block_cache_capacity_bytes as u64, 0, 1 << 40)?;
+        within("bloom_bits_per_key", u64::from(self.bloom_bits_per_key), 0, 32)?;
+        within("compaction_threshold", self.compaction_threshold as u64, 2, 64)?;
+        within("level_size_bytes", self.level_size_bytes, 16 << 10, 1 << 40)
+    }
+}
+
+fn within(name: &str, value: u64, least: u64, most: u64) -> Result<()> {
+    if (least..=most).contains(&value) {
+        return Ok(());
+    }
+    Err(Error::new(Code::InvalidArgument, format!("{name} is {value}: it must be from {least} to {most}")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_defaults_are_within_their_limits() {
+        Config::new("somewhere").check().unwrap();
+        Config::in_memory().check().unwrap();
+    }
+
+    #[test]
+    fn a_setting_beyond_its_limit_is_refused_by_name() {
+        let config = Config { block_size: 1, ..Config::new("somewhere") };
+
+        let error = config.check().unwrap_err();
+
+        assert_eq!(error.code(), Code::InvalidArgument);
+        assert!(error.message().contains("block_size"), "{error}");
+    }
+}

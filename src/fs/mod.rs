@@ -1,0 +1,82 @@
+//! The file-system contract: the few operations that the engine needs, object-safe, with typed errors.
+//!
+//! What a crash may undo is part of the contract. Bytes appended to a file are durable after [`File::sync`]. The
+//! existence and the name of a file are durable after [`FileSystem::sync_dir`] on its directory. Nothing else is.
+#![forbid(unsafe_code)]
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use crate::error::{Error, Result};
+
+/// A directory tree with files that grow at their end.
+pub trait FileSystem: Send + Sync + 'static {
+    /// Creates `dir` and its missing parents (mode 0700), and syncs the parent of each that it created.
+    fn create_dir_all(&self, dir: &Path) -> Result<()>;
+
+    /// Creates a file that must not exist (mode 0600, no symlink followed), open for appending and reading.
+    fn create(&self, path: &Path) -> Result<Arc<dyn File>>;
+
+    /// Opens an existing file for reading.
+    fn open(&self, path: &Path) -> Result<Arc<dyn File>>;
+
+    /// Whether something exists at `path`.
+    fn exists(&self, path: &Path) -> Result<bool>;
+
+    /// Renames a file, replacing what stands at `to`.
+    fn rename(&self, from: &Path, to: &Path) -> Result<()>;
+
+    /// Removes a file.
+    fn remove(&self, path: &Path) -> Result<()>;
+
+    /// The names of the files and directories in `dir`, in no order.
+    fn list(&self, dir: &Path) -> Result<Vec<String>>;
+
+    /// Makes the creations, renames and removals in `dir` durable.
+    fn sync_dir(&self, dir: &Path) -> Result<()>;
+
+    /// Takes the exclusive lock on the file at `path`, creating it where missing, or fails at once with
+    /// `Locked`. The lock ends when the returned guard is dropped or the process dies.
+    fn lock(&self, path: &Path) -> Result<Box<dyn LockGuard>>;
+
+    /// The one absolute path of an existing directory, with links resolved.
+    fn canonicalize(&self, dir: &Path) -> Result<PathBuf>;
+}
+
+/// Holds a directory's lock while it lives.
+pub trait LockGuard: Send + Sync {}
+
+/// An open file.
+pub trait File: Send + Sync {
+    /// Writes `bytes` at the end of the file. After an error an unknown part of them may be there.
+    fn append(&self, bytes: &[u8]) -> Result<()>;
+
+    /// Reads at `offset` until `buffer` is full or the file ends, and returns how many bytes were read.
+    fn read_at(&self, offset: u64, buffer: &mut [u8]) -> Result<usize>;
+
+    /// The file's length in bytes.
+    fn len(&self) -> Result<u64>;
+
+    /// Makes everything appended so far durable. After an error nothing appended since the last successful
+    /// sync can be trusted, and a second call must not be made: the page cache may have dropped the bytes.
+    fn sync(&self) -> Result<()>;
+
+    /// The path that the file was opened by, for messages.
+    fn path(&self) -> &Path;
+
+    /// Whether the file holds no bytes.
+    fn is_empty(&self) -> Result<bool> {
+        Ok(self.len()? == 0)
+    }
+
+    /// Fills `buffer` from `offset`; a file that ends before is `Corruption`.
+    fn read_exact_at(&self, offset: u64, buffer: &mut [u8]) -> Result<()> {
+        let read = self.read_at(offset, buffer)?;
+        if read < buffer.len() {
+            let what =
+                format!("{} bytes wanted at offset {offset}, the file holds {read} there", buffer.len());
+            return Err(Error::corruption(self.path(), what));
+        }
+        Ok(())
+    }
+}

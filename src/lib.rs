@@ -1,0 +1,24 @@
+//! FlowDB: an embedded database for Node.js and Rust.
+//!
+//! From the ground up: [`fs`] is the file-system contract; `wal`, `memtable`, `sstable` and `version` are one
+//! on-disk or in-memory thing each; [`engine`] joins them into an ordered, transactional key-value store;
+//! [`jsondb`] keeps documents and their indexes in it; `binding` (feature `node`) carries both into Node.js.
+
+pub mod clock;
+pub(crate) mod coding;
+pub(crate) mod compaction;
+pub mod config;
+pub mod engine;
+pub mod error;
+pub mod fs;
+pub(crate) mod iter;
+pub mod jsondb;
+pub(crate) mod key;
+pub(crate) mod memtable;
+pub(crate) mod range_tombstone;
+pub(crate) mod sstable;
+pub(crate) mod version;
+pub(crate) mod wal;
+
+#[cfg(feature = "node")]
+mod binding;
