@@ -1,1 +1,5 @@
-//! Written next.
+//! What the database consists of at one moment: its tables by level, and how that is kept on disk.
+
+pub(crate) mod edit;
+pub(crate) mod file_name;
+pub(crate) mod manifest;

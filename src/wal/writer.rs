@@ -1,0 +1,232 @@
+//! Writes one log: a header, then records, each behind the one before.
+//!
+//! Invariant: the file is a whole log up to [`LogWriter::end_offset`]. A write that fails ends the writer, since
+//! an unknown part of the bytes is in the file; the part before is still good and can be sealed at that offset.
+#![forbid(unsafe_code)]
+
+use std::path::Path;
+use std::sync::Arc;
+
+use super::{
+    Claims, LogKind, PAYLOAD_BYTES_MAX, RECORD_BODY_BYTES_MAX, RECORD_HEADER_BYTES, SegmentHeader, record_crc,
+};
+use crate::error::{Code, Error, Result};
+use crate::fs::{File, FileSystem};
+use crate::key::SeqNo;
+
+/// What the buffer keeps of its memory between writes; a huge batch must not hold its size for ever.
+const BUFFER_BYTES_KEPT: usize = 1 << 20;
+
+/// Appends records to a new log.
+pub(crate) struct LogWriter {
+    file: Arc<dyn File>,
+    kind: LogKind,
+    number: u64,
+    /// Records that are encoded and not yet in the file.
+    pending: Vec<u8>,
+    /// What is in the file, the header included.
+    end_offset: u64,
+    /// The last seqno in the file.
+    last_seqno: SeqNo,
+    /// The seqno that the next record starts with, pending ones counted.
+    next_seqno: SeqNo,
+    /// The write that failed; every later one is refused.
+    failure: Option<Error>,
+}
+
+impl LogWriter {
+    /// Creates the log at `path`, which must not exist, and makes its header and its name durable: a returned
+    /// writer's file is there after a crash.
+    ///
+    /// # Errors
+    ///
+    /// `Io`, also where the file exists. What is left of it can only be removed, and its number is spent.
+    pub(crate) fn create(fs: &dyn FileSystem, path: &Path, header: SegmentHeader) -> Result<Self> {
+        if !header.is_sound() {
+            return Err(internal(path, &format!("impossible segment header {header:?}")));
+        }
+        let bytes = header.encode();
+        let file = fs.create(path)?;
+        file.append(&bytes)?;
+        file.sync()?;
+        if let Some(dir) = path.parent() {
+            fs.sync_dir(dir)?;
+        }
+        Ok(Self {
+            file,
+            kind: header.kind,
+            number: header.number,
+            pending: Vec::new(),
+            end_offset: bytes.len() as u64,
+            last_seqno: header.first_seqno - 1,
+            next_seqno: header.first_seqno,
+            failure: None,
+        })
+    }
+
+    /// Writes one record, and what was buffered before it, with one append. Nothing is synced.
+    ///
+    /// `first_seqno` must be [`next_seqno`](Self::next_seqno); everything up to `durable_seqno` must have been
+    /// synced, in this log or an earlier one. Never say more: recovery takes it as proof.
+    ///
+    /// # Errors
+    ///
+    /// `InvalidArgument` for a body over [`RECORD_BODY_BYTES_MAX`], with nothing written and the writer as good
+    /// as before. `Io` where the write failed, and `Poisoned` ever after.
+    pub(crate) fn append(
+        &mut self,
+        first_seqno: SeqNo,
+        durable_seqno: SeqNo,
+        entry_count: u64,
+        body: &[u8],
+    ) -> Result<()> {
+        self.append_parts(first_seqno, durable_seqno, entry_count, &[body])
+    }
+
+    /// As [`append`](Self::append), for a body that is the concatenation of `bodies`: a group commit.
+    pub(crate) fn append_parts(
+        &mut self,
+        first_seqno: SeqNo,
+        durable_seqno: SeqNo,
+        entry_count: u64,
+        bodies: &[&[u8]],
+    ) -> Result<()> {
+        self.buffer_parts(first_seqno, durable_seqno, entry_count, bodies)?;
+        self.write_pending()
+    }
+
+    /// Encodes a record in memory, for [`write_pending`](Self::write_pending) to write later.
+    pub(crate) fn buffer(
+        &mut self,
+        first_seqno: SeqNo,
+        durable_seqno: SeqNo,
+        entry_count: u64,
+        body: &[u8],
+    ) -> Result<()> {
+        self.buffer_parts(first_seqno, durable_seqno, entry_count, &[body])
+    }
+
+    /// As [`buffer`](Self::buffer), for a body that is the concatenation of `bodies`.
+    pub(crate) fn buffer_parts(
+        &mut self,
+        first_seqno: SeqNo,
+        durable_seqno: SeqNo,
+        entry_count: u64,
+        bodies: &[&[u8]],
+    ) -> Result<()> {
+        self.check_usable()?;
+        let claims = Claims { first_seqno, durable_seqno, entry_count };
+        let last = claims.last_seqno().filter(|_| first_seqno == self.next_seqno).ok_or_else(|| {
+            internal(self.file.path(), &format!("{claims:?} where seqno {} comes next", self.next_seqno))
+        })?;
+        let body_len = body_len(self.file.path(), bodies)?;
+        self.encode(&claims, body_len, bodies)?;
+        self.next_seqno = last + 1;
+        Ok(())
+    }
+
+    /// Writes what is buffered with one append. Nothing is synced.
+    ///
+    /// # Errors
+    ///
+    /// As [`append`](Self::append).
+    pub(crate) fn write_pending(&mut self) -> Result<()> {
+        self.check_usable()?;
+        if self.pending.is_empty() {
+            return Ok(());
+        }
+        if let Err(error) = self.file.append(&self.pending) {
+            self.failure = Some(error.clone());
+            return Err(error);
+        }
+        self.end_offset += self.pending.len() as u64;
+        self.last_seqno = self.next_seqno - 1;
+        self.pending.clear();
+        self.pending.shrink_to(BUFFER_BYTES_KEPT);
+        Ok(())
+    }
+
+    /// How many bytes are buffered and not yet in the file.
+    pub(crate) fn pending_bytes(&self) -> usize {
+        self.pending.len()
+    }
+
+    /// The file, for a sync outside the lock that guards this writer. What was in the file before the sync
+    /// began (note [`last_seqno`](Self::last_seqno) then) is durable after it.
+    pub(crate) fn sync_handle(&self) -> Arc<dyn File> {
+        Arc::clone(&self.file)
+    }
+
+    /// The number of this log's file.
+    pub(crate) fn number(&self) -> u64 {
+        self.number
+    }
+
+    /// How many bytes of the file are header and whole records; buffered ones don't count.
+    pub(crate) fn end_offset(&self) -> u64 {
+        self.end_offset
+    }
+
+    /// The last seqno in the file, or the one before the header's first; buffered records don't count.
+    pub(crate) fn last_seqno(&self) -> SeqNo {
+        self.last_seqno
+    }
+
+    /// The seqno that the next record must start with; buffered records count.
+    pub(crate) fn next_seqno(&self) -> SeqNo {
+        self.next_seqno
+    }
+
+    fn check_usable(&self) -> Result<()> {
+        match &self.failure {
+            None => Ok(()),
+            Some(failure) => {
+                let message = format!("{}: an earlier write failed", self.file.path().display());
+                Err(failure.wrap(Code::Poisoned, message))
+            }
+        }
+    }
+
+    /// Puts one record behind the pending ones. The payload is copied once, to where it is written from.
+    fn encode(&mut self, claims: &Claims, body_len: usize, bodies: &[&[u8]]) -> Result<()> {
+        let payload_len = claims.encoded_len() + body_len;
+        debug_assert!(payload_len <= PAYLOAD_BYTES_MAX);
+        let start = self.pending.len();
+        self.pending.try_reserve(RECORD_HEADER_BYTES + payload_len).map_err(|_| {
+            let message = format!("no memory for a log record of {payload_len} bytes: write smaller batches");
+            Error::new(Code::Busy, message)
+        })?;
+        let offset = self.end_offset + start as u64;
+        self.pending.extend_from_slice(&[0; 4]);
+        self.pending.extend_from_slice(&(payload_len as u32).to_le_bytes());
+        self.pending.extend_from_slice(&self.kind.tag(self.number).to_le_bytes());
+        claims.put(&mut self.pending);
+        for body in bodies {
+            self.pending.extend_from_slice(body);
+        }
+        let crc = record_crc(self.number, offset, &self.pending[start + 4..]);
+        self.pending[start..start + 4].copy_from_slice(&crc.to_le_bytes());
+        Ok(())
+    }
+}
+
+/// The length of the bodies together, checked against the limit before anything is copied.
+fn body_len(path: &Path, bodies: &[&[u8]]) -> Result<usize> {
+    let mut len = 0usize;
+    for body in bodies {
+        len = len.saturating_add(body.len());
+    }
+    if len > RECORD_BODY_BYTES_MAX {
+        let message = format!(
+            "writing {}: a record of {len} bytes; the limit is {RECORD_BODY_BYTES_MAX}: split the batch",
+            path.display()
+        );
+        return Err(Error::new(Code::InvalidArgument, message));
+    }
+    Ok(len)
+}
+
+/// The caller broke the contract of this file. An error rather than a panic, which might reach Node.
+fn internal(path: &Path, what: &str) -> Error {
+    Error::new(Code::Internal, format!("writing {}: {what}", path.display()))
+}
