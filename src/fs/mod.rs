@@ -4,14 +4,22 @@
 //! existence and the name of a file are durable after [`FileSystem::sync_dir`] on its directory. Nothing else is.
 #![forbid(unsafe_code)]
 
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use crate::error::{Error, Result};
+use crate::error::{Code, Error, Result};
+
+mod disk;
+mod sim;
+
+pub use disk::DiskFs;
+pub use sim::{CrashOutcome, Fault, SimFs};
 
 /// A directory tree with files that grow at their end.
 pub trait FileSystem: Send + Sync + 'static {
-    /// Creates `dir` and its missing parents (mode 0700), and syncs the parent of each that it created.
+    /// Creates `dir` and its missing parents (mode 0700), and syncs the parent of each that it created, and of the
+    /// deepest that was there already: a crash may have kept an earlier call from syncing that one.
     fn create_dir_all(&self, dir: &Path) -> Result<()>;
 
     /// Creates a file that must not exist (mode 0600, no symlink followed), open for appending and reading.
@@ -23,7 +31,8 @@ pub trait FileSystem: Send + Sync + 'static {
     /// Whether something exists at `path`.
     fn exists(&self, path: &Path) -> Result<bool>;
 
-    /// Renames a file, replacing what stands at `to`.
+    /// Renames a file within its directory, replacing a file that stands at `to`. (A rename into another directory
+    /// is `InvalidArgument`: it would take two syncs to be durable, and between them a crash could do as it likes.)
     fn rename(&self, from: &Path, to: &Path) -> Result<()>;
 
     /// Removes a file.
@@ -57,8 +66,9 @@ pub trait File: Send + Sync {
     /// The file's length in bytes.
     fn len(&self) -> Result<u64>;
 
-    /// Makes everything appended so far durable. After an error nothing appended since the last successful
-    /// sync can be trusted, and a second call must not be made: the page cache may have dropped the bytes.
+    /// Makes everything appended so far, through this or another opening, durable. After an error nothing appended
+    /// since the last successful sync can be trusted, and a second call must not be made: the page cache may have
+    /// dropped the bytes.
     fn sync(&self) -> Result<()>;
 
     /// The path that the file was opened by, for messages.
@@ -79,4 +89,25 @@ pub trait File: Send + Sync {
         }
         Ok(())
     }
+}
+
+fn check_same_directory(from: &Path, to: &Path) -> Result<()> {
+    if from.parent() == to.parent() {
+        return Ok(());
+    }
+    let message = format!("can't rename {} to {}: that is another directory", from.display(), to.display());
+    Err(Error::new(Code::InvalidArgument, message))
+}
+
+fn locked(lock: &Path) -> Error {
+    let dir = lock.parent().unwrap_or(lock).display();
+    let message = format!(
+        "{dir} is open already, in another process or by another opening in this one: close that first"
+    );
+    Error::new(Code::Locked, message)
+}
+
+fn opened_for_reading(path: &Path) -> Error {
+    let cause = io::Error::new(io::ErrorKind::PermissionDenied, "the file was opened for reading only");
+    Error::io("appending to", path, cause)
 }

@@ -1,0 +1,234 @@
+//! The file system of the machine, by `std::fs`.
+//!
+//! Invariant: a file's end is known to the object that created it, and every append is a positioned write there.
+//! So a short write, a signal or a concurrent read never moves where the next bytes go.
+#![forbid(unsafe_code)]
+
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use parking_lot::Mutex;
+
+use super::{File, FileSystem, LockGuard};
+use crate::error::{Error, Result};
+
+#[cfg(unix)]
+#[path = "unix.rs"]
+mod platform;
+#[cfg(windows)]
+#[path = "windows.rs"]
+mod platform;
+
+/// No file system holds a file of this length, so that reads from here on find the end of the file. Passed on,
+/// such an offset (out of damaged bytes, say) would be an argument error of the operating system.
+const FILE_LENGTH_LIMIT: u64 = 1 << 62;
+
+/// The directories and files of the machine. See [`FileSystem`] for the contract.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct DiskFs;
+
+impl FileSystem for DiskFs {
+    fn create_dir_all(&self, dir: &Path) -> Result<()> {
+        let (existing, missing) = split_at_missing(dir)?;
+        sync_entry_of(&existing)?;
+        for missing_dir in missing.iter().rev() {
+            create_dir(missing_dir)?;
+            self.sync_dir(parent_of(missing_dir))?;
+        }
+        Ok(())
+    }
+
+    fn create(&self, path: &Path) -> Result<Arc<dyn File>> {
+        let file =
+            platform::create_options().open(path).map_err(|error| Error::io("creating", path, error))?;
+        Ok(Arc::new(DiskFile { file, path: path.to_path_buf(), end: Some(Mutex::new(0)) }))
+    }
+
+    fn open(&self, path: &Path) -> Result<Arc<dyn File>> {
+        let open = || {
+            let file = fs::File::open(path)?;
+            // Unix opens a directory for reading as if it were a file, and fails only when it is read.
+            if file.metadata()?.is_dir() {
+                return Err(io::Error::new(io::ErrorKind::IsADirectory, "it is a directory"));
+            }
+            Ok(file)
+        };
+        let file = open().map_err(|error| Error::io("opening", path, error))?;
+        Ok(Arc::new(DiskFile { file, path: path.to_path_buf(), end: None }))
+    }
+
+    fn exists(&self, path: &Path) -> Result<bool> {
+        match fs::symlink_metadata(path) {
+            Ok(_) => Ok(true),
+            Err(error) if is_absent(&error) => Ok(false),
+            Err(error) => Err(Error::io("looking for", path, error)),
+        }
+    }
+
+    fn rename(&self, from: &Path, to: &Path) -> Result<()> {
+        super::check_same_directory(from, to)?;
+        fs::rename(from, to).map_err(|error| Error::io("renaming", from, error))
+    }
+
+    fn remove(&self, path: &Path) -> Result<()> {
+        fs::remove_file(path).map_err(|error| Error::io("removing", path, error))
+    }
+
+    fn list(&self, dir: &Path) -> Result<Vec<String>> {
+        let names = || -> io::Result<Vec<String>> {
+            // A name that is not Unicode can't be one of ours, and its lossy form can't look like one.
+            fs::read_dir(dir)?.map(|entry| Ok(entry?.file_name().to_string_lossy().into_owned())).collect()
+        };
+        names().map_err(|error| Error::io("listing", dir, error))
+    }
+
+    fn sync_dir(&self, dir: &Path) -> Result<()> {
+        platform::sync_dir(dir).map_err(|error| Error::io("syncing directory", dir, error))
+    }
+
+    fn lock(&self, path: &Path) -> Result<Box<dyn LockGuard>> {
+        match platform::lock(path) {
+            Ok(Some(file)) => Ok(Box::new(DiskLock { _file: file })),
+            Ok(None) => Err(super::locked(path)),
+            Err(error) => Err(Error::io("locking", path, error)),
+        }
+    }
+
+    fn canonicalize(&self, dir: &Path) -> Result<PathBuf> {
+        fs::canonicalize(dir).map_err(|error| Error::io("resolving", dir, error))
+    }
+}
+
+/// The deepest directory at or above `dir` that exists, and the ones below it that don't, deepest first.
+fn split_at_missing(dir: &Path) -> Result<(PathBuf, Vec<PathBuf>)> {
+    let mut missing = Vec::new();
+    let mut at = dir;
+    loop {
+        match fs::metadata(at) {
+            Ok(metadata) if metadata.is_dir() => return Ok((at.to_path_buf(), missing)),
+            Ok(_) => return Err(not_a_directory(at)),
+            Err(error) if error.kind() == io::ErrorKind::NotFound && at.parent().is_some() => {
+                missing.push(at.to_path_buf());
+                at = parent_of(at);
+            }
+            Err(error) => return Err(Error::io("creating directory", at, error)),
+        }
+    }
+}
+
+/// Syncs the entry of a directory that was already there: a crash between its creation and the sync of its
+/// parent would have left it for us to find, and for the next power loss to take away.
+fn sync_entry_of(dir: &Path) -> Result<()> {
+    let resolved = fs::canonicalize(dir).map_err(|error| Error::io("resolving", dir, error))?;
+    let Some(parent) = resolved.parent() else { return Ok(()) };
+    match platform::sync_dir(parent) {
+        // We may use a directory whose parent we may not read; then it is not we who created it.
+        Err(error) if error.kind() == io::ErrorKind::PermissionDenied => Ok(()),
+        synced => synced.map_err(|error| Error::io("syncing directory", parent, error)),
+    }
+}
+
+fn create_dir(dir: &Path) -> Result<()> {
+    match platform::dir_builder().create(dir) {
+        Ok(()) => Ok(()),
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+            // Another opener may have been faster.
+            if fs::metadata(dir).is_ok_and(|metadata| metadata.is_dir()) {
+                Ok(())
+            } else {
+                Err(not_a_directory(dir))
+            }
+        }
+        Err(error) => Err(Error::io("creating directory", dir, error)),
+    }
+}
+
+fn not_a_directory(path: &Path) -> Error {
+    let cause =
+        io::Error::new(io::ErrorKind::NotADirectory, "something that is not a directory stands there");
+    Error::io("creating directory", path, cause)
+}
+
+/// The directory that holds `path`; for a bare name that is the current one.
+fn parent_of(path: &Path) -> &Path {
+    match path.parent() {
+        Some(parent) if !parent.as_os_str().is_empty() => parent,
+        _ => Path::new("."),
+    }
+}
+
+/// Whether the error says that nothing is there (a file where a directory would have to be says so too).
+fn is_absent(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory)
+}
+
+/// The operating system ends the lock when this file is closed.
+struct DiskLock {
+    _file: fs::File,
+}
+
+impl LockGuard for DiskLock {}
+
+struct DiskFile {
+    file: fs::File,
+    path: PathBuf,
+    /// Where the next append goes; `None` for a file opened for reading.
+    end: Option<Mutex<u64>>,
+}
+
+impl File for DiskFile {
+    fn append(&self, bytes: &[u8]) -> Result<()> {
+        let Some(end) = &self.end else { return Err(super::opened_for_reading(&self.path)) };
+        let mut end = end.lock();
+        let mut rest = bytes;
+        while !rest.is_empty() {
+            match platform::write_at(&self.file, rest, *end) {
+                Ok(0) => return Err(Error::io("appending to", &self.path, io::ErrorKind::WriteZero.into())),
+                Ok(written) => {
+                    *end += written as u64;
+                    rest = rest.get(written..).unwrap_or_default();
+                }
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(Error::io("appending to", &self.path, error)),
+            }
+        }
+        Ok(())
+    }
+
+    fn read_at(&self, offset: u64, buffer: &mut [u8]) -> Result<usize> {
+        if offset >= FILE_LENGTH_LIMIT {
+            return Ok(0);
+        }
+        let mut filled = 0;
+        while let Some(rest) = buffer.get_mut(filled..).filter(|rest| !rest.is_empty()) {
+            match platform::read_at(&self.file, rest, offset + filled as u64) {
+                Ok(0) => break,
+                Ok(read) => filled += read,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(Error::io("reading", &self.path, error)),
+            }
+        }
+        Ok(filled)
+    }
+
+    fn len(&self) -> Result<u64> {
+        match self.file.metadata() {
+            Ok(metadata) => Ok(metadata.len()),
+            Err(error) => Err(Error::io("reading the length of", &self.path, error)),
+        }
+    }
+
+    fn sync(&self) -> Result<()> {
+        let synced = match self.end {
+            Some(_) => platform::sync_file(&self.file),
+            None => platform::sync_read_only_file(&self.file, &self.path),
+        };
+        synced.map_err(|error| Error::io("syncing", &self.path, error))
+    }
+
+    fn path(&self) -> &Path {
+        &self.path
+    }
+}
