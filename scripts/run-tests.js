@@ -1,0 +1,18 @@
+'use strict'
+
+/*
+ * `npm test`: sets up what is missing, then runs the Rust tests and the Node tests.
+ *
+ * The name is not test.js because `node --test` would take that for a test and start it again, without end.
+ */
+
+const { main, run } = require('./steps')
+const { setUp } = require('./setup')
+
+main(() => {
+  setUp({ rust: true })
+  console.log('Rust tests (cargo test) …')
+  run('Rust tests', 'cargo', ['test', '--locked'])
+  console.log('\nNode tests (node --test) …')
+  run('Node tests', process.execPath, ['--test'])
+})
