@@ -9,6 +9,8 @@
 
 mod bigint;
 mod encode;
+#[cfg(test)]
+mod golden;
 mod range;
 mod read;
 #[cfg(test)]
