@@ -1,1 +1,168 @@
-//! Written next.
+//! The memtable: the newest entries, in memory, with one writer at a time and readers that never wait.
+//!
+//! A key is one record in the arena and stands in two indexes: a hash table, which answers point reads, and a
+//! B+tree, which keeps the order. All versions of the key hang off its record, newest first, so that overwriting
+//! touches neither index. Nothing is freed before the memtable is, which is what lets readers go without locks.
+//!
+//! The caller decides what is visible: an entry may be read as soon as it is inserted, and readers ask with the
+//! seqno of their snapshot. Whatever was inserted before a snapshot was taken, every reader of it finds.
+// `arena` is the only file with unsafe code; a `forbid` here would reach into it, and the crate's `deny` holds here.
+
+mod arena;
+mod hash;
+mod iter;
+mod node;
+mod record;
+mod tombstones;
+mod tree;
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use parking_lot::{Mutex, MutexGuard};
+
+use crate::key::{Kind, SeqNo};
+use crate::range_tombstone::{RangeTombstone, RangeTombstones};
+use arena::{Arena, Bump};
+use hash::{HashIndex, HashWriter, Tag};
+use record::NewVersion;
+use tombstones::TombstoneList;
+use tree::{Tree, TreeWriter};
+
+pub(crate) use iter::MemtableIterator;
+pub(crate) use record::VersionRef;
+
+/// A multi-version map from user keys to entries. The arena behind it takes 16 GiB at least ([`arena`]).
+pub(crate) struct Memtable {
+    arena: Arena,
+    hash: HashIndex,
+    tree: Tree,
+    tombstones: TombstoneList,
+    entries: AtomicU64,
+    writer: Mutex<WriterState>,
+}
+
+/// What only the writer needs.
+struct WriterState {
+    bump: Bump,
+    hash: HashWriter,
+    tree: TreeWriter,
+}
+
+/// The right to write to a memtable. There is one at a time.
+pub(crate) struct MemtableWriter<'a> {
+    memtable: &'a Memtable,
+    state: MutexGuard<'a, WriterState>,
+}
+
+impl Memtable {
+    pub(crate) fn new() -> Self {
+        let (arena, mut bump) = Arena::new();
+        let (tree, tree_writer) = Tree::new(&arena, &mut bump);
+        let state = WriterState { bump, hash: HashWriter::new(), tree: tree_writer };
+        Self {
+            arena,
+            hash: HashIndex::new(),
+            tree,
+            tombstones: TombstoneList::new(),
+            entries: AtomicU64::new(0),
+            writer: Mutex::new(state),
+        }
+    }
+
+    /// Waits for the other writers and keeps them out while the result lives.
+    pub(crate) fn writer(&self) -> MemtableWriter<'_> {
+        MemtableWriter { memtable: self, state: self.writer.lock() }
+    }
+
+    /// Inserts one entry; see [`MemtableWriter::insert`].
+    pub(crate) fn insert(&self, key: &[u8], seqno: SeqNo, kind: Kind, expires_at: u64, value: &[u8]) {
+        self.writer().insert(key, seqno, kind, expires_at, value);
+    }
+
+    /// Deletes the keys from `start` (inclusive) to `end` (exclusive) whose entries are older than `seqno`.
+    pub(crate) fn insert_range_tombstone(&self, start: &[u8], end: &[u8], seqno: SeqNo) {
+        self.writer().insert_range_tombstone(start, end, seqno);
+    }
+
+    /// The newest version of `key` at or below `seqno`. Range tombstones are not consulted.
+    pub(crate) fn get(&self, key: &[u8], seqno: SeqNo) -> Option<VersionRef<'_>> {
+        let record = self.hash.find(&self.arena, Tag::of(key), key)?;
+        let version = record::version_at(&self.arena, record, seqno)?;
+        Some(record::read_version(&self.arena, version))
+    }
+
+    /// The seqno of the newest version of `key`, visible or not. Range tombstones are not consulted.
+    pub(crate) fn newest_seqno(&self, key: &[u8]) -> Option<SeqNo> {
+        let record = self.hash.find(&self.arena, Tag::of(key), key)?;
+        let newest = self.arena.get(record).link.load()?;
+        Some(self.arena.get(newest).header.seqno())
+    }
+
+    /// An iterator over the point entries, which stands nowhere until it is seeked.
+    pub(crate) fn iter(self: &Arc<Self>) -> MemtableIterator {
+        MemtableIterator::new(Arc::clone(self))
+    }
+
+    /// How many bytes the entries and their indexes take. Never falls.
+    pub(crate) fn size_bytes(&self) -> usize {
+        self.arena.used_bytes() + self.tombstones.used_bytes()
+    }
+
+    /// How many entries were inserted, range tombstones included.
+    pub(crate) fn entries(&self) -> u64 {
+        self.entries.load(Ordering::Acquire)
+    }
+
+    /// Whether nothing was inserted.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.entries() == 0
+    }
+
+    /// Whether [`Memtable::range_tombstones`] has any; costs one atomic load.
+    pub(crate) fn has_range_tombstones(&self) -> bool {
+        self.tombstones.used_bytes() > 0
+    }
+
+    /// All range tombstones so far. Those above a snapshot are in it too.
+    pub(crate) fn range_tombstones(&self) -> Arc<RangeTombstones> {
+        self.tombstones.fragmented()
+    }
+}
+
+impl MemtableWriter<'_> {
+    /// Inserts one entry. The entries of one key must come in with rising seqnos.
+    pub(crate) fn insert(&mut self, key: &[u8], seqno: SeqNo, kind: Kind, expires_at: u64, value: &[u8]) {
+        let Memtable { arena, hash, tree, .. } = self.memtable;
+        let WriterState { bump, hash: hash_writer, tree: tree_writer } = &mut *self.state;
+        let version = NewVersion { seqno, kind, expires_at, value };
+        let tag = Tag::of(key);
+        match hash.find(arena, tag, key) {
+            Some(record) => record::push_version(arena, bump, record, version),
+            None => {
+                let record = record::push_key(bump, key, version);
+                tree.insert(arena, bump, tree_writer, record);
+                hash.insert(arena, bump, hash_writer, tag, record);
+            }
+        }
+        self.count_one();
+    }
+
+    /// Deletes the keys from `start` (inclusive) to `end` (exclusive) whose entries are older than `seqno`.
+    pub(crate) fn insert_range_tombstone(&mut self, start: &[u8], end: &[u8], seqno: SeqNo) {
+        let tombstone = RangeTombstone { start: start.to_vec(), end: end.to_vec(), seqno };
+        self.memtable.tombstones.add(tombstone);
+        self.count_one();
+    }
+
+    fn count_one(&mut self) {
+        let entries = &self.memtable.entries;
+        // No other writer is here, so this needs no read-modify-write.
+        entries.store(entries.load(Ordering::Relaxed) + 1, Ordering::Release);
+    }
+}
+
+#[cfg(test)]
+mod stress_tests;
+#[cfg(test)]
+mod tests;

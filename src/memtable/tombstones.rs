@@ -1,0 +1,53 @@
+//! The range tombstones of a memtable, fragmented when someone reads them and not when they are written.
+#![forbid(unsafe_code)]
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use parking_lot::RwLock;
+
+use crate::range_tombstone::{RangeTombstone, RangeTombstones};
+
+/// What a tombstone is charged beside its keys.
+const FIXED_BYTES: usize = size_of::<RangeTombstone>();
+
+/// The range tombstones of one memtable.
+pub(super) struct TombstoneList {
+    state: RwLock<State>,
+    /// Zero as long as there are none, so that most readers need no lock.
+    used_bytes: AtomicUsize,
+}
+
+struct State {
+    added: Vec<RangeTombstone>,
+    /// The fragments of all of `added`, if they were made since the last one came.
+    fragmented: Option<Arc<RangeTombstones>>,
+}
+
+impl TombstoneList {
+    pub(super) fn new() -> Self {
+        let state = State { added: Vec::new(), fragmented: Some(Arc::default()) };
+        Self { state: RwLock::new(state), used_bytes: AtomicUsize::new(0) }
+    }
+
+    pub(super) fn used_bytes(&self) -> usize {
+        self.used_bytes.load(Ordering::Acquire)
+    }
+
+    pub(super) fn add(&self, tombstone: RangeTombstone) {
+        let bytes = FIXED_BYTES + tombstone.start.len() + tombstone.end.len();
+        let mut state = self.state.write();
+        state.added.push(tombstone);
+        state.fragmented = None;
+        self.used_bytes.fetch_add(bytes, Ordering::Release);
+    }
+
+    pub(super) fn fragmented(&self) -> Arc<RangeTombstones> {
+        if let Some(fragmented) = &self.state.read().fragmented {
+            return Arc::clone(fragmented);
+        }
+        let mut state = self.state.write();
+        let State { added, fragmented } = &mut *state;
+        Arc::clone(fragmented.get_or_insert_with(|| Arc::new(RangeTombstones::new(added))))
+    }
+}
