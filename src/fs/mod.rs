@@ -10,6 +10,8 @@ use std::sync::Arc;
 
 use crate::error::{Code, Error, Result};
 
+#[cfg(test)]
+mod contract;
 mod disk;
 mod sim;
 

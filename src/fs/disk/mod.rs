@@ -232,3 +232,107 @@ impl File for DiskFile {
         &self.path
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::contract::TemporaryDir;
+    use super::*;
+
+    #[test]
+    fn the_parent_of_a_bare_name_is_the_current_directory() {
+        assert_eq!(parent_of(Path::new("db")), Path::new("."));
+        assert_eq!(parent_of(Path::new("a/db")), Path::new("a"));
+        assert_eq!(parent_of(Path::new("/db")), Path::new("/"));
+    }
+
+    #[test]
+    fn a_relative_directory_is_created_under_the_current_one() {
+        // The directory of the tests is the package's; nothing is left there.
+        let name = PathBuf::from(format!("flowdb-fs-relative-{}", std::process::id()));
+        DiskFs.create_dir_all(&name.join("below")).unwrap();
+        let found = DiskFs.exists(&std::env::current_dir().unwrap().join(&name).join("below")).unwrap();
+        fs::remove_dir_all(&name).unwrap();
+        assert!(found);
+    }
+
+    #[test]
+    fn the_empty_path_is_refused() {
+        assert_eq!(DiskFs.create_dir_all(Path::new("")).unwrap_err().code(), crate::error::Code::Io);
+    }
+
+    #[test]
+    fn a_file_longer_than_this_object_wrote_is_read_to_its_real_end() {
+        let temporary = TemporaryDir::new();
+        let path = temporary.0.join("f");
+        fs::write(&path, b"written by someone else").unwrap();
+        let file = DiskFs.open(&path).unwrap();
+        assert_eq!(file.len().unwrap(), 23);
+        assert_eq!(file.read_at(8, &mut [0; 100]).unwrap(), 15);
+    }
+
+    #[cfg(unix)]
+    mod unix {
+        use std::os::unix::fs::{PermissionsExt, symlink};
+
+        use super::*;
+
+        fn mode(path: &Path) -> u32 {
+            fs::symlink_metadata(path).unwrap().permissions().mode() & 0o777
+        }
+
+        #[test]
+        fn nobody_else_may_read_what_is_created() {
+            let temporary = TemporaryDir::new();
+            let dir = temporary.0.join("outer").join("inner");
+            DiskFs.create_dir_all(&dir).unwrap();
+            DiskFs.create(&dir.join("f")).unwrap();
+            drop(DiskFs.lock(&dir.join("LOCK")).unwrap());
+            assert_eq!(mode(&temporary.0.join("outer")), 0o700);
+            assert_eq!(mode(&dir), 0o700);
+            assert_eq!(mode(&dir.join("f")), 0o600);
+            assert_eq!(mode(&dir.join("LOCK")), 0o600);
+        }
+
+        #[test]
+        fn no_link_is_followed_to_create_or_lock_a_file_elsewhere() {
+            let temporary = TemporaryDir::new();
+            let (link, target) = (temporary.0.join("link"), temporary.0.join("target"));
+            symlink(&target, &link).unwrap();
+            assert!(DiskFs.exists(&link).unwrap());
+            assert!(DiskFs.create(&link).is_err());
+            assert!(DiskFs.lock(&link).is_err());
+            assert!(!DiskFs.exists(&target).unwrap());
+        }
+
+        #[test]
+        fn a_directory_may_be_reached_by_a_link() {
+            let temporary = TemporaryDir::new();
+            let (link, target) = (temporary.0.join("link"), temporary.0.join("target"));
+            fs::create_dir(&target).unwrap();
+            symlink(&target, &link).unwrap();
+            DiskFs.create_dir_all(&link.join("below")).unwrap();
+            DiskFs.create_dir_all(&link).unwrap();
+            let canonical = DiskFs.canonicalize(&link.join("below")).unwrap();
+            assert_eq!(canonical, DiskFs.canonicalize(&target.join("below")).unwrap());
+        }
+
+        #[test]
+        fn a_dangling_link_is_no_directory() {
+            let temporary = TemporaryDir::new();
+            let link = temporary.0.join("link");
+            symlink(temporary.0.join("nowhere"), &link).unwrap();
+            let error = DiskFs.create_dir_all(&link).unwrap_err();
+            assert_eq!(error.io_cause().unwrap().kind(), io::ErrorKind::NotADirectory, "{error}");
+        }
+
+        #[test]
+        fn a_full_device_is_reported_as_storage_full() {
+            let file = fs::OpenOptions::new().write(true).open("/dev/full");
+            // Only Linux has this device.
+            let Ok(file) = file else { return };
+            let file = DiskFile { file, path: PathBuf::from("/dev/full"), end: Some(Mutex::new(0)) };
+            let error = file.append(b"bytes").unwrap_err();
+            assert_eq!(error.io_cause().unwrap().kind(), io::ErrorKind::StorageFull, "{error}");
+        }
+    }
+}

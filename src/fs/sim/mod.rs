@@ -9,6 +9,8 @@ mod crash;
 mod gate;
 mod node;
 mod random;
+#[cfg(test)]
+mod tests;
 mod tree;
 
 use std::collections::HashSet;
@@ -71,8 +73,8 @@ impl SimFs {
         Self(Arc::new(Disk { gate: Gate::default(), tree: Mutex::new(tree), locks: Mutex::default() }))
     }
 
-    /// How many mutating operations have been tried: create, append, sync, rename, remove, `sync_dir`, and each
-    /// directory that `create_dir_all` made or whose entry it synced.
+    /// How many mutating operations have been tried: create, append, sync, rename, remove, `sync_dir`, and of
+    /// `create_dir_all` each directory that it creates and each that it syncs.
     #[must_use]
     pub fn operations(&self) -> u64 {
         self.0.gate.operations()
@@ -161,6 +163,16 @@ impl SimFs {
         made.map_err(|error| Error::io(doing, path, error))
     }
 
+    /// The deepest path at or above `path` where something stands, which must be a directory.
+    fn deepest_existing(&self, path: &Path) -> Result<PathBuf> {
+        let tree = self.0.tree.lock();
+        let existing = path.ancestors().find(|above| tree.get(above).is_some()).unwrap_or(path);
+        let usable = self.0.gate.check_alive().and_then(|()| tree.check_dir(existing));
+        usable
+            .map(|()| existing.to_path_buf())
+            .map_err(|error| Error::io("creating directory", existing, error))
+    }
+
     fn file(&self, path: &Path, node: Arc<Node>, writable: bool) -> Arc<dyn File> {
         Arc::new(SimFile { disk: Arc::clone(&self.0), node, path: path.to_path_buf(), writable })
     }
@@ -182,20 +194,14 @@ impl Disk {
 impl FileSystem for SimFs {
     fn create_dir_all(&self, dir: &Path) -> Result<()> {
         let path = normalize(dir);
-        let existing = {
-            let alive = self.0.gate.check_alive();
-            alive.map_err(|error| Error::io("creating directory", dir, error))?;
-            let tree = self.0.tree.lock();
-            path.ancestors().find(|above| tree.get(above).is_some()).unwrap_or(&path).to_path_buf()
-        };
-        let present = self.0.tree.lock().check_dir(&existing);
-        present.map_err(|error| Error::io("creating directory", &existing, error))?;
+        let existing = self.deepest_existing(&path)?;
         if let Some(parent) = existing.parent() {
             self.sync_dir(parent)?;
         }
-        let mut missing: Vec<&Path> = path.ancestors().take_while(|above| *above != existing).collect();
-        while let Some(missing_dir) = missing.pop() {
+        let missing: Vec<&Path> = path.ancestors().take_while(|above| *above != existing).collect();
+        for missing_dir in missing.into_iter().rev() {
             self.change("creating directory", missing_dir, |tree| tree.create_dir(missing_dir))?;
+            self.sync_dir(missing_dir.parent().unwrap_or(missing_dir))?;
         }
         Ok(())
     }

@@ -105,13 +105,12 @@ impl Tree {
         Ok(node)
     }
 
-    /// Creates a directory where there is none, durably.
+    /// Creates a directory where there is none.
     pub(super) fn create_dir(&mut self, dir: &Path) -> Result<()> {
         if !self.live.contains_key(dir) {
             self.change(Change::Link { path: dir.to_path_buf(), entry: Entry::Directory });
         }
-        self.check_dir(dir)?;
-        self.sync_dir(dir.parent().unwrap_or(dir))
+        self.check_dir(dir)
     }
 
     pub(super) fn rename(&mut self, from: &Path, to: &Path) -> Result<()> {
@@ -165,6 +164,11 @@ impl Tree {
     /// The names after a power loss that takes every pending change.
     pub(super) fn names_without_pending(&self) -> Names {
         reachable(if self.tracked { self.durable.clone() } else { self.live.clone() })
+    }
+
+    #[cfg(test)]
+    pub(super) fn has_pending(&self) -> bool {
+        !self.pending.is_empty()
     }
 
     /// The names after a power loss that takes no change.
