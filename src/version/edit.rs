@@ -226,3 +226,137 @@ fn set_once<T>(field: &mut Option<T>, value: T) -> std::result::Result<(), Flaw>
         Some(_) => Err(Flaw::Wrong("a field twice")),
     }
 }
+
+#[cfg(test)]
+pub(super) mod tests {
+    use super::*;
+
+    const PATH: &str = "/db/MANIFEST-000001";
+
+    pub(crate) fn table(number: u64) -> TableMeta {
+        TableMeta {
+            number,
+            size: 4_096 * number,
+            entries: 100,
+            smallest: format!("a{number:03}").into_bytes(),
+            largest: format!("b{number:03}").into_bytes(),
+            largest_is_exclusive: number % 2 == 1,
+            seqno_min: number * 1_000,
+            seqno_max: number * 1_000 + 100,
+            tombstones: 3,
+            range_tombstones: number % 2,
+            largest_expiry: 1_700_000_000_000,
+        }
+    }
+
+    fn full_edit() -> VersionEdit {
+        VersionEdit {
+            added: vec![(0, table(3)), (255, table(4)), (6, TableMeta::default())],
+            removed: vec![(1, 2), (0, u64::MAX)],
+            log_number: Some(0),
+            next_file_number: Some(u64::MAX),
+            last_seqno: Some(77),
+            clean_end: Some(CleanEnd { log_number: 5, end_offset: 52, last_seqno: 76 }),
+        }
+    }
+
+    fn decode(bytes: &[u8]) -> Result<VersionEdit> {
+        VersionEdit::decode(bytes, Path::new(PATH))
+    }
+
+    #[test]
+    fn edits_come_back_as_they_went_in() {
+        for edit in [VersionEdit::default(), full_edit()] {
+            assert_eq!(decode(&edit.encode()).unwrap(), edit);
+        }
+    }
+
+    #[test]
+    fn no_bytes_make_the_decoder_panic_or_lie_about_its_errors() {
+        let bytes = full_edit().encode();
+        let check = |bytes: &[u8]| {
+            if let Err(error) = decode(bytes) {
+                assert!(matches!(error.code(), Code::Corruption | Code::Version), "{error:?}");
+            }
+        };
+        for at in 0..bytes.len() {
+            check(&bytes[..at]);
+            check(&bytes[at..]);
+            for value in 0..=255 {
+                let mut changed = bytes.clone();
+                changed[at] = value;
+                check(&changed);
+            }
+        }
+    }
+
+    #[test]
+    fn a_field_that_is_not_known_is_a_newer_version_and_not_skipped() {
+        let mut unknown_tag = full_edit().encode();
+        unknown_tag.push(7);
+        assert_eq!(decode(&unknown_tag).unwrap_err().code(), Code::Version);
+
+        let mut meta = Vec::new();
+        table(3).encode(&mut meta);
+        let with_meta = |meta: &[u8]| {
+            let mut edit = vec![TAG_ADDED as u8, 0];
+            put_prefixed(&mut edit, meta);
+            decode(&edit).map_err(|error| error.code())
+        };
+        assert_eq!(with_meta(&meta).map(|edit| edit.added), Ok(vec![(0, table(3))]));
+        let mut longer = meta.clone();
+        longer.push(0);
+        assert_eq!(with_meta(&longer), Err(Code::Version));
+        assert_eq!(with_meta(&meta[..meta.len() - 1]), Err(Code::Corruption));
+
+        let mut flags = Vec::new();
+        for number in [3, 1, 1, 2] {
+            put_varint(&mut flags, number);
+        }
+        assert_eq!(with_meta(&flags), Err(Code::Version));
+    }
+
+    #[test]
+    fn an_edit_that_can_not_be_right_is_corruption() {
+        let twice = VersionEdit { log_number: Some(1), ..VersionEdit::default() }.encode().repeat(2);
+        let keys = TableMeta { smallest: b"c".to_vec(), ..table(1) };
+        let seqnos = TableMeta { seqno_min: 2_000, ..table(1) };
+        let with_table = |table| VersionEdit { added: vec![(0, table)], ..VersionEdit::default() }.encode();
+
+        for bytes in [twice, with_table(keys), with_table(seqnos)] {
+            assert_eq!(decode(&bytes).unwrap_err().code(), Code::Corruption);
+        }
+    }
+
+    /// The worked example of docs/format/log.md.
+    #[test]
+    fn the_format_is_frozen() {
+        let table = TableMeta {
+            number: 3,
+            size: 300,
+            entries: 2,
+            smallest: b"a".to_vec(),
+            largest: b"c".to_vec(),
+            largest_is_exclusive: true,
+            seqno_min: 1,
+            seqno_max: 3,
+            tombstones: 0,
+            range_tombstones: 1,
+            largest_expiry: 0,
+        };
+        let edit = VersionEdit {
+            added: vec![(0, table)],
+            removed: vec![(1, 9)],
+            log_number: Some(4),
+            next_file_number: Some(6),
+            last_seqno: Some(3),
+            clean_end: Some(CleanEnd { log_number: 5, end_offset: 52, last_seqno: 3 }),
+        };
+
+        let wanted = [
+            &[1, 0, 14, 3, 0xac, 2, 2, 1, 1, b'a', 1, b'c', 1, 3, 0, 1, 0][..],
+            &[2, 1, 9, 3, 4, 4, 6, 5, 3, 6, 5, 52, 3],
+        ];
+        assert_eq!(edit.encode(), wanted.concat());
+    }
+}

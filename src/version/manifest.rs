@@ -197,3 +197,342 @@ fn parse_current(bytes: &[u8]) -> Option<u64> {
     let Some(FileKind::Manifest(number)) = parse(name) else { return None };
     (content == current_content(number)).then_some(number)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::edit::tests::table;
+    use super::super::file_name::{log_path, table_path};
+    use super::*;
+    use crate::fs::{CrashOutcome, Fault, SimFs};
+    use crate::wal::SEGMENT_HEADER_BYTES;
+
+    fn dir() -> &'static Path {
+        Path::new("/db")
+    }
+
+    fn disk() -> SimFs {
+        let fs = SimFs::new();
+        fs.create_dir_all(dir()).unwrap();
+        fs
+    }
+
+    fn empty_database() -> VersionEdit {
+        VersionEdit { next_file_number: Some(2), last_seqno: Some(0), ..VersionEdit::default() }
+    }
+
+    fn edit(number: u64) -> VersionEdit {
+        VersionEdit { added: vec![(0, table(number))], log_number: Some(number), ..VersionEdit::default() }
+    }
+
+    /// A disk with manifest 1: the snapshot of an empty database, then three edits. And those four.
+    fn disk_with_edits() -> (SimFs, Vec<VersionEdit>) {
+        let fs = disk();
+        let mut manifest = Manifest::create(&fs, dir(), 1, &empty_database()).unwrap();
+        let mut edits = vec![empty_database()];
+        for number in 3..6 {
+            manifest.append(&edit(number)).unwrap();
+            edits.push(edit(number));
+        }
+        assert_eq!(manifest.size_bytes(), fs.read_file("/db/MANIFEST-000001").unwrap().len() as u64);
+        (fs, edits)
+    }
+
+    fn read(fs: &SimFs) -> Result<Option<ManifestState>> {
+        Manifest::read(fs, dir())
+    }
+
+    #[track_caller]
+    fn assert_corruption(fs: &SimFs, context: impl std::fmt::Display) {
+        match read(fs) {
+            Err(error) => assert_eq!(error.code(), Code::Corruption, "{context}"),
+            Ok(state) => panic!("{context}: {state:?}"),
+        }
+    }
+
+    /// All ways in which a test machine goes down.
+    fn outcomes() -> impl Iterator<Item = CrashOutcome> {
+        let sure = [CrashOutcome::ProcessOnly, CrashOutcome::LoseUnsynced, CrashOutcome::KeepUnsynced];
+        let seeds = match std::env::var("FLOWDB_SEED") {
+            Ok(seed) => {
+                let seed = seed.parse().expect("FLOWDB_SEED is a number");
+                seed..seed + 1
+            }
+            Err(_) => 0..40,
+        };
+        sure.into_iter().chain(seeds.map(CrashOutcome::Random))
+    }
+
+    /// Runs `work` with a crash in each of its operations, and gives `check` whether it finished and what is left.
+    fn crash_everywhere(
+        before: &SimFs,
+        work: impl Fn(&SimFs) -> bool,
+        mut check: impl FnMut(bool, SimFs, &str),
+    ) {
+        for outcome in outcomes() {
+            for crash_after in 0.. {
+                let fs = before.deep_copy();
+                fs.crash_at(fs.operations() + crash_after);
+                let finished = work(&fs);
+                check(finished, fs.after_crash(outcome), &format!("{outcome:?}, crash after {crash_after}"));
+                if finished {
+                    break;
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn edits_come_back_in_order() {
+        let (fs, edits) = disk_with_edits();
+
+        assert_eq!(read(&fs).unwrap(), Some(ManifestState { edits, number: 1, torn: false }));
+    }
+
+    #[test]
+    fn the_newest_manifest_counts() {
+        let (fs, _) = disk_with_edits();
+
+        let manifest = Manifest::create(&fs, dir(), 12, &edit(5)).unwrap();
+
+        assert_eq!(manifest.number(), 12);
+        assert_eq!(read(&fs).unwrap(), Some(ManifestState { edits: vec![edit(5)], number: 12, torn: false }));
+    }
+
+    #[test]
+    fn a_directory_without_anything_of_ours_holds_no_database() {
+        let fs = disk();
+        assert_eq!(read(&fs).unwrap(), None);
+        for name in ["LOCK", "CURRENT.tmp", "notes.txt", "MANIFEST", "1.wal", "000001.log"] {
+            fs.write_file(dir().join(name), b"anything");
+        }
+
+        assert_eq!(read(&fs).unwrap(), None);
+    }
+
+    #[test]
+    fn a_database_without_current_is_corruption() {
+        for path in [log_path(dir(), 2), table_path(dir(), 3)] {
+            let fs = disk();
+            fs.write_file(&path, b"");
+            assert_corruption(&fs, path.display());
+        }
+        let snapshots = [
+            edit(3),
+            VersionEdit { last_seqno: Some(1), ..VersionEdit::default() },
+            VersionEdit {
+                clean_end: Some(CleanEnd { log_number: 2, end_offset: 52, last_seqno: 0 }),
+                ..VersionEdit::default()
+            },
+        ];
+        for snapshot in snapshots {
+            let fs = disk();
+            Manifest::create(&fs, dir(), 1, &snapshot).unwrap();
+            fs.remove(&current_path(dir())).unwrap();
+            assert_corruption(&fs, format!("{snapshot:?}"));
+        }
+        let fs = disk();
+        Manifest::create(&fs, dir(), 1, &empty_database()).unwrap().append(&VersionEdit::default()).unwrap();
+        fs.remove(&current_path(dir())).unwrap();
+        assert_corruption(&fs, "a manifest with more than its snapshot");
+    }
+
+    #[test]
+    fn a_current_that_is_changed_in_any_bit_or_cut_is_corruption() {
+        let (fs, _) = disk_with_edits();
+        let path = current_path(dir());
+        let content = fs.read_file(&path).unwrap();
+        for at in 0..content.len() {
+            fs.write_file(&path, &content[..at]);
+            assert_corruption(&fs, format!("cut at {at}"));
+            for bit in 0..8 {
+                let mut changed = content.clone();
+                changed[at] ^= 1 << bit;
+                fs.write_file(&path, &changed);
+                assert_corruption(&fs, format!("byte {at}, bit {bit}"));
+            }
+        }
+        for more in [1, 1_000] {
+            fs.write_file(&path, &[&content[..], &vec![b'\n'; more]].concat());
+            assert_corruption(&fs, format!("{more} bytes more"));
+        }
+    }
+
+    #[test]
+    fn a_manifest_that_current_names_and_that_is_missing_or_empty_is_corruption() {
+        let (fs, _) = disk_with_edits();
+        let path = manifest_path(dir(), 1);
+        let bytes = fs.read_file(&path).unwrap();
+        for len in 0..=SEGMENT_HEADER_BYTES + 5 {
+            fs.write_file(&path, &bytes[..len]);
+            assert_corruption(&fs, format!("cut at {len}"));
+        }
+        fs.remove(&path).unwrap();
+        assert_corruption(&fs, "missing");
+    }
+
+    #[test]
+    fn a_flipped_bit_costs_at_most_the_last_edit_and_else_is_corruption() {
+        let (fs, edits) = disk_with_edits();
+        let path = manifest_path(dir(), 1);
+        let bytes = fs.read_file(&path).unwrap();
+        let last_len = Manifest::create(&disk(), dir(), 1, &edit(5)).unwrap().size_bytes();
+        let last_start = bytes.len() - (last_len as usize - SEGMENT_HEADER_BYTES);
+        for at in 0..bytes.len() {
+            for bit in 0..8 {
+                let mut changed = bytes.clone();
+                changed[at] ^= 1 << bit;
+                fs.write_file(&path, &changed);
+                if at < last_start {
+                    assert_corruption(&fs, format!("byte {at}, bit {bit}"));
+                } else {
+                    let state = read(&fs).unwrap().unwrap();
+                    assert_eq!((&state.edits[..], state.torn), (&edits[..3], true), "byte {at}, bit {bit}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn a_torn_edit_is_cut() {
+        let (fs, edits) = disk_with_edits();
+        let path = manifest_path(dir(), 1);
+        let bytes = fs.read_file(&path).unwrap();
+        let mut found = Vec::new();
+        for len in 0..=bytes.len() {
+            fs.write_file(&path, &bytes[..len]);
+            let Ok(state) = read(&fs) else { continue };
+            let state = state.unwrap();
+            assert!(edits.starts_with(&state.edits), "cut at {len}");
+            if !state.torn {
+                found.push(state.edits.len());
+            }
+        }
+        assert_eq!(found, [1, 2, 3, 4], "each edit was whole once");
+    }
+
+    #[test]
+    fn a_whole_edit_that_makes_no_sense_is_not_cut() {
+        for (body, code) in [(&[1u8, 0][..], Code::Corruption), (&[99], Code::Version)] {
+            let (fs, _) = disk_with_edits();
+            let header = SegmentHeader { kind: LogKind::Manifest, number: 9, previous: None, first_seqno: 1 };
+            let mut log = LogWriter::create(&fs, &manifest_path(dir(), 9), header).unwrap();
+            log.append(1, 0, 1, &empty_database().encode()).unwrap();
+            log.append(2, 1, 1, body).unwrap();
+            fs.write_file(current_path(dir()), current_content(9).as_bytes());
+
+            assert_eq!(read(&fs).unwrap_err().code(), code);
+        }
+    }
+
+    #[test]
+    fn a_crash_during_creation_leaves_no_database_or_an_empty_one_and_never_corruption() {
+        let create = |fs: &SimFs, number| Manifest::create(fs, dir(), number, &empty_database()).is_ok();
+        let is_empty = |state: &ManifestState| state.edits == [empty_database()] && !state.torn;
+        crash_everywhere(
+            &disk(),
+            |fs| create(fs, 1),
+            |finished, fs, context| {
+                match read(&fs).unwrap_or_else(|error| panic!("{context}: {error:?}")) {
+                    Some(state) => assert!(is_empty(&state), "{context}: {state:?}"),
+                    None => assert!(!finished, "{context}: a created database is gone"),
+                }
+                // The leftovers don't keep a later attempt, with a number of its own, from succeeding.
+                assert!(create(&fs, 2), "{context}");
+                let state = read(&fs).unwrap().unwrap();
+                assert!(is_empty(&state) && state.number == 2, "{context}");
+            },
+        );
+    }
+
+    #[test]
+    fn a_second_crash_during_creation_does_no_harm_either() {
+        let first = disk();
+        // Manifest 1 is there with its snapshot, and a CURRENT that was never renamed.
+        first.fail_at(first.operations() + 8, Fault::once(std::io::ErrorKind::Other));
+        assert!(Manifest::create(&first, dir(), 1, &empty_database()).is_err());
+        first.heal();
+        assert!(first.exists(&FileKind::CurrentTemporary.path(dir())).unwrap());
+        assert!(!first.exists(&current_path(dir())).unwrap());
+        let create = |fs: &SimFs| Manifest::create(fs, dir(), 2, &empty_database()).is_ok();
+
+        crash_everywhere(&first, create, |finished, fs, context| {
+            let state = read(&fs).unwrap_or_else(|error| panic!("{context}: {error:?}"));
+            assert!(state.is_some() || !finished, "{context}");
+        });
+    }
+
+    #[test]
+    fn a_crash_during_a_change_of_manifest_leaves_the_old_one_or_the_new_one() {
+        let (fs, edits) = disk_with_edits();
+        let create = |fs: &SimFs| Manifest::create(fs, dir(), 7, &edit(6)).is_ok();
+
+        crash_everywhere(&fs, create, |finished, fs, context| {
+            let state = read(&fs).unwrap_or_else(|error| panic!("{context}: {error:?}")).unwrap();
+            assert!(!state.torn, "{context}");
+            match state.number {
+                7 => assert_eq!(state.edits, [edit(6)], "{context}"),
+                _ => assert!(state.edits == edits && !finished, "{context}: {state:?}"),
+            }
+        });
+    }
+
+    #[test]
+    fn a_crash_during_an_edit_leaves_every_edit_that_was_acknowledged() {
+        for outcome in outcomes() {
+            for crash_after in 0..12 {
+                let fs = disk();
+                let mut manifest = Manifest::create(&fs, dir(), 1, &empty_database()).unwrap();
+                fs.crash_at(fs.operations() + crash_after);
+                let mut edits = vec![empty_database()];
+                let mut acknowledged = 1;
+                for number in 3..12 {
+                    edits.push(edit(number));
+                    if manifest.append(&edit(number)).is_err() {
+                        break;
+                    }
+                    acknowledged += 1;
+                }
+                drop(manifest);
+
+                let state = read(&fs.after_crash(outcome)).unwrap().unwrap();
+
+                assert!(edits.starts_with(&state.edits), "{outcome:?}, {crash_after}");
+                assert!(state.edits.len() >= acknowledged, "{outcome:?}, {crash_after}");
+            }
+        }
+    }
+
+    #[test]
+    fn after_a_failed_write_or_sync_only_a_new_manifest_takes_edits() {
+        for failing in [0, 1] {
+            let fs = disk();
+            let mut manifest = Manifest::create(&fs, dir(), 1, &empty_database()).unwrap();
+            fs.fail_at(fs.operations() + failing, Fault::once(std::io::ErrorKind::StorageFull));
+
+            assert_eq!(manifest.append(&edit(3)).unwrap_err().code(), Code::Io);
+
+            let operations = fs.operations();
+            let refused = manifest.append(&edit(3)).unwrap_err();
+            assert_eq!(refused.code(), Code::Poisoned);
+            assert_eq!(refused.cause().map(Error::code), Some(Code::Io));
+            assert_eq!(fs.operations(), operations, "a failed sync is never tried again");
+            let mut next = Manifest::create(&fs, dir(), 4, &empty_database()).unwrap();
+            next.append(&edit(5)).unwrap();
+            assert_eq!(read(&fs).unwrap().unwrap().edits, [empty_database(), edit(5)]);
+        }
+    }
+
+    #[test]
+    fn errors_of_the_disk_are_not_called_damage() {
+        let (fs, _) = disk_with_edits();
+        fs.fail_reads(true);
+
+        assert_eq!(read(&fs).unwrap_err().code(), Code::Io);
+    }
+
+    /// The worked example of docs/format/log.md.
+    #[test]
+    fn the_format_of_current_is_frozen() {
+        assert_eq!(current_content(1), "MANIFEST-000001\n90ea72be\n");
+    }
+}

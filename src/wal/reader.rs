@@ -30,8 +30,8 @@ const SEARCH_FACTOR_MAX: u64 = 16;
 pub(crate) enum HeaderState {
     /// A valid header: the log can be read.
     Whole(LogReader),
-    /// Nothing or nothing but zeros, or less than a header: its creation did not get as far as its first sync,
-    /// or the file was cut. It holds no records; the caller knows whether it may be so.
+    /// Nothing, nothing but zeros, or no more than an incomplete header: its creation did not get as far as its
+    /// first sync, or the file was cut. It holds no records; the caller knows whether it may be so.
     Torn,
 }
 
@@ -88,12 +88,11 @@ impl LogReader {
             return Err(Error::corruption(path, what));
         }
         let mut window = Window { file, end: limit.unwrap_or(len), start: 0, bytes: Vec::new() };
-        let Some(bytes) = window.at(0, SEGMENT_HEADER_BYTES)? else { return Ok(HeaderState::Torn) };
-        let header = match SegmentHeader::decode(bytes, path, kind, number) {
-            Ok(header) => header,
-            Err(_) if limit.is_none() && window.is_zero()? => return Ok(HeaderState::Torn),
-            Err(error) => return Err(error),
-        };
+        if limit.is_none() && window.is_torn_creation()? {
+            return Ok(HeaderState::Torn);
+        }
+        let bytes = window.at(0, SEGMENT_HEADER_BYTES)?.unwrap_or_default();
+        let header = SegmentHeader::decode(bytes, path, kind, number)?;
         Ok(HeaderState::Whole(Self {
             header,
             window,
@@ -314,6 +313,15 @@ impl Window {
             from += (bytes.len() - tag.len() + 1) as u64;
         }
         Ok(None)
+    }
+
+    /// Whether the bytes are what a crash may leave of a log whose header was not yet synced. No record was
+    /// written before that, so a file with records in it is never this, however its header looks.
+    fn is_torn_creation(&mut self) -> Result<bool> {
+        if self.end > SEGMENT_HEADER_BYTES as u64 {
+            return self.is_zero();
+        }
+        Ok(!self.at(0, SEGMENT_HEADER_BYTES)?.is_some_and(SegmentHeader::is_whole))
     }
 
     /// Whether there is nothing but zeros.
