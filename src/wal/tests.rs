@@ -318,6 +318,18 @@ fn a_lost_page_in_the_middle_is_corruption_only_where_it_had_been_synced() {
 }
 
 #[test]
+fn a_witness_is_found_wherever_it_lies_between_two_reads() {
+    for body_len in (64 << 10) - 100..(64 << 10) + 10 {
+        let first = Owned { first_seqno: 1, durable_seqno: 0, entry_count: 1, body: vec![7; body_len] };
+        let witness = Owned { first_seqno: 2, durable_seqno: 1, entry_count: 1, body: Vec::new() };
+        let (mut bytes, _) = log_of(&[first, witness]);
+        bytes[1_000] ^= 1;
+
+        assert_corruption(read(&bytes, None));
+    }
+}
+
+#[test]
 fn a_stale_tail_of_another_file_is_not_taken_for_live_records() {
     let records = records(Marks::All);
     let (mut bytes, ends) = log_of(&records);
