@@ -1,0 +1,64 @@
+'use strict'
+
+/*
+ * Every JavaScript snippet of README.md and of docs/ runs as it is written, in a folder of its own where
+ * `require('flowdb')` finds this package. A snippet says in comments (`// → value`) what it prints, and the test
+ * holds it to that.
+ */
+
+const assert = require('node:assert/strict')
+const { execFile } = require('node:child_process')
+const { mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } = require('node:fs')
+const { tmpdir } = require('node:os')
+const { join } = require('node:path')
+const { test } = require('node:test')
+const { promisify } = require('node:util')
+
+const root = join(__dirname, '..')
+const TIMEOUT_MS = 60_000
+
+/** The ```js snippets of a page, with the heading each stands under. */
+function snippetsOf (page) {
+  const snippets = []
+  let heading = ''
+  for (const [, title, code] of page.matchAll(/^#+ (.+)$|^```js\n([^]*?)^```$/mg)) {
+    if (title) heading = title
+    else snippets.push({ heading, code })
+  }
+  return snippets
+}
+
+/** What a snippet says that it prints, line by line. */
+function promisedBy (code) {
+  return [...code.matchAll(/\/\/ → (.*)$/mg)].map(([, text]) => text.trim())
+}
+
+async function runSnippet (code) {
+  const folder = mkdtempSync(join(tmpdir(), 'flowdb-readme-'))
+  try {
+    mkdirSync(join(folder, 'node_modules'))
+    symlinkSync(root, join(folder, 'node_modules', 'flowdb'), 'junction')
+    const isModule = /^import /m.test(code)
+    const file = join(folder, isModule ? 'snippet.mjs' : 'snippet.js')
+    writeFileSync(file, code)
+    const { stdout } = await promisify(execFile)(process.execPath, [file], { cwd: folder, timeout: TIMEOUT_MS })
+    return stdout.split('\n').filter((line) => line !== '')
+  } finally {
+    rmSync(folder, { recursive: true, force: true })
+  }
+}
+
+const snippets = snippetsOf(readFileSync(join(root, 'README.md'), 'utf8'))
+
+test('the README has snippets, and the check finds them', () => {
+  assert.ok(snippets.length >= 2)
+  const page = '# A\ntext\n```js\nlet a\n```\n## B\n```sh\nnpm test\n```\n```js\nlet b // → 1\n```\n'
+  assert.deepEqual(snippetsOf(page), [{ heading: 'A', code: 'let a\n' }, { heading: 'B', code: 'let b // → 1\n' }])
+  assert.deepEqual(promisedBy('let b // → 1\n'), ['1'])
+})
+
+for (const { heading, code } of snippets) {
+  test(`the snippet under "${heading}" does what it says`, async () => {
+    assert.deepEqual(await runSnippet(code), promisedBy(code))
+  })
+}
