@@ -63,6 +63,14 @@ test('the package needs nothing at run time, and the crate and the package agree
   assert.ok(read('CHANGELOG.md').includes(`[${version}]`), 'the changelog does not know this version')
 })
 
+test('every platform has its package, at the version of this one', () => {
+  const { version, napi } = json('package.json')
+  const packages = readdirSync(join(root, 'npm')).map((platform) => json(join('npm', platform, 'package.json')))
+
+  assert.equal(packages.length, napi.targets.length)
+  for (const { name, version: its } of packages) assert.equal(its, version, name)
+})
+
 test('every link between the pages leads to a file', () => {
   const broken = []
   for (const page of filesWith('.md')) {
