@@ -1,1 +1,66 @@
-//! Written next.
+//! Sorted tables: immutable files of entries in internal order, written once and never changed.
+//!
+//! A table is data blocks, index partitions over them, filter pages, range tombstones, a top index over the
+//! partitions, properties and a footer, in this order (docs/format/tables.md has every byte). Invariant: every
+//! byte that a reader acts on has been verified by a checksum that is bound to the file's number and the byte's
+//! offset, so that a stale, misplaced or damaged block gives `Corruption` and never a wrong answer.
+//!
+//! [`TableWriter`] makes a table from entries in order (flush and compaction); [`Table`] reads one, its blocks
+//! held by the [`BlockCache`] that all tables share; [`TableIterator`] walks one in both directions.
+#![forbid(unsafe_code)]
+
+mod block;
+mod cache;
+mod cursor;
+mod filter;
+mod footer;
+mod frame;
+mod index;
+mod iterator;
+mod properties;
+mod reader;
+mod verify;
+mod writer;
+
+#[cfg(test)]
+mod testing;
+#[cfg(test)]
+mod tests;
+
+pub(crate) use cache::{BlockCache, CacheStats};
+pub(crate) use iterator::TableIterator;
+pub(crate) use properties::Properties;
+pub(crate) use reader::{Lookup, Table};
+pub(crate) use writer::{TableOptions, TableSummary, TableWriter};
+
+use std::path::Path;
+
+use crate::error::Error;
+
+/// Where a block lies: its offset in the file, and its length there with its trailer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) struct Handle {
+    pub(crate) offset: u64,
+    pub(crate) len: u32,
+}
+
+impl Handle {
+    /// The offset of the first byte behind the block.
+    pub(crate) fn end(self) -> u64 {
+        self.offset.saturating_add(u64::from(self.len))
+    }
+}
+
+/// What is wrong with some bytes. The caller knows which file they came from, and makes it an [`Error`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Damage(pub(crate) &'static str);
+
+impl Damage {
+    /// The error for damage in the `part` of the file `path` that starts at `offset`.
+    pub(crate) fn at(self, path: &Path, part: &str, offset: u64) -> Error {
+        Error::corruption(path, format_args!("{part} at offset {offset}: {}", self.0))
+    }
+}
+
+/// The result of decoding bytes whose file is not known here.
+pub(crate) type Decoded<T> = Result<T, Damage>;

@@ -1,0 +1,182 @@
+//! The frame around every block on disk: payload, a type byte, and a checksum.
+//!
+//! Invariant: the checksum covers the file's number and the block's offset besides its bytes, so that a block of
+//! another file, of another place in this file, or of an earlier life of the disk sector can't pass for this one.
+#![forbid(unsafe_code)]
+
+use lz4_flex::block::{compress_into, decompress_into, get_maximum_output_size};
+
+use super::{Damage, Decoded};
+use crate::coding::{VARINT_BYTES_MAX, put_varint, take_len};
+use crate::key::{KEY_BYTES_MAX, VALUE_BYTES_MAX};
+
+/// The type byte and the checksum.
+pub(crate) const TRAILER_BYTES: usize = 5;
+
+/// The longest payload, in bytes: the largest entry there may be, with room for what stands around it.
+pub(crate) const PAYLOAD_BYTES_MAX: usize = VALUE_BYTES_MAX + KEY_BYTES_MAX + 4096;
+
+const RAW: u8 = 0;
+const LZ4: u8 = 1;
+
+/// One byte of LZ4 adds at most so many bytes to what it decompresses to.
+const LZ4_EXPANSION_MAX: usize = 255;
+
+/// How a payload lies on disk.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Packing {
+    /// As it is.
+    Raw,
+    /// As LZ4 behind the payload's length.
+    Lz4,
+}
+
+/// The trailer of a block whose bytes on disk (before the trailer) are `stored`.
+pub(crate) fn trailer(number: u64, offset: u64, stored: &[u8], packing: Packing) -> [u8; TRAILER_BYTES] {
+    let kind = match packing {
+        Packing::Raw => RAW,
+        Packing::Lz4 => LZ4,
+    };
+    let [a, b, c, d] = checksum(number, offset, stored, kind).to_le_bytes();
+    [kind, a, b, c, d]
+}
+
+/// Compresses `payload` into `scratch` and returns the bytes to store, or `None` where that saves less than
+/// an eighth: the reader would pay for every read what the disk hardly gains.
+pub(crate) fn compress<'a>(payload: &[u8], scratch: &'a mut Vec<u8>) -> Option<&'a [u8]> {
+    scratch.clear();
+    put_varint(scratch, payload.len() as u64);
+    let head = scratch.len();
+    scratch.resize(head + get_maximum_output_size(payload.len()), 0);
+    let written = compress_into(payload, &mut scratch[head..]).ok()?;
+    let stored = &scratch[..head + written];
+    (stored.len() <= payload.len() - payload.len() / 8).then_some(stored)
+}
+
+/// Verifies a whole frame and returns its payload.
+pub(crate) fn open(number: u64, offset: u64, mut frame: Vec<u8>) -> Decoded<Vec<u8>> {
+    let stored_len = frame.len().checked_sub(TRAILER_BYTES).ok_or(Damage("shorter than its trailer"))?;
+    let (stored, trailer) = frame.split_at(stored_len);
+    let &[kind, a, b, c, d] = trailer else { return Err(Damage("shorter than its trailer")) };
+    if checksum(number, offset, stored, kind) != u32::from_le_bytes([a, b, c, d]) {
+        return Err(Damage("the checksum doesn't match"));
+    }
+    match kind {
+        RAW => {
+            frame.truncate(stored_len);
+            Ok(frame)
+        }
+        LZ4 => decompress(stored),
+        _ => Err(Damage("an unknown block type")),
+    }
+}
+
+fn decompress(mut stored: &[u8]) -> Decoded<Vec<u8>> {
+    let len = take_len(&mut stored).ok_or(Damage("the uncompressed length can't be read"))?;
+    if len > PAYLOAD_BYTES_MAX || len > stored.len().saturating_mul(LZ4_EXPANSION_MAX) {
+        return Err(Damage("the uncompressed length is beyond what the bytes can hold"));
+    }
+    let mut payload = vec![0; len];
+    match decompress_into(stored, &mut payload) {
+        Ok(written) if written == len => Ok(payload),
+        Ok(_) => Err(Damage("decompresses to fewer bytes than it says")),
+        Err(_) => Err(Damage("can't be decompressed")),
+    }
+}
+
+fn checksum(number: u64, offset: u64, stored: &[u8], kind: u8) -> u32 {
+    let mut place = [0; 16];
+    place[..8].copy_from_slice(&number.to_le_bytes());
+    place[8..].copy_from_slice(&offset.to_le_bytes());
+    let mut hasher = crc32fast::Hasher::new();
+    hasher.update(&place);
+    hasher.update(stored);
+    hasher.update(&[kind]);
+    hasher.finalize()
+}
+
+/// An upper bound of what a payload of `len` bytes takes on disk.
+pub(crate) fn stored_len_max(len: usize) -> usize {
+    len + VARINT_BYTES_MAX + TRAILER_BYTES
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn framed(number: u64, offset: u64, payload: &[u8], packing: Packing) -> Vec<u8> {
+        let mut scratch = Vec::new();
+        let stored = match packing {
+            Packing::Raw => payload,
+            Packing::Lz4 => compress(payload, &mut scratch).unwrap(),
+        };
+        let mut frame = stored.to_vec();
+        frame.extend_from_slice(&trailer(number, offset, stored, packing));
+        frame
+    }
+
+    #[test]
+    fn a_payload_comes_back_as_it_went_in() {
+        let text = b"the same words, the same words, the same words, the same words".repeat(10);
+        for packing in [Packing::Raw, Packing::Lz4] {
+            let frame = framed(7, 4096, &text, packing);
+            assert_eq!(open(7, 4096, frame).unwrap(), text, "{packing:?}");
+        }
+        assert_eq!(open(7, 0, framed(7, 0, b"", Packing::Raw)).unwrap(), b"");
+    }
+
+    #[test]
+    fn a_block_of_another_file_or_place_is_refused() {
+        let frame = framed(7, 4096, b"payload", Packing::Raw);
+
+        assert!(open(8, 4096, frame.clone()).is_err());
+        assert!(open(7, 8192, frame).is_err());
+    }
+
+    #[test]
+    fn any_flipped_or_missing_byte_is_refused() {
+        let text = b"abcabcabcabcabcabcabcabcabcabcabcabcabc".repeat(4);
+        for packing in [Packing::Raw, Packing::Lz4] {
+            let frame = framed(7, 0, &text, packing);
+            for at in 0..frame.len() {
+                for mask in [1, 0x80, 0xff] {
+                    let mut flipped = frame.clone();
+                    flipped[at] ^= mask;
+                    assert!(open(7, 0, flipped).is_err(), "{packing:?} byte {at} mask {mask:#x}");
+                }
+                assert!(open(7, 0, frame[..at].to_vec()).is_err(), "{packing:?} cut at {at}");
+            }
+        }
+    }
+
+    /// Whoever makes a checksum fit still can't make us allocate a gigabyte for a few bytes.
+    #[test]
+    fn a_length_that_lz4_cannot_reach_is_refused_before_it_is_allocated() {
+        for len in [4 * 255 + 1, PAYLOAD_BYTES_MAX as u64, PAYLOAD_BYTES_MAX as u64 + 1, u64::MAX] {
+            let mut stored = Vec::new();
+            put_varint(&mut stored, len);
+            stored.extend_from_slice(&[0x10, b'x', 0, 0]);
+            let mut frame = stored.clone();
+            frame.extend_from_slice(&trailer(7, 0, &stored, Packing::Lz4));
+
+            let damage = open(7, 0, frame).unwrap_err();
+
+            assert!(damage.0.contains("uncompressed length"), "{len}: {damage:?}");
+        }
+    }
+
+    #[test]
+    fn a_payload_that_does_not_shrink_by_an_eighth_stays_raw() {
+        let mut state = 1u64;
+        let noise: Vec<u8> = (0..4096)
+            .map(|_| {
+                state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+                (state >> 56) as u8
+            })
+            .collect();
+
+        assert_eq!(compress(&noise, &mut Vec::new()), None);
+        assert_eq!(compress(b"", &mut Vec::new()), None);
+        assert!(compress(&[7; 4096], &mut Vec::new()).is_some());
+    }
+}

@@ -1,0 +1,380 @@
+//! Reads one table: point lookups and iterators over verified blocks, which the block cache holds.
+//!
+//! Invariant: between calls a table keeps no blocks of its own but the range tombstones and a small top index;
+//! everything else is in the cache and bounded with it.
+#![forbid(unsafe_code)]
+
+use std::sync::Arc;
+
+use super::block::DataBlock;
+use super::cache::{Block, BlockCache};
+use super::filter::{self, FilterPage, PAGE_LINES};
+use super::footer::{FOOTER_BYTES, Footer};
+use super::frame;
+use super::index::IndexBlock;
+use super::{Damage, Decoded, Handle, Properties, TableIterator};
+use crate::coding::{take_prefixed, take_varint};
+use crate::error::{Code, Error, Result};
+use crate::fs::File;
+use crate::key::{Found, SEQNO_MAX, SeqNo};
+use crate::range_tombstone::{RangeTombstone, RangeTombstones};
+
+/// The end of a table is read at once up to this size: mostly it holds all that opening needs.
+const TAIL_BYTES: u64 = 8 << 10;
+
+/// A top index of up to this size stays with its table; a larger one is in the cache like any other block.
+const PINNED_TOP_BYTES_MAX: u32 = 16 << 10;
+
+/// What a lookup that does no file I/O has found.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Lookup {
+    /// The newest entry of the key at or below the asked seqno.
+    Found(Found),
+    /// The table has no such entry.
+    Missing,
+    /// A block that could tell is not in the cache.
+    NeedsIo,
+}
+
+/// An open table.
+pub(crate) struct Table {
+    file: Arc<dyn File>,
+    number: u64,
+    size: u64,
+    cache: Arc<BlockCache>,
+    footer: Footer,
+    properties: Properties,
+    range_tombstones: RangeTombstones,
+    pinned_top: Option<Arc<IndexBlock>>,
+}
+
+/// What a block is read as; also the name that an error gives it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Role {
+    Data,
+    TopIndex,
+    IndexPartition,
+    /// With so many lines.
+    FilterPage(usize),
+}
+
+impl Role {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Data => "the data block",
+            Self::TopIndex => "the top index",
+            Self::IndexPartition => "the index partition",
+            Self::FilterPage(_) => "the filter page",
+        }
+    }
+
+    fn parse(self, payload: Vec<u8>) -> Decoded<Block> {
+        Ok(match self {
+            Self::Data => Block::Data(Arc::new(DataBlock::new(payload)?)),
+            Self::TopIndex | Self::IndexPartition => Block::Index(Arc::new(IndexBlock::new(payload)?)),
+            Self::FilterPage(lines) => Block::Filter(Arc::new(FilterPage::new(payload, lines)?)),
+        })
+    }
+}
+
+/// Whether a lookup may read the file.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Access {
+    Full,
+    CacheOnly,
+}
+
+impl Table {
+    /// Opens the table `number` of `size` bytes in `file`: verifies its footer, properties and range tombstones.
+    ///
+    /// # Errors
+    ///
+    /// `Corruption` when any of them is damaged, `Version` when a newer FlowDB wrote the table, `Io` from the file.
+    pub(crate) fn open(
+        file: Arc<dyn File>,
+        number: u64,
+        size: u64,
+        cache: Arc<BlockCache>,
+    ) -> Result<Arc<Self>> {
+        let actual = file.len()?;
+        if actual != size || size < FOOTER_BYTES as u64 {
+            let what = format!("the table should have {size} bytes, the file has {actual}");
+            return Err(Error::corruption(file.path(), what));
+        }
+        let tail = Tail::read(&*file, size)?;
+        let footer_at = size - FOOTER_BYTES as u64;
+        let footer = Footer::decode(tail.last(FOOTER_BYTES), number, footer_at, file.path())?;
+        let read = |handle: Handle, part: &str| tail.payload(&*file, number, handle, part);
+        let damaged =
+            |damage: Damage, part: &str, handle: Handle| damage.at(file.path(), part, handle.offset);
+
+        let (handle, part) = (footer.properties, "the properties");
+        let properties = Properties::decode(&read(handle, part)?).map_err(|d| damaged(d, part, handle))?;
+        let (handle, part) = (footer.range_tombstones, "the range tombstones");
+        let tombstones = if handle.len == 0 {
+            Vec::new()
+        } else {
+            decode_range_tombstones(&read(handle, part)?).map_err(|d| damaged(d, part, handle))?
+        };
+        if tombstones.len() as u64 != properties.range_tombstones {
+            return Err(damaged(Damage("their count is not that of the properties"), part, handle));
+        }
+        let (handle, part) = (footer.top_index, Role::TopIndex.name());
+        let pinned_top = if handle.len <= PINNED_TOP_BYTES_MAX {
+            let block = IndexBlock::new(read(handle, part)?).map_err(|d| damaged(d, part, handle))?;
+            Some(Arc::new(block))
+        } else {
+            None
+        };
+        let range_tombstones = RangeTombstones::new(&tombstones);
+        Ok(Arc::new(Self { file, number, size, cache, footer, properties, range_tombstones, pinned_top }))
+    }
+
+    /// The newest entry of `key` at or below `seqno`; `hash` is the key's [`crate::key::hash_key`]. The table's range
+    /// tombstones are not applied.
+    pub(crate) fn get(&self, key: &[u8], hash: u64, seqno: SeqNo) -> Result<Option<Found>> {
+        match self.lookup(key, hash, seqno, Access::Full)? {
+            Lookup::Found(found) => Ok(Some(found)),
+            Lookup::Missing => Ok(None),
+            Lookup::NeedsIo => Err(Error::new(Code::Internal, "a lookup that may read the file did not")),
+        }
+    }
+
+    /// As [`Self::get`], but from the cache only.
+    pub(crate) fn try_get(&self, key: &[u8], hash: u64, seqno: SeqNo) -> Result<Lookup> {
+        self.lookup(key, hash, seqno, Access::CacheOnly)
+    }
+
+    /// Whether a key of this hash may be in the table: `false` is certain. `true` where there is no filter.
+    pub(crate) fn may_contain(&self, hash: u64) -> Result<bool> {
+        Ok(self.filter_passes(hash, Access::Full)?.unwrap_or(true))
+    }
+
+    /// An iterator over the point entries, for reads of users: through the cache, with readahead once it is seen to
+    /// move on.
+    pub(crate) fn iter(self: &Arc<Self>) -> TableIterator {
+        TableIterator::new(Arc::clone(self), true)
+    }
+
+    /// An iterator over the point entries that reads far ahead and leaves the cache alone, for compaction.
+    pub(crate) fn iter_uncached(self: &Arc<Self>) -> TableIterator {
+        TableIterator::new(Arc::clone(self), false)
+    }
+
+    /// The deletions of ranges that the table carries.
+    pub(crate) fn range_tombstones(&self) -> &RangeTombstones {
+        &self.range_tombstones
+    }
+
+    /// What the table says of itself.
+    pub(crate) fn properties(&self) -> &Properties {
+        &self.properties
+    }
+
+    /// The number of the table's file.
+    pub(crate) fn number(&self) -> u64 {
+        self.number
+    }
+
+    /// The length of the table's file, in bytes.
+    pub(crate) fn size(&self) -> u64 {
+        self.size
+    }
+
+    fn lookup(&self, key: &[u8], hash: u64, seqno: SeqNo, access: Access) -> Result<Lookup> {
+        let Some((smallest, largest)) = &self.properties.point_keys else { return Ok(Lookup::Missing) };
+        if key < &smallest[..] || key > &largest[..] {
+            return Ok(Lookup::Missing);
+        }
+        match self.filter_passes(hash, access)? {
+            None => return Ok(Lookup::NeedsIo),
+            Some(false) => return Ok(Lookup::Missing),
+            Some(true) => {}
+        }
+        let Some(top) = self.top_index_with(access)? else { return Ok(Lookup::NeedsIo) };
+        let Some(entry) = top.entry(top.find(key, seqno)) else { return Ok(Lookup::Missing) };
+        let Some(partition) = self.load(entry.handle, Role::IndexPartition, access)? else {
+            return Ok(Lookup::NeedsIo);
+        };
+        let partition = as_index(&partition)?;
+        // The separator of this block is at or above the wanted position. Either the block ends at or above it too, or
+        // no entry of the key follows: where blocks divide a key, the separator is the last entry itself.
+        let Some(entry) = partition.entry(partition.find(key, seqno)) else { return Ok(Lookup::Missing) };
+        let Some(block) = self.load(entry.handle, Role::Data, access)? else { return Ok(Lookup::NeedsIo) };
+        let block = as_data(&block)?;
+        let slot = block.find(key, seqno).map_err(|damage| self.damaged(damage, Role::Data, entry.handle))?;
+        let Some(slot) = slot else { return Ok(Lookup::Missing) };
+        if key.get(slot.shared..) != Some(block.suffix(&slot)) {
+            return Ok(Lookup::Missing);
+        }
+        Ok(Lookup::Found(Found {
+            seqno: slot.seqno,
+            kind: slot.kind,
+            expires_at: slot.expires_at,
+            value: block.value(&slot).to_vec(),
+        }))
+    }
+
+    /// Whether the filter lets `hash` pass; `None` when that needs I/O that `access` rules out.
+    fn filter_passes(&self, hash: u64, access: Access) -> Result<Option<bool>> {
+        let place = self.footer.filter;
+        if place.lines == 0 {
+            return Ok(Some(true));
+        }
+        let line = filter::line_of(hash, place.lines);
+        let (handle, lines) = place.page(line / PAGE_LINES);
+        match self.load(handle, Role::FilterPage(lines), access)? {
+            Some(Block::Filter(page)) => Ok(Some(page.may_contain(line % PAGE_LINES, hash, place.probes))),
+            Some(_) => Err(mistaken()),
+            None => Ok(None),
+        }
+    }
+
+    fn top_index_with(&self, access: Access) -> Result<Option<Arc<IndexBlock>>> {
+        if let Some(top) = &self.pinned_top {
+            return Ok(Some(Arc::clone(top)));
+        }
+        self.load(self.footer.top_index, Role::TopIndex, access)?
+            .map(|block| as_index(&block).cloned())
+            .transpose()
+    }
+
+    /// The top index, from memory or the file.
+    pub(super) fn top_index(&self) -> Result<Arc<IndexBlock>> {
+        self.top_index_with(Access::Full)?.ok_or_else(mistaken)
+    }
+
+    /// The index partition at `handle`, from the cache or the file.
+    pub(super) fn partition(&self, handle: Handle) -> Result<Arc<IndexBlock>> {
+        let block = self.load(handle, Role::IndexPartition, Access::Full)?.ok_or_else(mistaken)?;
+        as_index(&block).cloned()
+    }
+
+    fn load(&self, handle: Handle, role: Role, access: Access) -> Result<Option<Block>> {
+        if let Some(block) = self.cache.get(self.number, handle.offset) {
+            return Ok(Some(block));
+        }
+        if access == Access::CacheOnly {
+            return Ok(None);
+        }
+        let block = self.read(handle, role)?;
+        self.cache.insert(self.number, handle.offset, block.clone());
+        Ok(Some(block))
+    }
+
+    /// Reads and verifies a block, around the cache.
+    pub(super) fn read(&self, handle: Handle, role: Role) -> Result<Block> {
+        self.check_bounds(handle, role)?;
+        let mut frame = vec![0; handle.len as usize];
+        self.file.read_exact_at(handle.offset, &mut frame)?;
+        self.parse(frame, handle, role)
+    }
+
+    /// Verifies a block whose frame has been read.
+    pub(super) fn parse(&self, frame: Vec<u8>, handle: Handle, role: Role) -> Result<Block> {
+        frame::open(self.number, handle.offset, frame)
+            .and_then(|payload| role.parse(payload))
+            .map_err(|damage| self.damaged(damage, role, handle))
+    }
+
+    /// Before anything of its size is allocated: the block lies within the file.
+    pub(super) fn check_bounds(&self, handle: Handle, role: Role) -> Result<()> {
+        if handle.end() > self.blocks_end() {
+            return Err(self.damaged(Damage("it would reach beyond the file"), role, handle));
+        }
+        Ok(())
+    }
+
+    /// Where the blocks end and the footer begins.
+    pub(super) fn blocks_end(&self) -> u64 {
+        self.size - FOOTER_BYTES as u64
+    }
+
+    pub(super) fn cache(&self) -> &BlockCache {
+        &self.cache
+    }
+
+    pub(super) fn file(&self) -> &Arc<dyn File> {
+        &self.file
+    }
+
+    pub(super) fn footer(&self) -> &Footer {
+        &self.footer
+    }
+
+    /// The error for damage in a block of this table.
+    pub(super) fn damaged(&self, damage: Damage, role: Role, handle: Handle) -> Error {
+        damage.at(self.file.path(), role.name(), handle.offset)
+    }
+}
+
+/// The end of a table, read at once.
+struct Tail {
+    start: u64,
+    bytes: Vec<u8>,
+}
+
+impl Tail {
+    fn read(file: &dyn File, size: u64) -> Result<Self> {
+        let len = size.min(TAIL_BYTES);
+        let mut bytes = vec![0; len as usize];
+        file.read_exact_at(size - len, &mut bytes)?;
+        Ok(Self { start: size - len, bytes })
+    }
+
+    fn last(&self, len: usize) -> &[u8] {
+        &self.bytes[self.bytes.len().saturating_sub(len)..]
+    }
+
+    /// The payload of the block at `handle`, which the footer says lies before itself.
+    fn payload(&self, file: &dyn File, number: u64, handle: Handle, part: &str) -> Result<Vec<u8>> {
+        let within = handle.offset.checked_sub(self.start).and_then(|start| {
+            let start = usize::try_from(start).ok()?;
+            self.bytes.get(start..start.checked_add(handle.len as usize)?)
+        });
+        let frame = match within {
+            Some(frame) => frame.to_vec(),
+            None => {
+                let mut frame = vec![0; handle.len as usize];
+                file.read_exact_at(handle.offset, &mut frame)?;
+                frame
+            }
+        };
+        frame::open(number, handle.offset, frame)
+            .map_err(|damage| damage.at(file.path(), part, handle.offset))
+    }
+}
+
+fn decode_range_tombstones(mut input: &[u8]) -> Decoded<Vec<RangeTombstone>> {
+    const DAMAGE: Damage = Damage("a range tombstone is damaged");
+    let mut tombstones = Vec::new();
+    while !input.is_empty() {
+        let start = take_prefixed(&mut input).ok_or(DAMAGE)?.to_vec();
+        let end = take_prefixed(&mut input).ok_or(DAMAGE)?.to_vec();
+        let seqno = take_varint(&mut input).filter(|&seqno| seqno <= SEQNO_MAX).ok_or(DAMAGE)?;
+        if start >= end {
+            return Err(DAMAGE);
+        }
+        tombstones.push(RangeTombstone { start, end, seqno });
+    }
+    Ok(tombstones)
+}
+
+pub(super) fn as_data(block: &Block) -> Result<&Arc<DataBlock>> {
+    match block {
+        Block::Data(block) => Ok(block),
+        _ => Err(mistaken()),
+    }
+}
+
+pub(super) fn as_index(block: &Block) -> Result<&Arc<IndexBlock>> {
+    match block {
+        Block::Index(block) => Ok(block),
+        _ => Err(mistaken()),
+    }
+}
+
+/// A place of a file holds one block of one role, so the cache can't give another.
+fn mistaken() -> Error {
+    Error::new(Code::Internal, "a cached block is not what its handle says: this is a defect of FlowDB")
+}

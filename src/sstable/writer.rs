@@ -1,0 +1,402 @@
+//! Writes one table, front to back: entries in internal order and range tombstones in, a synced file out.
+//!
+//! Invariant: nothing written is ever changed, and the footer goes last, so that a file without its end is no table.
+#![forbid(unsafe_code)]
+
+use std::cmp::Ordering;
+use std::sync::Arc;
+
+use super::block::{DataBlockBuilder, ENTRY_OVERHEAD_MAX};
+use super::filter::{self, LINE_BYTES, PAGE_LINES};
+use super::footer::{FOOTER_BYTES, FilterPlace, Footer};
+use super::frame::{self, PAYLOAD_BYTES_MAX, Packing};
+use super::index::{self, IndexEntry};
+use super::{Handle, Properties};
+use crate::coding::{put_prefixed, put_varint};
+use crate::config::{Compression, Config};
+use crate::error::{Code, Error, Result};
+use crate::fs::File;
+use crate::key::{
+    EntryRef, KEY_BYTES_MAX, Kind, SEQNO_MAX, SeqNo, VALUE_BYTES_MAX, compare_internal, hash_key,
+};
+use crate::range_tombstone::RangeTombstone;
+
+/// Appends are gathered to this size: a write costs as much as ten blocks do.
+const WRITE_BYTES: usize = 128 << 10;
+
+/// An index partition is closed at this size. A lookup in a cold table reads one of them.
+const PARTITION_BYTES: usize = 16 << 10;
+
+/// A partition has at least so many entries, however long the keys: so the top index stays far smaller.
+const PARTITION_ENTRIES_MIN: usize = 16;
+
+/// How tables are written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct TableOptions {
+    /// A data block is closed before it grows beyond this many bytes; one larger entry has a block of its own.
+    pub(crate) block_size: usize,
+    pub(crate) compression: Compression,
+    /// 0 writes no filter.
+    pub(crate) bloom_bits_per_key: u8,
+}
+
+impl From<&Config> for TableOptions {
+    fn from(config: &Config) -> Self {
+        Self {
+            block_size: config.block_size,
+            compression: config.compression,
+            bloom_bits_per_key: config.bloom_bits_per_key,
+        }
+    }
+}
+
+/// What has been written.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct TableSummary {
+    /// The length of the file, in bytes.
+    pub(crate) size: u64,
+    /// Point entries, tombstones among them.
+    pub(crate) entries: u64,
+    pub(crate) tombstones: u64,
+    pub(crate) range_tombstones: u64,
+    /// The least user key of any point entry or range tombstone.
+    pub(crate) smallest: Vec<u8>,
+    /// The greatest user key of any point entry or range tombstone.
+    pub(crate) largest: Vec<u8>,
+    /// `largest` is the end of a range tombstone, and so the first key that the table says nothing of.
+    pub(crate) largest_is_exclusive: bool,
+    pub(crate) seqno_min: SeqNo,
+    pub(crate) seqno_max: SeqNo,
+    /// Point entries that expire, and the latest moment that one does (0 when none does).
+    pub(crate) expiring: u64,
+    pub(crate) largest_expiry: u64,
+}
+
+/// A table in the making. Dropped before [`TableWriter::finish`], it leaves a file that is no table.
+pub(crate) struct TableWriter {
+    out: Output,
+    options: TableOptions,
+    block: DataBlockBuilder,
+    /// The data block that was written but isn't in the index yet: its separator depends on the key that follows.
+    unindexed: Option<Handle>,
+    index: IndexBuilder,
+    last: Option<(Vec<u8>, SeqNo)>,
+    smallest: Vec<u8>,
+    hashes: Vec<u64>,
+    range_tombstones: Vec<RangeTombstone>,
+    properties: Properties,
+    scratch: Vec<u8>,
+}
+
+impl TableWriter {
+    /// A writer of table `number` to `file`, which must be empty.
+    pub(crate) fn new(file: Arc<dyn File>, number: u64, options: TableOptions) -> Self {
+        Self {
+            out: Output { file, number, written: 0, buffer: Vec::new() },
+            options,
+            block: DataBlockBuilder::default(),
+            unindexed: None,
+            index: IndexBuilder::default(),
+            last: None,
+            smallest: Vec::new(),
+            hashes: Vec::new(),
+            range_tombstones: Vec::new(),
+            properties: Properties::default(),
+            scratch: Vec::new(),
+        }
+    }
+
+    /// Adds the entry that follows those added so far.
+    ///
+    /// # Errors
+    ///
+    /// `Internal` when the entry is out of order, or no point entry, or beyond a limit. `Io` from the file.
+    pub(crate) fn add(&mut self, entry: EntryRef<'_>) -> Result<()> {
+        let new_key = self.check(&entry)?;
+        let size = entry.key.len() + entry.value.len() + ENTRY_OVERHEAD_MAX;
+        if !self.block.is_empty() && self.block.len() + size > self.options.block_size {
+            self.close_block()?;
+        }
+        let (last_key, last_seqno) = self.last.get_or_insert_with(|| {
+            self.smallest.extend_from_slice(entry.key);
+            (Vec::new(), SEQNO_MAX)
+        });
+        if let Some(handle) = self.unindexed.take() {
+            let separator = if new_key {
+                (index::shortest_separator(last_key, entry.key, &mut self.scratch), 0)
+            } else {
+                (&last_key[..], *last_seqno)
+            };
+            self.index.add(separator, handle);
+        }
+        self.block.add(last_key, &entry);
+        if new_key && self.options.bloom_bits_per_key > 0 {
+            self.hashes.push(hash_key(entry.key));
+        }
+        last_key.clear();
+        last_key.extend_from_slice(entry.key);
+        *last_seqno = entry.seqno;
+        self.properties.count(&entry);
+        Ok(())
+    }
+
+    /// Adds a deletion of a range of keys; they may overlap and come in any order, at any time before the end.
+    /// One that deletes nothing is left out.
+    pub(crate) fn add_range_tombstone(&mut self, tombstone: RangeTombstone) -> Result<()> {
+        if tombstone.start.len().max(tombstone.end.len()) > KEY_BYTES_MAX || tombstone.seqno > SEQNO_MAX {
+            return Err(self.refusal("a range tombstone is beyond a limit"));
+        }
+        if tombstone.start < tombstone.end {
+            self.range_tombstones.push(tombstone);
+        }
+        Ok(())
+    }
+
+    /// Whether nothing has been added that a table could hold.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.last.is_none() && self.range_tombstones.is_empty()
+    }
+
+    /// About how long the file would be if it ended here, in bytes.
+    pub(crate) fn size_estimate(&self) -> u64 {
+        let filter_bytes = self.hashes.len() * usize::from(self.options.bloom_bits_per_key) / 8;
+        let tombstone_bytes: usize = self
+            .range_tombstones
+            .iter()
+            .map(|tombstone| tombstone.start.len() + tombstone.end.len() + 10)
+            .sum();
+        self.out.offset()
+            + (self.block.len() + self.index.len() + filter_bytes + tombstone_bytes + FOOTER_BYTES) as u64
+    }
+
+    /// Writes the rest of the table and syncs the file. Its name is durable once its directory is synced.
+    ///
+    /// # Errors
+    ///
+    /// `Internal` when nothing was added. `Io` from the file, which must be discarded then.
+    pub(crate) fn finish(mut self) -> Result<TableSummary> {
+        if self.is_empty() {
+            return Err(self.refusal("a table must not be empty"));
+        }
+        self.close_block()?;
+        if let (Some((key, _)), Some(handle)) = (&self.last, self.unindexed.take()) {
+            self.index.add((key, 0), handle);
+        }
+        self.prepare_properties();
+        let top = self.index.write_partitions(&mut self.out)?;
+        let filter = self.write_filter()?;
+        let range_tombstones = self.write_range_tombstones()?;
+        let top_index = self.out.block(&top, Packing::Raw)?;
+        let properties = self.out.block(&self.properties.encode(), Packing::Raw)?;
+        let footer = Footer { top_index, range_tombstones, properties, filter, number: self.out.number };
+        let footer = footer.encode(self.out.offset());
+        self.out.append(&footer)?;
+        self.out.flush()?;
+        self.out.file.sync()?;
+        Ok(self.summary())
+    }
+
+    /// Checks an entry against the limits and the order, and returns whether its key is new.
+    fn check(&self, entry: &EntryRef<'_>) -> Result<bool> {
+        if entry.kind == Kind::RangeTombstone {
+            return Err(self.refusal("a range tombstone was added as a point entry"));
+        }
+        if entry.key.len() > KEY_BYTES_MAX || entry.value.len() > VALUE_BYTES_MAX || entry.seqno > SEQNO_MAX {
+            return Err(self.refusal("an entry is beyond a limit"));
+        }
+        match &self.last {
+            None => Ok(true),
+            Some((key, seqno)) => match compare_internal((key, *seqno), (entry.key, entry.seqno)) {
+                Ordering::Less => Ok(key != entry.key),
+                _ => Err(self.refusal("an entry is out of order")),
+            },
+        }
+    }
+
+    fn close_block(&mut self) -> Result<()> {
+        if self.block.is_empty() {
+            return Ok(());
+        }
+        let payload = self.block.finish();
+        let compressed = match self.options.compression {
+            Compression::None => None,
+            Compression::Lz4 => frame::compress(payload, &mut self.scratch),
+        };
+        let handle = match compressed {
+            Some(stored) => self.out.block(stored, Packing::Lz4)?,
+            None => self.out.block(payload, Packing::Raw)?,
+        };
+        self.block.clear();
+        self.unindexed = Some(handle);
+        self.properties.data_blocks += 1;
+        Ok(())
+    }
+
+    fn prepare_properties(&mut self) {
+        self.range_tombstones.sort_unstable();
+        self.range_tombstones.dedup();
+        for tombstone in &self.range_tombstones {
+            self.properties.count_range_tombstone(tombstone);
+        }
+        if let Some((largest, _)) = &self.last {
+            self.properties.point_keys = Some((self.smallest.clone(), largest.clone()));
+        }
+    }
+
+    fn write_filter(&mut self) -> Result<FilterPlace> {
+        let offset = self.out.offset();
+        let bits_per_key = self.options.bloom_bits_per_key;
+        let lines = filter::lines_for(self.hashes.len(), bits_per_key);
+        if lines == 0 {
+            return Ok(FilterPlace { offset, ..FilterPlace::default() });
+        }
+        let probes = filter::probes_for(bits_per_key);
+        let bytes = filter::build(&self.hashes, lines, probes);
+        for page in bytes.chunks(PAGE_LINES * LINE_BYTES) {
+            self.out.block(page, Packing::Raw)?;
+        }
+        Ok(FilterPlace { offset, lines, probes })
+    }
+
+    fn write_range_tombstones(&mut self) -> Result<Handle> {
+        if self.range_tombstones.is_empty() {
+            return Ok(Handle { offset: self.out.offset(), len: 0 });
+        }
+        let mut payload = Vec::new();
+        for tombstone in &self.range_tombstones {
+            put_prefixed(&mut payload, &tombstone.start);
+            put_prefixed(&mut payload, &tombstone.end);
+            put_varint(&mut payload, tombstone.seqno);
+        }
+        self.out.block(&payload, Packing::Raw)
+    }
+
+    fn summary(self) -> TableSummary {
+        let properties = self.properties;
+        let deleted_from = self.range_tombstones.first().map(|tombstone| &tombstone.start);
+        let deleted_to = self.range_tombstones.iter().map(|tombstone| &tombstone.end).max();
+        let (first, last) = match &properties.point_keys {
+            Some((first, last)) => (Some(first), Some(last)),
+            None => (None, None),
+        };
+        // `None` is below every key, and an end equal to the last key covers less than the key itself.
+        let largest_is_exclusive = deleted_to > last;
+        let largest = if largest_is_exclusive { deleted_to } else { last };
+        let smallest = first.into_iter().chain(deleted_from).min();
+        TableSummary {
+            size: self.out.written,
+            entries: properties.entries,
+            tombstones: properties.tombstones,
+            range_tombstones: properties.range_tombstones,
+            smallest: smallest.cloned().unwrap_or_default(),
+            largest: largest.cloned().unwrap_or_default(),
+            largest_is_exclusive,
+            seqno_min: properties.seqno_min,
+            seqno_max: properties.seqno_max,
+            expiring: properties.expiring,
+            largest_expiry: properties.largest_expiry,
+        }
+    }
+
+    fn refusal(&self, what: &str) -> Error {
+        let path = self.out.file.path().display();
+        Error::new(Code::Internal, format!("writing table {path}: {what}: this is a defect of FlowDB"))
+    }
+}
+
+/// The end of the file, with what waits to be appended to it.
+struct Output {
+    file: Arc<dyn File>,
+    number: u64,
+    /// How many bytes have been appended.
+    written: u64,
+    buffer: Vec<u8>,
+}
+
+impl Output {
+    fn offset(&self) -> u64 {
+        self.written + self.buffer.len() as u64
+    }
+
+    /// Writes a block of `stored` bytes with its trailer.
+    fn block(&mut self, stored: &[u8], packing: Packing) -> Result<Handle> {
+        let offset = self.offset();
+        let len = stored.len() + frame::TRAILER_BYTES;
+        let Some(len) = u32::try_from(len).ok().filter(|_| stored.len() <= PAYLOAD_BYTES_MAX) else {
+            let message = format!("writing table {}: a block has {len} bytes", self.file.path().display());
+            return Err(Error::new(Code::Internal, message));
+        };
+        let trailer = frame::trailer(self.number, offset, stored, packing);
+        self.append(stored)?;
+        self.append(&trailer)?;
+        Ok(Handle { offset, len })
+    }
+
+    fn append(&mut self, bytes: &[u8]) -> Result<()> {
+        if bytes.len() >= WRITE_BYTES {
+            // A large value is not copied once more.
+            self.flush()?;
+            self.file.append(bytes)?;
+            self.written += bytes.len() as u64;
+            return Ok(());
+        }
+        self.buffer.extend_from_slice(bytes);
+        if self.buffer.len() >= WRITE_BYTES { self.flush() } else { Ok(()) }
+    }
+
+    fn flush(&mut self) -> Result<()> {
+        if !self.buffer.is_empty() {
+            self.file.append(&self.buffer)?;
+            self.written += self.buffer.len() as u64;
+            self.buffer.clear();
+        }
+        Ok(())
+    }
+}
+
+/// The index partitions, which are kept until the data blocks are written.
+#[derive(Default)]
+struct IndexBuilder {
+    /// Closed partitions with their last separators.
+    closed: Vec<(Vec<u8>, (Vec<u8>, SeqNo))>,
+    open: Vec<u8>,
+    open_entries: usize,
+    last_separator: (Vec<u8>, SeqNo),
+    closed_bytes: usize,
+}
+
+impl IndexBuilder {
+    fn add(&mut self, (key, seqno): (&[u8], SeqNo), handle: Handle) {
+        if self.open.len() >= PARTITION_BYTES && self.open_entries >= PARTITION_ENTRIES_MIN {
+            self.close_partition();
+        }
+        index::put_entry(&mut self.open, &IndexEntry { key, seqno, handle });
+        self.open_entries += 1;
+        self.last_separator.0.clear();
+        self.last_separator.0.extend_from_slice(key);
+        self.last_separator.1 = seqno;
+    }
+
+    fn len(&self) -> usize {
+        self.closed_bytes + self.open.len()
+    }
+
+    fn close_partition(&mut self) {
+        self.closed_bytes += self.open.len();
+        self.closed.push((std::mem::take(&mut self.open), self.last_separator.clone()));
+        self.open_entries = 0;
+    }
+
+    /// Writes the partitions and returns the payload of the top index.
+    fn write_partitions(&mut self, out: &mut Output) -> Result<Vec<u8>> {
+        if !self.open.is_empty() {
+            self.close_partition();
+        }
+        let mut top = Vec::new();
+        for (payload, (key, seqno)) in &self.closed {
+            let handle = out.block(payload, Packing::Raw)?;
+            index::put_entry(&mut top, &IndexEntry { key, seqno: *seqno, handle });
+        }
+        Ok(top)
+    }
+}
