@@ -26,6 +26,8 @@ use std::sync::atomic::{AtomicPtr, AtomicU32, AtomicU64, AtomicUsize, Ordering};
 
 use parking_lot::Mutex;
 
+use super::Apart;
+
 /// The size of a chunk that many records share.
 const CHUNK_BYTES: usize = 1 << 20;
 
@@ -179,7 +181,7 @@ struct Chunks {
     starts: Box<[AtomicPtr<u8>]>,
     /// What to free at the end, in the order of `starts`.
     layouts: Mutex<Vec<Layout>>,
-    used_bytes: AtomicUsize,
+    used_bytes: Apart<AtomicUsize>,
 }
 
 impl Drop for Chunks {
@@ -193,8 +195,11 @@ impl Drop for Chunks {
 
 impl Chunks {
     fn new() -> Self {
-        let starts = (0..CHUNKS_MAX).map(|_| AtomicPtr::new(ptr::null_mut())).collect();
-        Self { starts, layouts: Mutex::new(Vec::new()), used_bytes: AtomicUsize::new(0) }
+        // Memory that comes zeroed from the system costs nothing until a part of it is used.
+        let starts: Box<[*mut u8]> = vec![ptr::null_mut(); CHUNKS_MAX].into_boxed_slice();
+        // SAFETY: an atomic pointer is in memory what a pointer is, and the box is owned and not yet shared.
+        let starts = unsafe { Box::from_raw(Box::into_raw(starts) as *mut [AtomicPtr<u8>]) };
+        Self { starts, layouts: Mutex::new(Vec::new()), used_bytes: Apart(AtomicUsize::new(0)) }
     }
 
     /// Adds a chunk and returns its number.
@@ -243,7 +248,7 @@ impl Arena {
 
     /// How many bytes were handed out, padding included. Never falls.
     pub(super) fn used_bytes(&self) -> usize {
-        self.chunks.used_bytes.load(Ordering::Relaxed)
+        self.chunks.used_bytes.0.load(Ordering::Relaxed)
     }
 
     /// The record at `at`.
@@ -337,8 +342,8 @@ impl Bump {
             self.offset = offset + size;
             (self.number, offset)
         };
-        let used = self.chunks.used_bytes.load(Ordering::Relaxed) + size;
-        self.chunks.used_bytes.store(used, Ordering::Relaxed);
+        let used = self.chunks.used_bytes.0.load(Ordering::Relaxed) + size;
+        self.chunks.used_bytes.0.store(used, Ordering::Relaxed);
         let raw = (number as u32) << UNIT_BITS | (offset / UNIT_BYTES) as u32;
         let raw = NonZeroU32::new(raw).expect("the first units of a chunk are not handed out");
         let address =

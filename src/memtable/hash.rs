@@ -130,7 +130,10 @@ fn place(arena: &Arena, table: SlotsRef<KeyRecord>, tag: Tag, record: Ref<KeyRec
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::memtable::record::KeyHeader;
+    use crate::key::Kind;
+    use crate::memtable::record::{VersionRef, push_key};
+
+    const FIRST: VersionRef<'_> = VersionRef { seqno: 1, kind: Kind::Value, expires_at: 0, value: b"" };
 
     #[test]
     fn every_key_is_found_while_the_tables_grow_and_no_other() {
@@ -139,7 +142,7 @@ mod tests {
         let key = |number: u32| number.to_be_bytes();
 
         for number in 0..20_000u32 {
-            let record = bump.push_record(None, KeyHeader { first_seqno: 1 }, &key(number));
+            let record = push_key(&mut bump, &key(number), FIRST);
             index.insert(&arena, &mut bump, &mut writer, Tag::of(&key(number)), record);
             let probe = number / 2;
             let found = index.find(&arena, Tag::of(&key(probe)), &key(probe));
@@ -160,7 +163,7 @@ mod tests {
         let tag = Tag(u32::MAX);
 
         for number in 0..100u8 {
-            let record = bump.push_record(None, KeyHeader { first_seqno: 1 }, &[number]);
+            let record = push_key(&mut bump, &[number], FIRST);
             index.insert(&arena, &mut bump, &mut writer, tag, record);
         }
 

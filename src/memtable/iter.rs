@@ -10,7 +10,7 @@ use std::sync::Arc;
 use super::Memtable;
 use super::arena::Ref;
 use super::node::LeafCopy;
-use super::record::{KeyRecord, VersionRecord, read_version, version_at};
+use super::record::{self, KeyRecord, VersionRecord};
 use crate::error::Result;
 use crate::iter::InternalIterator;
 use crate::key::{EntryRef, SeqNo};
@@ -58,10 +58,9 @@ impl MemtableIterator {
             self.leaf = self.memtable.tree.leaf(&self.memtable.arena, next);
             self.index = 0;
         }
-        let position = self.leaf.keys[self.index].and_then(|key| {
-            let version = self.memtable.arena.get(key).link.load()?;
-            Some(Position { key, version })
-        });
+        let arena = &self.memtable.arena;
+        let position =
+            self.leaf.keys[self.index].map(|key| Position { key, version: record::newest(arena, key) });
         self.stand(position);
     }
 
@@ -69,26 +68,19 @@ impl MemtableIterator {
     fn enter_backward(&mut self, index: usize) {
         self.index = index.saturating_sub(1);
         let key = if index == 0 { None } else { self.leaf.keys[self.index] };
-        self.newer.clear();
-        let Some(key) = key else { return self.stand(None) };
         let arena = &self.memtable.arena;
-        let mut version = arena.get(key).link.load();
-        while let Some(at) = version {
-            self.newer.push(at);
-            version = arena.get(at).link.load();
-        }
-        self.position = self.newer.pop().map(|version| Position { key, version });
-        self.newer_is_known = true;
+        // The newer versions are collected when a step goes there; who wants one of them may seek it instead.
+        self.stand(key.map(|key| Position { key, version: record::oldest(arena, key) }));
     }
 
     /// Collects the versions above `position`, of which it is not yet known what they are.
     fn collect_newer(&mut self, position: Position) {
         self.newer.clear();
         let arena = &self.memtable.arena;
-        let mut version = arena.get(position.key).link.load();
+        let mut version = Some(record::newest(arena, position.key));
         while let Some(at) = version.filter(|&at| at != position.version) {
             self.newer.push(at);
-            version = arena.get(at).link.load();
+            version = record::older(arena, at);
         }
         self.newer_is_known = true;
     }
@@ -129,7 +121,7 @@ impl InternalIterator for MemtableIterator {
             found = self.leaf.keys[place.index];
         }
         let position = found.and_then(|key| {
-            let version = version_at(&self.memtable.arena, key, seqno)?;
+            let version = record::version_at(&self.memtable.arena, key, seqno)?;
             Some(Position { key, version })
         });
         match position {
@@ -148,7 +140,7 @@ impl InternalIterator for MemtableIterator {
 
     fn next(&mut self) -> Result<()> {
         let position = self.current();
-        match self.memtable.arena.get(position.version).link.load() {
+        match record::older(&self.memtable.arena, position.version) {
             Some(version) => self.stand(Some(Position { version, ..position })),
             None => self.enter_forward(self.index + 1),
         }
@@ -176,7 +168,7 @@ impl InternalIterator for MemtableIterator {
     fn entry(&self) -> EntryRef<'_> {
         let Position { key, version } = self.current();
         let arena = &self.memtable.arena;
-        let version = read_version(arena, version);
+        let version = record::read_version(arena, version);
         EntryRef {
             key: arena.bytes(key),
             seqno: version.seqno,

@@ -25,7 +25,6 @@ use crate::key::{Kind, SeqNo};
 use crate::range_tombstone::{RangeTombstone, RangeTombstones};
 use arena::{Arena, Bump};
 use hash::{HashIndex, HashWriter, Tag};
-use record::NewVersion;
 use tombstones::TombstoneList;
 use tree::{Tree, TreeWriter};
 
@@ -38,9 +37,14 @@ pub(crate) struct Memtable {
     hash: HashIndex,
     tree: Tree,
     tombstones: TombstoneList,
-    entries: AtomicU64,
-    writer: Mutex<WriterState>,
+    entries: Apart<AtomicU64>,
+    writer: Apart<Mutex<WriterState>>,
 }
+
+/// A value in cache lines of its own: the writer changes it with every entry, and readers on other processors
+/// should not lose the lines of its neighbours each time. (Two lines, as processors fetch them in pairs.)
+#[repr(align(128))]
+struct Apart<T>(T);
 
 /// What only the writer needs.
 struct WriterState {
@@ -65,14 +69,14 @@ impl Memtable {
             hash: HashIndex::new(),
             tree,
             tombstones: TombstoneList::new(),
-            entries: AtomicU64::new(0),
-            writer: Mutex::new(state),
+            entries: Apart(AtomicU64::new(0)),
+            writer: Apart(Mutex::new(state)),
         }
     }
 
     /// Waits for the other writers and keeps them out while the result lives.
     pub(crate) fn writer(&self) -> MemtableWriter<'_> {
-        MemtableWriter { memtable: self, state: self.writer.lock() }
+        MemtableWriter { memtable: self, state: self.writer.0.lock() }
     }
 
     /// Inserts one entry; see [`MemtableWriter::insert`].
@@ -95,8 +99,7 @@ impl Memtable {
     /// The seqno of the newest version of `key`, visible or not. Range tombstones are not consulted.
     pub(crate) fn newest_seqno(&self, key: &[u8]) -> Option<SeqNo> {
         let record = self.hash.find(&self.arena, Tag::of(key), key)?;
-        let newest = self.arena.get(record).link.load()?;
-        Some(self.arena.get(newest).header.seqno())
+        Some(record::seqno(&self.arena, record::newest(&self.arena, record)))
     }
 
     /// An iterator over the point entries, which stands nowhere until it is seeked.
@@ -111,7 +114,7 @@ impl Memtable {
 
     /// How many entries were inserted, range tombstones included.
     pub(crate) fn entries(&self) -> u64 {
-        self.entries.load(Ordering::Acquire)
+        self.entries.0.load(Ordering::Acquire)
     }
 
     /// Whether nothing was inserted.
@@ -135,7 +138,8 @@ impl MemtableWriter<'_> {
     pub(crate) fn insert(&mut self, key: &[u8], seqno: SeqNo, kind: Kind, expires_at: u64, value: &[u8]) {
         let Memtable { arena, hash, tree, .. } = self.memtable;
         let WriterState { bump, hash: hash_writer, tree: tree_writer } = &mut *self.state;
-        let version = NewVersion { seqno, kind, expires_at, value };
+        debug_assert!(kind != Kind::RangeTombstone, "range tombstones don't stand among point entries");
+        let version = VersionRef { seqno, kind, expires_at, value };
         let tag = Tag::of(key);
         match hash.find(arena, tag, key) {
             Some(record) => record::push_version(arena, bump, record, version),
@@ -156,7 +160,7 @@ impl MemtableWriter<'_> {
     }
 
     fn count_one(&mut self) {
-        let entries = &self.memtable.entries;
+        let entries = &self.memtable.entries.0;
         // No other writer is here, so this needs no read-modify-write.
         entries.store(entries.load(Ordering::Relaxed) + 1, Ordering::Release);
     }
