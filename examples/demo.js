@@ -17,7 +17,7 @@ const { join } = require('node:path')
 const { FlowDB } = require('..')
 const { INDEXES, STORE, cities, cityAt, count } = require('./demo/cities')
 const { importCities } = require('./demo/import')
-const { byName, byRegion, nearest } = require('./demo/queries')
+const { byName, byRegion, nearest, sameById, sameByName, sameNearest } = require('./demo/queries')
 const { bytesIn, grouped, megabytes, peakMemoryBytes, printTable, progressBar, rate, timed } = require('./demo/report')
 
 const ZURICH = { lat: 47.3769, lng: 8.5417 }
@@ -77,18 +77,23 @@ async function createIndexes (db) {
 }
 
 async function ask (db) {
-  console.log('\nAsking; every answer is compared with the file')
+  console.log('\nAsking; every answer is then compared with one from the whole file')
   const named = await timed(() => byName(db, 'PT', 'San', 'Sao'))
+  sameByName(named.result, ({ country, name }) => country === 'PT' && name >= 'San' && name < 'Sao')
   say(named, `cities of Portugal from San to Sao: ${named.result.length}, ${names(named.result)}`)
+
   const region = await timed(() => byRegion(db, 'CH', 'ZH'))
+  sameById(region.result, ({ country, admin1 }) => country === 'CH' && admin1 === 'ZH')
   say(region, `cities of the canton of Zürich: ${region.result.length}, ${names(region.result)}`)
+
   const near = await timed(() => nearest(db, ZURICH, 5))
+  sameNearest(near.result.found, ZURICH)
   say(near, `nearest to ${ZURICH.lat} N ${ZURICH.lng} E, of ${grouped(near.result.read)} read:`)
   for (const { city, km } of near.result.found) console.log(`    ${km.toFixed(1).padStart(5)} km  ${city.name}`)
 }
 
 function say ({ seconds }, text) {
-  console.log(`  ${text} (${(seconds * 1000).toFixed(0)} ms with the comparison)`)
+  console.log(`  ${text} (${(seconds * 1000).toFixed(1)} ms)`)
 }
 
 function names (found) {
