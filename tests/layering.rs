@@ -314,13 +314,13 @@ fn javascript_files() -> BTreeMap<String, String> {
 }
 
 fn collect(folder: &Path, prefix: &str, extension: &str, files: &mut BTreeMap<String, String>) {
-    for entry in fs::read_dir(folder).unwrap() {
-        let entry = entry.unwrap();
-        let path = format!("{prefix}{}", entry.file_name().to_str().unwrap());
-        if entry.file_type().unwrap().is_dir() {
+    for entry in fs::read_dir(folder).expect("the sources are where cargo found them") {
+        let entry = entry.expect("a listed file is there");
+        let path = format!("{prefix}{}", entry.file_name().to_str().expect("our file names are UTF-8"));
+        if entry.file_type().expect("a listed file is there").is_dir() {
             collect(&entry.path(), &format!("{path}/"), extension, files);
         } else if path.ends_with(extension) {
-            files.insert(path, fs::read_to_string(entry.path()).unwrap());
+            files.insert(path, fs::read_to_string(entry.path()).expect("a source is UTF-8 text"));
         }
     }
 }
