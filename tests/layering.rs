@@ -52,7 +52,10 @@ const ARROWS: &[(&str, &[&str])] = &[
 ];
 
 /// The files that may hold `unsafe`, each with the reason why it can't do without.
-const UNSAFE_FILES: &[(&str, &str)] = &[];
+const UNSAFE_FILES: &[(&str, &str)] = &[(
+    "memtable/arena.rs",
+    "records of different kinds share chunks of raw memory and are read without locks",
+)];
 
 /// Past this many lines a file holds more than one idea, its tests included.
 const LINES_MAX: usize = 900;
@@ -103,7 +106,9 @@ fn every_exception_for_unsafe_code_is_used() {
     for (path, reason) in UNSAFE_FILES {
         let text = files.get(*path).unwrap_or_else(|| panic!("{path} is excepted and does not exist"));
         assert!(!reason.is_empty(), "{path} needs a reason");
-        assert!(code_of(text).contains("unsafe"), "{path} needs no exception any more");
+        let code = code_of(text);
+        let uses = ["unsafe {", "unsafe impl", "unsafe fn", "unsafe extern"];
+        assert!(uses.iter().any(|form| code.contains(form)), "{path} needs no exception any more");
     }
 }
 
