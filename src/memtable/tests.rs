@@ -1,5 +1,6 @@
 //! The memtable against a model: a sorted map from (key, reversed seqno) to the rest of the entry.
 #![forbid(unsafe_code)]
+#![forbid(unsafe_code)]
 
 use std::cmp::Reverse;
 use std::collections::BTreeMap;
