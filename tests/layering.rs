@@ -291,13 +291,23 @@ fn wrong_requires(name: &str, text: &str) -> Vec<String> {
     complaints
 }
 
-/// What a JavaScript file requires or imports by a literal name.
+/// What a JavaScript file requires or imports by a literal name. Types in comments may come from anywhere.
 fn required_by(text: &str) -> Vec<String> {
+    let text = &without_block_comments(text);
     ["require('", "require(\"", "import('", "from '", "from \""]
         .iter()
         .flat_map(|opening| text.match_indices(opening).map(|(at, _)| &text[at + opening.len()..]))
         .filter_map(|rest| rest.split(['\'', '"']).next().map(str::to_owned))
         .collect()
+}
+
+fn without_block_comments(text: &str) -> String {
+    let mut parts = text.split("/*");
+    let mut code = parts.next().unwrap_or_default().to_owned();
+    for part in parts {
+        code.push_str(part.split_once("*/").map_or("", |(_, rest)| rest));
+    }
+    code
 }
 
 fn root() -> PathBuf {
@@ -398,6 +408,7 @@ mod samples {
     fn a_facade_that_requires_another_or_the_addon_is_found() {
         assert!(wrong_requires("flowdb.js", "const native = require('./native')").is_empty());
         assert!(wrong_requires("native.js", "const addon = require('../native.js')").is_empty());
+        assert!(wrong_requires("key.js", "/** @param {import('../native').Addon} addon */").is_empty());
         assert_eq!(wrong_requires("flowdb.js", "const { FlashStore } = require('./flash-store')").len(), 1);
         assert_eq!(
             wrong_requires("flowdb.js", "const { FlashStore } = require(\"./flash-store.js\")").len(),
