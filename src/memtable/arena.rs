@@ -422,4 +422,27 @@ mod tests {
 
         assert_eq!(arena.bytes(at), b"kept");
     }
+
+    #[test]
+    fn the_last_chunk_can_be_addressed() {
+        let (arena, mut bump) = Arena::new();
+        for _ in 0..CHUNKS_MAX - 1 {
+            arena.chunks.add_chunk(CHUNK_ALIGN);
+        }
+
+        let at: Ref<Blob> = bump.push_record(None, 1, &[5; CHUNK_BYTES / 4]);
+        let end = bump.push(9u64);
+
+        assert_eq!(arena.bytes(at), [5; CHUNK_BYTES / 4]);
+        assert_eq!(*arena.get(end), 9);
+    }
+
+    #[test]
+    #[should_panic(expected = "address space")]
+    fn a_chunk_past_the_address_space_is_refused() {
+        let (arena, _bump) = Arena::new();
+        for _ in 0..=CHUNKS_MAX {
+            arena.chunks.add_chunk(CHUNK_ALIGN);
+        }
+    }
 }

@@ -1,6 +1,5 @@
 //! One writer and several readers: what was published is always found, while nodes split and tables grow.
 #![forbid(unsafe_code)]
-#![forbid(unsafe_code)]
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};

@@ -1,6 +1,5 @@
 //! The memtable against a model: a sorted map from (key, reversed seqno) to the rest of the entry.
 #![forbid(unsafe_code)]
-#![forbid(unsafe_code)]
 
 use std::cmp::Reverse;
 use std::collections::BTreeMap;
@@ -189,6 +188,30 @@ fn every_mix_of_seeks_and_steps_follows_the_model() {
             assert_stands_on(&iterator, at.and_then(|at| model.get_key_value(at)));
         }
     }
+}
+
+#[test]
+fn a_key_with_thousands_of_versions_is_read_as_any_other() {
+    let mut random = Random::from_environment();
+    let (memtable, model) = fill(&mut random, KEY_SHAPES[2], 3, 20_000);
+    let mut iterator = memtable.iter();
+    for _ in 0..2000 {
+        let (key, seqno) = (KEY_SHAPES[2](random.below(3)), random.below(20_100));
+        iterator.seek(&key, seqno).unwrap();
+        let mut expected = model.range((key.clone(), Reverse(seqno))..);
+        assert_stands_on(&iterator, expected.next());
+        if iterator.is_valid() {
+            iterator.next().unwrap();
+            assert_stands_on(&iterator, expected.next());
+        }
+    }
+
+    iterator.seek_to_last().unwrap();
+    for expected in model.iter().rev() {
+        assert_stands_on(&iterator, Some(expected));
+        iterator.prev().unwrap();
+    }
+    assert!(!iterator.is_valid());
 }
 
 #[test]
