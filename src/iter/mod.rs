@@ -4,8 +4,14 @@
 //! an error the iterator is off the end and the error has been returned; it must be seeked before further use.
 #![forbid(unsafe_code)]
 
+mod merge;
+mod visible;
+
 use crate::error::Result;
 use crate::key::{EntryRef, SeqNo};
+
+pub(crate) use merge::MergeIterator;
+pub(crate) use visible::{Visibility, VisibleIterator, is_expired};
 
 /// A stream of entries in internal order (user key ascending, seqno descending).
 pub(crate) trait InternalIterator: Send {
