@@ -1,6 +1,179 @@
-//! What the database consists of at one moment: its tables by level, and how that is kept on disk.
+//! Versions: which tables make up the database at one moment.
+//!
+//! A version is immutable and shared; a reader holds one and sees its tables for as long as it likes. An edit makes
+//! the next version. A table's file goes when it has been marked obsolete and no version holds it any more.
+//! Level 0 holds tables as they were flushed, newest first, and they may overlap; in each deeper level the tables
+//! are in key order and don't.
 #![forbid(unsafe_code)]
 
-pub(crate) mod edit;
-pub(crate) mod file_name;
-pub(crate) mod manifest;
+mod edit;
+mod file_name;
+mod iterator;
+mod manifest;
+mod table_handle;
+
+use std::sync::Arc;
+
+use parking_lot::Mutex;
+
+use crate::error::{Code, Error, Result};
+use crate::range_tombstone::{RangeTombstone, RangeTombstones};
+
+pub(crate) use edit::{CleanEnd, TableMeta, VersionEdit};
+pub(crate) use file_name::{FileKind, current_path, lock_path, log_path, manifest_path, parse, table_path};
+pub(crate) use iterator::LevelIterator;
+pub(crate) use manifest::{Manifest, ManifestState};
+pub(crate) use table_handle::{TableHandle, TableSource};
+
+/// How many levels there are. Each holds ten times the one above, so that seven are enough for any disk.
+pub(crate) const LEVELS: usize = 7;
+
+/// The tables of the database at one moment.
+#[derive(Default)]
+pub(crate) struct Version {
+    levels: [Vec<Arc<TableHandle>>; LEVELS],
+    /// The range tombstones of all tables, gathered by the first scan that asks.
+    tombstones: Mutex<Option<Arc<RangeTombstones>>>,
+}
+
+impl Version {
+    /// The tables of `level`: for level 0 the newest first, for deeper levels in key order.
+    pub(crate) fn level(&self, level: usize) -> &[Arc<TableHandle>] {
+        &self.levels[level]
+    }
+
+    /// Every table with its level.
+    pub(crate) fn tables(&self) -> impl Iterator<Item = (usize, &Arc<TableHandle>)> {
+        self.levels
+            .iter()
+            .enumerate()
+            .flat_map(|(level, tables)| tables.iter().map(move |table| (level, table)))
+    }
+
+    /// The bytes of all tables of `level`.
+    pub(crate) fn level_bytes(&self, level: usize) -> u64 {
+        self.levels[level].iter().map(|table| table.meta().size).sum()
+    }
+
+    /// The version after `edit`. Tables that the edit removes are not marked obsolete here: that has to wait
+    /// until the edit is durable.
+    pub(crate) fn apply(&self, edit: &VersionEdit, source: &Arc<TableSource>) -> Result<Version> {
+        let mut levels = self.levels.clone();
+        for &(level, number) in &edit.removed {
+            let tables = level_of(&mut levels, level)?;
+            let before = tables.len();
+            tables.retain(|table| table.meta().number != number);
+            if tables.len() == before {
+                let message =
+                    format!("a version edit removes table {number} from level {level}, where it is not");
+                return Err(Error::new(Code::Corruption, message));
+            }
+        }
+        for (level, meta) in &edit.added {
+            let moved = self.tables().find(|(_, table)| table.meta().number == meta.number);
+            let handle = match moved {
+                Some((_, table)) => Arc::clone(table),
+                None => Arc::new(TableHandle::new(meta.clone(), Arc::clone(source))),
+            };
+            level_of(&mut levels, *level)?.push(handle);
+        }
+        levels[0].sort_by_key(|table| std::cmp::Reverse((table.meta().seqno_max, table.meta().number)));
+        for tables in &mut levels[1..] {
+            tables.sort_by(|a, b| a.meta().smallest.cmp(&b.meta().smallest));
+        }
+        let version = Version { levels, tombstones: Mutex::new(None) };
+        version.check_order()?;
+        Ok(version)
+    }
+
+    fn check_order(&self) -> Result<()> {
+        for (level, tables) in self.levels.iter().enumerate().skip(1) {
+            for pair in tables.windows(2) {
+                if !pair[0].ends_before(&pair[1].meta().smallest) {
+                    let (a, b) = (pair[0].meta().number, pair[1].meta().number);
+                    let message = format!("tables {a} and {b} of level {level} overlap");
+                    return Err(Error::new(Code::Corruption, message));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// The tables that may hold `key`, newest data first.
+    pub(crate) fn tables_with<'a>(&'a self, key: &'a [u8]) -> impl Iterator<Item = &'a Arc<TableHandle>> {
+        let flushed = self.levels[0].iter().filter(move |table| table.may_hold(key));
+        let deeper = self.levels[1..].iter().filter_map(move |tables| {
+            let index = tables.partition_point(|table| table.ends_before(key));
+            tables.get(index).filter(|table| table.may_hold(key))
+        });
+        flushed.chain(deeper)
+    }
+
+    /// The tables of `level` that may hold keys from `smallest` to `largest`.
+    pub(crate) fn overlapping(&self, level: usize, range: &KeySpan) -> Vec<Arc<TableHandle>> {
+        self.levels[level].iter().filter(|table| range.overlaps(&table.span())).cloned().collect()
+    }
+
+    /// The range tombstones of all tables. Reading them opens the tables that have any.
+    pub(crate) fn range_tombstones(&self) -> Result<Arc<RangeTombstones>> {
+        let mut cached = self.tombstones.lock();
+        if let Some(tombstones) = &*cached {
+            return Ok(Arc::clone(tombstones));
+        }
+        let mut all: Vec<RangeTombstone> = Vec::new();
+        for (_, table) in self.tables().filter(|(_, table)| table.meta().range_tombstones > 0) {
+            all.extend(table.open()?.range_tombstones().tombstones());
+        }
+        let tombstones = Arc::new(RangeTombstones::new(&all));
+        *cached = Some(Arc::clone(&tombstones));
+        Ok(tombstones)
+    }
+}
+
+fn level_of(levels: &mut [Vec<Arc<TableHandle>>; LEVELS], level: u8) -> Result<&mut Vec<Arc<TableHandle>>> {
+    levels.get_mut(usize::from(level)).ok_or_else(|| {
+        Error::new(
+            Code::Corruption,
+            format!("a version edit names level {level}: the deepest is {}", LEVELS - 1),
+        )
+    })
+}
+
+/// The keys from `smallest` (inclusive) to `largest`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct KeySpan {
+    pub(crate) smallest: Vec<u8>,
+    pub(crate) largest: Vec<u8>,
+    /// Set where `largest` is the exclusive end of a range tombstone.
+    pub(crate) largest_is_exclusive: bool,
+}
+
+impl KeySpan {
+    /// Whether every key of the span is below `key`.
+    pub(crate) fn ends_before(&self, key: &[u8]) -> bool {
+        if self.largest_is_exclusive { self.largest.as_slice() <= key } else { self.largest.as_slice() < key }
+    }
+
+    /// Whether the spans have a key in common.
+    pub(crate) fn overlaps(&self, other: &KeySpan) -> bool {
+        !self.ends_before(&other.smallest) && !other.ends_before(&self.smallest)
+    }
+
+    /// The smallest span that holds both.
+    pub(crate) fn union(mut self, other: &KeySpan) -> KeySpan {
+        if other.smallest < self.smallest {
+            self.smallest.clone_from(&other.smallest);
+        }
+        // At equal keys the inclusive end reaches further.
+        if (&self.largest, !self.largest_is_exclusive) < (&other.largest, !other.largest_is_exclusive) {
+            self.largest.clone_from(&other.largest);
+            self.largest_is_exclusive = other.largest_is_exclusive;
+        }
+        self
+    }
+
+    /// The span of all `tables`, or `None` where there are none.
+    pub(crate) fn of(tables: &[Arc<TableHandle>]) -> Option<KeySpan> {
+        tables.iter().map(|table| table.span()).reduce(|all, span| all.union(&span))
+    }
+}

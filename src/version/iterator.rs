@@ -1,0 +1,153 @@
+//! The tables of one level below 0 as one stream; a table is opened when the stream reaches it.
+#![forbid(unsafe_code)]
+
+use std::sync::Arc;
+
+use super::TableHandle;
+use crate::error::Result;
+use crate::iter::InternalIterator;
+use crate::key::{EntryRef, SeqNo};
+use crate::sstable::TableIterator;
+
+/// Walks disjoint tables in key order.
+pub(crate) struct LevelIterator {
+    tables: Vec<Arc<TableHandle>>,
+    /// The table that `current` walks.
+    at: usize,
+    current: Option<TableIterator>,
+}
+
+impl LevelIterator {
+    /// The entries of `tables`, which are disjoint and in key order.
+    pub(crate) fn new(tables: Vec<Arc<TableHandle>>) -> Self {
+        Self { tables, at: 0, current: None }
+    }
+
+    /// Opens the table at `at`; off the end where there is none.
+    fn enter(&mut self, at: usize) -> Result<Option<&mut TableIterator>> {
+        if self.current.is_none() || self.at != at {
+            self.current = None;
+            let Some(handle) = self.tables.get(at) else { return Ok(None) };
+            self.current = Some(handle.open()?.iter());
+            self.at = at;
+        }
+        Ok(self.current.as_mut())
+    }
+
+    fn leave(&mut self) {
+        self.current = None;
+    }
+
+    /// Moves on to the following tables while the current one has no more entries.
+    fn skip_forward(&mut self) -> Result<()> {
+        while self.current.as_ref().is_some_and(|table| !table.is_valid()) {
+            let following = self.at + 1;
+            self.leave();
+            if let Some(table) = self.enter(following)? {
+                table.seek_to_first()?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Moves on to the preceding tables while the current one has no more entries.
+    fn skip_backward(&mut self) -> Result<()> {
+        while self.current.as_ref().is_some_and(|table| !table.is_valid()) {
+            let at = self.at;
+            self.leave();
+            if at == 0 {
+                return Ok(());
+            }
+            if let Some(table) = self.enter(at - 1)? {
+                table.seek_to_last()?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Runs a movement; after an error the stream is off the end.
+    fn guarded(&mut self, movement: impl FnOnce(&mut Self) -> Result<()>) -> Result<()> {
+        let moved = movement(self);
+        if moved.is_err() {
+            self.leave();
+        }
+        moved
+    }
+}
+
+impl InternalIterator for LevelIterator {
+    fn is_valid(&self) -> bool {
+        self.current.as_ref().is_some_and(InternalIterator::is_valid)
+    }
+
+    fn seek_to_first(&mut self) -> Result<()> {
+        self.guarded(|level| {
+            level.leave();
+            if let Some(table) = level.enter(0)? {
+                table.seek_to_first()?;
+            }
+            level.skip_forward()
+        })
+    }
+
+    fn seek_to_last(&mut self) -> Result<()> {
+        self.guarded(|level| {
+            level.leave();
+            let Some(last) = level.tables.len().checked_sub(1) else { return Ok(()) };
+            if let Some(table) = level.enter(last)? {
+                table.seek_to_last()?;
+            }
+            level.skip_backward()
+        })
+    }
+
+    fn seek(&mut self, key: &[u8], seqno: SeqNo) -> Result<()> {
+        self.guarded(|level| {
+            let at = level.tables.partition_point(|table| table.ends_before(key));
+            if at == level.tables.len() {
+                level.leave();
+                return Ok(());
+            }
+            if let Some(table) = level.enter(at)? {
+                table.seek(key, seqno)?;
+            }
+            level.skip_forward()
+        })
+    }
+
+    fn seek_before(&mut self, key: &[u8]) -> Result<()> {
+        self.guarded(|level| {
+            let beyond = level.tables.partition_point(|table| table.meta().smallest.as_slice() < key);
+            let Some(at) = beyond.checked_sub(1) else {
+                level.leave();
+                return Ok(());
+            };
+            if let Some(table) = level.enter(at)? {
+                table.seek_before(key)?;
+            }
+            level.skip_backward()
+        })
+    }
+
+    fn next(&mut self) -> Result<()> {
+        self.guarded(|level| {
+            if let Some(table) = &mut level.current {
+                table.next()?;
+            }
+            level.skip_forward()
+        })
+    }
+
+    fn prev(&mut self) -> Result<()> {
+        self.guarded(|level| {
+            if let Some(table) = &mut level.current {
+                table.prev()?;
+            }
+            level.skip_backward()
+        })
+    }
+
+    fn entry(&self) -> EntryRef<'_> {
+        self.current.as_ref().expect("the caller checked is_valid").entry()
+    }
+}
