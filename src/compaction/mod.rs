@@ -1,1 +1,106 @@
-//! Written next.
+//! Compaction: which tables to merge next, and the merging.
+//!
+//! Level 0 is merged into level 1 once it has `compaction_threshold` tables; a deeper level spills into the next
+//! once it is larger than its target (levelled compaction, as in LevelDB and RocksDB). [`pick`] is a pure function
+//! of a version, so that a test can ask it anything; [`job`] does what it says.
+#![forbid(unsafe_code)]
+
+pub(crate) mod job;
+mod retention;
+
+use std::sync::Arc;
+
+use crate::config::Config;
+use crate::version::{KeySpan, LEVELS, TableHandle, Version};
+
+pub(crate) use retention::Retention;
+
+/// Each level holds this many times what the one above it does.
+const LEVEL_GROWTH: u64 = 10;
+
+/// Tables of one level to be merged with what they overlap in the next one.
+pub(crate) struct Task {
+    /// The level that gives.
+    pub(crate) level: usize,
+    /// The tables that it gives; for level 0 the newest first.
+    pub(crate) inputs: Vec<Arc<TableHandle>>,
+    /// The level that takes.
+    pub(crate) target: usize,
+    /// The tables there that overlap the inputs, in key order.
+    pub(crate) overlapped: Vec<Arc<TableHandle>>,
+}
+
+impl Task {
+    /// Whether the one input can change its level without being rewritten.
+    pub(crate) fn is_trivial_move(&self) -> bool {
+        self.level != self.target && self.inputs.len() == 1 && self.overlapped.is_empty()
+    }
+}
+
+/// The most urgent compaction of `version`, or `None` where every level is within its target.
+pub(crate) fn pick(version: &Version, config: &Config) -> Option<Task> {
+    let (level, score) = (0..LEVELS - 1)
+        .map(|level| (level, score(version, level, config)))
+        .max_by(|a, b| a.1.total_cmp(&b.1))?;
+    if score < 1.0 {
+        return None;
+    }
+    if level == 0 { pick_from_level_0(version) } else { pick_from_level(version, level) }
+}
+
+/// How far `level` is over its target: 1.0 is just at it.
+fn score(version: &Version, level: usize, config: &Config) -> f64 {
+    if level == 0 {
+        return version.level(0).len() as f64 / config.compaction_threshold as f64;
+    }
+    version.level_bytes(level) as f64 / level_target(level, config) as f64
+}
+
+/// The bytes that `level` may hold.
+pub(crate) fn level_target(level: usize, config: &Config) -> u64 {
+    (1..level).fold(config.level_size_bytes, |target, _| target.saturating_mul(LEVEL_GROWTH))
+}
+
+/// The oldest table of level 0 with every other one that it overlaps, directly or through another.
+///
+/// What stays behind overlaps none of them, so that no older data ends up above newer data.
+fn pick_from_level_0(version: &Version) -> Option<Task> {
+    let oldest = version.level(0).last()?;
+    let mut span = oldest.span();
+    let mut inputs = version.overlapping(0, &span);
+    loop {
+        let wider = KeySpan::of(&inputs)?;
+        let more = version.overlapping(0, &wider);
+        span = wider;
+        if more.len() == inputs.len() {
+            break;
+        }
+        inputs = more;
+    }
+    let overlapped = version.overlapping(1, &span);
+    Some(Task { level: 0, inputs, target: 1, overlapped })
+}
+
+/// The table of `level` that rewrites the fewest bytes below for each byte it moves down.
+fn pick_from_level(version: &Version, level: usize) -> Option<Task> {
+    let cost = |table: &Arc<TableHandle>| {
+        let below: u64 = version.overlapping(level + 1, &table.span()).iter().map(|t| t.meta().size).sum();
+        below as f64 / table.meta().size.max(1) as f64
+    };
+    let input = version.level(level).iter().min_by(|a, b| cost(a).total_cmp(&cost(b)))?;
+    let overlapped = version.overlapping(level + 1, &input.span());
+    Some(Task { level, inputs: vec![Arc::clone(input)], target: level + 1, overlapped })
+}
+
+/// The whole of `level` into the next one, for a full compaction; `None` where the level is empty.
+pub(crate) fn pick_whole_level(version: &Version, level: usize) -> Option<Task> {
+    let inputs = version.level(level).to_vec();
+    let overlapped = version.overlapping(level + 1, &KeySpan::of(&inputs)?);
+    Some(Task { level, inputs, target: level + 1, overlapped })
+}
+
+/// The last level that has tables, rewritten in place: drops what only a full compaction can.
+pub(crate) fn pick_rewrite(version: &Version, level: usize) -> Option<Task> {
+    let inputs = version.level(level).to_vec();
+    if inputs.is_empty() { None } else { Some(Task { level, inputs, target: level, overlapped: Vec::new() }) }
+}

@@ -1,0 +1,144 @@
+//! Which versions of a key have to be kept.
+//!
+//! The open snapshots cut the seqnos into stripes: two entries in one stripe look the same to every reader, except
+//! that the newer one hides the older. What is newer than every snapshot is kept whole, because the next snapshot
+//! may be taken anywhere there.
+#![forbid(unsafe_code)]
+
+use std::sync::Arc;
+
+use crate::iter::is_expired;
+use crate::key::{EntryRef, Kind, SeqNo};
+use crate::range_tombstone::RangeTombstones;
+
+/// Decides entry by entry, in internal order, what a flush or compaction writes.
+pub(crate) struct Retention {
+    /// Ascending; the last one is what was visible when the job began.
+    snapshots: Vec<SeqNo>,
+    tombstones: Arc<RangeTombstones>,
+    now_ms: u64,
+    key: Vec<u8>,
+    has_key: bool,
+    /// The stripe of the entry of `key` that was seen last; a further one in it is hidden.
+    stripe: Option<SeqNo>,
+}
+
+/// What becomes of an entry.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Fate {
+    /// It is written as it is.
+    Keep,
+    /// A tombstone is written in its place, because it has expired but hides older ones elsewhere.
+    Bury,
+    /// Nobody can see it.
+    Drop,
+}
+
+impl Retention {
+    /// `snapshots` are the open ones, ascending, and at the end what is visible now. `tombstones` are those among
+    /// the inputs of the job.
+    pub(crate) fn new(snapshots: Vec<SeqNo>, tombstones: Arc<RangeTombstones>, now_ms: u64) -> Self {
+        debug_assert!(snapshots.is_sorted());
+        Self { snapshots, tombstones, now_ms, key: Vec::new(), has_key: false, stripe: None }
+    }
+
+    /// What becomes of `entry`, which follows the last one in internal order. `is_bottom` tells whether nothing
+    /// older than the inputs of the job holds a key; it is asked only where it matters.
+    pub(crate) fn fate(&mut self, entry: &EntryRef<'_>, is_bottom: impl FnOnce(&[u8]) -> bool) -> Fate {
+        if !self.has_key || self.key != entry.key {
+            self.key.clear();
+            self.key.extend_from_slice(entry.key);
+            self.has_key = true;
+            self.stripe = None;
+        }
+        let Some(stripe) = self.stripe_of(entry.seqno) else { return Fate::Keep };
+        if self.stripe.replace(stripe) == Some(stripe) || self.is_covered(entry, stripe) {
+            return Fate::Drop;
+        }
+        let expired = is_expired(entry.expires_at, self.now_ms);
+        if entry.kind == Kind::Value && !expired {
+            return Fate::Keep;
+        }
+        // In the oldest stripe a deletion that hides nothing any more can go.
+        if self.is_oldest(entry.seqno) && is_bottom(entry.key) {
+            return Fate::Drop;
+        }
+        if expired { Fate::Bury } else { Fate::Keep }
+    }
+
+    /// Whether a range tombstone hides nothing any more once the inputs of the job have been rewritten.
+    pub(crate) fn may_drop_tombstone(&self, seqno: SeqNo) -> bool {
+        self.is_oldest(seqno)
+    }
+
+    /// The oldest snapshot that sees `seqno`; `None` where it is newer than all of them.
+    fn stripe_of(&self, seqno: SeqNo) -> Option<SeqNo> {
+        self.snapshots.get(self.snapshots.partition_point(|&snapshot| snapshot < seqno)).copied()
+    }
+
+    fn is_oldest(&self, seqno: SeqNo) -> bool {
+        self.snapshots.first().is_some_and(|&oldest| seqno <= oldest)
+    }
+
+    /// Whether a range tombstone hides `entry` from every reader: the newest that the entry's stripe sees is newer.
+    fn is_covered(&self, entry: &EntryRef<'_>, stripe: SeqNo) -> bool {
+        self.tombstones.covering(entry.key, stripe).is_some_and(|deleted_at| deleted_at > entry.seqno)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::range_tombstone::RangeTombstone;
+
+    fn fates(
+        snapshots: &[SeqNo],
+        entries: &[(&str, SeqNo, Kind)],
+        tombstones: &[RangeTombstone],
+    ) -> Vec<Fate> {
+        let tombstones = Arc::new(RangeTombstones::new(tombstones));
+        let mut retention = Retention::new(snapshots.to_vec(), tombstones, 1_000);
+        entries
+            .iter()
+            .map(|&(key, seqno, kind)| {
+                let entry = EntryRef { key: key.as_bytes(), seqno, kind, expires_at: 0, value: b"" };
+                retention.fate(&entry, |_| true)
+            })
+            .collect()
+    }
+
+    #[test]
+    fn an_overwritten_version_is_kept_for_the_snapshot_that_sees_it_and_no_other() {
+        let entries =
+            [("a", 9, Kind::Value), ("a", 7, Kind::Value), ("a", 5, Kind::Value), ("a", 2, Kind::Value)];
+
+        assert_eq!(fates(&[5, 10], &entries, &[]), [Fate::Keep, Fate::Drop, Fate::Keep, Fate::Drop]);
+    }
+
+    #[test]
+    fn what_is_newer_than_every_snapshot_is_kept_whole() {
+        let entries = [("a", 9, Kind::Value), ("a", 8, Kind::Tombstone), ("a", 5, Kind::Value)];
+
+        assert_eq!(fates(&[6], &entries, &[]), [Fate::Keep, Fate::Keep, Fate::Keep]);
+    }
+
+    #[test]
+    fn a_tombstone_goes_only_where_no_snapshot_needs_what_it_hides() {
+        let entries = [("a", 9, Kind::Tombstone), ("a", 4, Kind::Value)];
+
+        assert_eq!(fates(&[10], &entries, &[]), [Fate::Drop, Fate::Drop]);
+        assert_eq!(fates(&[5, 10], &entries, &[]), [Fate::Keep, Fate::Keep]);
+    }
+
+    #[test]
+    fn a_range_tombstone_hides_only_what_is_older_in_the_same_stripe() {
+        let deleted = RangeTombstone { start: b"a".to_vec(), end: b"b".to_vec(), seqno: 6 };
+        let entries = [("a", 8, Kind::Value), ("a", 4, Kind::Value), ("b", 3, Kind::Value)];
+
+        assert_eq!(
+            fates(&[10], &entries, std::slice::from_ref(&deleted)),
+            [Fate::Keep, Fate::Drop, Fate::Keep]
+        );
+        assert_eq!(fates(&[5, 10], &entries[..2], &[deleted]), [Fate::Keep, Fate::Keep]);
+    }
+}
