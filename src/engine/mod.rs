@@ -1,1 +1,339 @@
-//! Written next.
+//! The engine: an ordered, transactional map from bytes to bytes, on disk or in memory.
+//!
+//! A write goes through the commit queue into the log and the active memtable; a full memtable is sealed and
+//! flushed to a table of level 0, and compaction moves tables down. A read looks at the memtables and then at the
+//! tables, newest first. What a reader sees is fixed by a seqno, so that nobody waits for anybody.
+//!
+//! ```
+//! use flowdb::config::Config;
+//! use flowdb::engine::{CommitOptions, Engine, WriteBatch};
+//!
+//! # fn main() -> flowdb::error::Result<()> {
+//! let db = Engine::open(Config::in_memory())?;
+//! let mut batch = WriteBatch::new();
+//! batch.put(b"stage", b"Bologna")?;
+//! db.commit(batch, CommitOptions::default())?;
+//! assert_eq!(db.get(b"stage", None)?.unwrap().bytes, b"Bologna");
+//! # Ok(())
+//! # }
+//! ```
+#![forbid(unsafe_code)]
+
+mod background;
+mod batch;
+mod commit;
+mod read;
+mod recovery;
+mod shared;
+mod snapshot;
+mod stats;
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::thread::JoinHandle;
+
+use parking_lot::{Mutex, RwLock};
+
+use crate::config::Config;
+use crate::error::{Code, Error, Result};
+use crate::fs::{DiskFs, FileSystem, SimFs};
+use crate::sstable::BlockCache;
+use crate::version::{CleanEnd, TableSource, VersionEdit, lock_path};
+
+pub use crate::key::{KEY_BYTES_MAX, VALUE_BYTES_MAX};
+pub use batch::{BATCH_BYTES_MAX, WriteBatch};
+pub use commit::{CommitCheck, CommitOptions};
+pub use read::{Direction, Scan, ScanRange, TryGet, Value};
+pub use snapshot::Snapshot;
+pub use stats::Stats;
+
+use shared::{Shared, View};
+use snapshot::Snapshots;
+
+/// Where a database in memory believes to be.
+const IN_MEMORY_DIR: &str = "/flowdb";
+
+/// At a close, a memtable whose log would take noticeable time to replay is flushed instead, in bytes.
+const CLOSE_FLUSH_BYTES: usize = 256 << 10;
+
+/// An open database. Clones are handles to the same one; the last one that goes closes it.
+#[derive(Clone)]
+pub struct Engine(Arc<Owner>);
+
+struct Owner {
+    shared: Arc<Shared>,
+    threads: Mutex<Vec<JoinHandle<()>>>,
+    closing: Mutex<()>,
+}
+
+impl Engine {
+    /// Opens the database that `config` describes, creating it where it is missing.
+    ///
+    /// # Errors
+    ///
+    /// `InvalidArgument` for a setting out of its limits, `Locked` where another process has the database open,
+    /// `NotFound` where there is none and it may not be created, `Corruption`, `Version`, `Io`.
+    pub fn open(config: Config) -> Result<Self> {
+        if config.in_memory {
+            return Self::open_on(config, Arc::new(SimFs::in_memory()));
+        }
+        Self::open_on(config, Arc::new(DiskFs))
+    }
+
+    /// Opens the database on a file system of the caller's.
+    ///
+    /// # Errors
+    ///
+    /// As [`Engine::open`].
+    pub fn open_on(config: Config, fs: Arc<dyn FileSystem>) -> Result<Self> {
+        config.check()?;
+        let dir = if config.in_memory { PathBuf::from(IN_MEMORY_DIR) } else { config.data_dir.clone() };
+        if config.create_if_missing || config.in_memory {
+            fs.create_dir_all(&dir)?;
+        } else if !fs.exists(&dir)? {
+            let message = format!("{} does not exist, and create_if_missing is off", dir.display());
+            return Err(Error::new(Code::NotFound, message));
+        }
+        let lock = fs.lock(&lock_path(&dir))?;
+        let cache = Arc::new(BlockCache::new(config.block_cache_capacity_bytes));
+        let source = Arc::new(TableSource { fs: Arc::clone(&fs), dir: dir.clone(), cache });
+        let recovered = recovery::recover(&config, &source)?;
+        let snapshots = Arc::new(Snapshots::default());
+        snapshots.publish(recovered.log.last_seqno);
+        let view = View {
+            active: Arc::new(recovered.active),
+            frozen: Vec::new(),
+            version: Arc::new(recovered.version),
+        };
+        let shared = Arc::new(Shared {
+            fs,
+            dir,
+            source,
+            view: RwLock::new(Arc::new(view)),
+            snapshots,
+            commits: commit::CommitQueue::default(),
+            log: Mutex::new(recovered.log),
+            flushing: Mutex::new(()),
+            compacting: Mutex::new(()),
+            manifest: Mutex::new(Some(recovered.manifest)),
+            next_file_number: AtomicU64::new(recovered.next_file_number),
+            poison: OnceLock::new(),
+            closed: AtomicBool::new(false),
+            background: background::Background::default(),
+            counters: stats::Counters::default(),
+            lock: Mutex::new(Some(lock)),
+            config,
+        });
+        let threads = if shared.config.auto_background { background::start(&shared)? } else { Vec::new() };
+        Ok(Self(Arc::new(Owner { shared, threads: Mutex::new(threads), closing: Mutex::new(()) })))
+    }
+
+    /// Makes `batch` visible, as durable as `options` say, and returns the seqno of its last entry.
+    ///
+    /// Batches of concurrent callers share one write and one sync.
+    ///
+    /// # Errors
+    ///
+    /// Whatever the check of `options` gives; `Io` when the log can't be written, and `Poisoned` from then on;
+    /// `Closed`. A batch that was refused changes nothing; after an `Io` error it may or may not be there when
+    /// the database is opened again.
+    pub fn commit(&self, batch: WriteBatch, options: CommitOptions) -> Result<u64> {
+        self.shared().commit(batch, options)
+    }
+
+    /// The value of `key`, as of `snapshot` or of now.
+    ///
+    /// # Errors
+    ///
+    /// `Io`, `Corruption` or `Closed`.
+    pub fn get(&self, key: &[u8], snapshot: Option<&Snapshot>) -> Result<Option<Value>> {
+        self.shared().get(key, snapshot)
+    }
+
+    /// As [`Engine::get`], but never reads a file.
+    ///
+    /// # Errors
+    ///
+    /// `Corruption` or `Closed`.
+    pub fn try_get(&self, key: &[u8], snapshot: Option<&Snapshot>) -> Result<TryGet> {
+        self.shared().lookup(key, snapshot, false)
+    }
+
+    /// Fixes what is visible now, until the snapshot is dropped.
+    #[must_use]
+    pub fn snapshot(&self) -> Snapshot {
+        Snapshot::take(&self.shared().snapshots)
+    }
+
+    /// The rows of `range`, as of `snapshot` or of now.
+    ///
+    /// # Errors
+    ///
+    /// `Io`, `Corruption` or `Closed`.
+    pub fn scan(&self, range: ScanRange, direction: Direction, snapshot: Option<&Snapshot>) -> Result<Scan> {
+        self.shared().scan(range, direction, snapshot)
+    }
+
+    /// The seqno of the last commit that a new snapshot would see.
+    #[must_use]
+    pub fn visible_seqno(&self) -> u64 {
+        self.shared().snapshots.visible()
+    }
+
+    /// The time by which entries expire, in milliseconds since 1970.
+    #[must_use]
+    pub fn now_ms(&self) -> u64 {
+        self.shared().config.clock.now_ms()
+    }
+
+    /// Moves everything that is in memory into tables.
+    ///
+    /// # Errors
+    ///
+    /// `Io`, `Poisoned` or `Closed`.
+    pub fn flush(&self) -> Result<()> {
+        let shared = self.shared();
+        shared.check_writable()?;
+        let mut log = shared.log.lock();
+        let active = Arc::clone(&shared.view().active.memtable);
+        if !active.is_empty() || !active.range_tombstones().is_empty() {
+            shared.seal(&mut log)?;
+        }
+        drop(log);
+        while shared.flush_oldest()? {}
+        Ok(())
+    }
+
+    /// Merges all tables into one level, dropping everything that nobody can see. Takes time and disk space in
+    /// proportion to the whole database; reads and writes go on meanwhile.
+    ///
+    /// # Errors
+    ///
+    /// `Io`, `Corruption`, `Poisoned` or `Closed`.
+    pub fn compact_all(&self) -> Result<()> {
+        self.flush()?;
+        self.shared().compact_all()
+    }
+
+    /// Does one step of the background work: a sync that is due, a flush or a compaction. False where there is
+    /// nothing to flush or compact.
+    ///
+    /// # Errors
+    ///
+    /// `Io`, `Corruption` or `Closed`.
+    pub fn run_pending(&self) -> Result<bool> {
+        let shared = self.shared();
+        shared.check_open()?;
+        shared.sync_in_background()?;
+        Ok(shared.flush_oldest()? || shared.compact_once()?)
+    }
+
+    /// Makes everything that has been acknowledged durable.
+    ///
+    /// # Errors
+    ///
+    /// `Io` when the sync fails, and `Poisoned` from then on; `Closed`.
+    pub fn sync(&self) -> Result<()> {
+        let shared = self.shared();
+        shared.check_writable()?;
+        let mut log = shared.log.lock();
+        if log.tail_is_torn {
+            // What is acknowledged was written before the disk was full.
+            return shared.sync_log(&mut log);
+        }
+        shared.write_log(&mut log)?;
+        shared.sync_log(&mut log)
+    }
+
+    /// What the database counts about itself.
+    #[must_use]
+    pub fn stats(&self) -> Stats {
+        self.shared().stats()
+    }
+
+    /// Waits for what is in flight, makes it durable and lets the directory go. Later calls of other methods
+    /// give `Closed`; closing again does nothing.
+    ///
+    /// # Errors
+    ///
+    /// `Io` where the last writes could not be made durable. The database is closed all the same.
+    pub fn close(&self) -> Result<()> {
+        self.0.close()
+    }
+
+    fn shared(&self) -> &Shared {
+        &self.0.shared
+    }
+}
+
+impl std::fmt::Debug for Engine {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Engine({})", self.shared().dir.display())
+    }
+}
+
+impl Owner {
+    fn close(&self) -> Result<()> {
+        let _one_at_a_time = self.closing.lock();
+        let shared = &self.shared;
+        if shared.closed.swap(true, Ordering::AcqRel) {
+            return Ok(());
+        }
+        shared.background.stop();
+        for thread in self.threads.lock().drain(..) {
+            // A thread that panicked has nothing more to say; the log is what counts.
+            let _ = thread.join();
+        }
+        let ended = self.end_log();
+        *shared.manifest.lock() = None;
+        *shared.lock.lock() = None;
+        ended
+    }
+
+    /// Makes the log whole and says in the manifest where it ends, so that damage to it will be seen.
+    fn end_log(&self) -> Result<()> {
+        let shared = &self.shared;
+        let mut log = shared.log.lock();
+        if log.writer.is_none() || shared.poison.get().is_some() {
+            log.writer = None;
+            return Ok(());
+        }
+        let memory: usize = shared.view().memtables().map(|memtable| memtable.size_bytes()).sum();
+        if memory >= CLOSE_FLUSH_BYTES && !log.tail_is_torn {
+            // Only saves time at the next opening: everything is in the log.
+            let _ = shared.flush_at_close(&mut log);
+        }
+        let ended = self.write_clean_end(&mut log);
+        log.writer = None;
+        ended
+    }
+
+    fn write_clean_end(&self, log: &mut commit::LogState) -> Result<()> {
+        let shared = &self.shared;
+        if !log.tail_is_torn {
+            shared.write_log(log)?;
+        }
+        shared.sync_log(log)?;
+        let Some(writer) = &log.writer else { return Ok(()) };
+        let clean_end =
+            CleanEnd { log_number: log.number, end_offset: writer.end_offset(), last_seqno: log.last_seqno };
+        shared.apply_edit(VersionEdit { clean_end: Some(clean_end), ..VersionEdit::default() }, |_| {})
+    }
+}
+
+impl Shared {
+    fn flush_at_close(&self, log: &mut commit::LogState) -> Result<()> {
+        self.seal(log)?;
+        while self.flush_oldest()? {}
+        Ok(())
+    }
+}
+
+impl Drop for Owner {
+    fn drop(&mut self) {
+        // Nobody is left to be told; what was acknowledged is as durable as its mode promised.
+        let _ = self.close();
+    }
+}

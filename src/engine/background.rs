@@ -1,0 +1,350 @@
+//! The work behind the writers' backs: flushes, compactions and the periodic sync, and how writers wait for it.
+//!
+//! Three threads, one for each, wake when there is something to do. With `auto_background` off there are none,
+//! and `run_pending` does one step at a time, so that a test decides when. A step that fails is tried again after
+//! a while; until one succeeds, writers that would have to wait for it get its error instead of waiting for ever.
+#![forbid(unsafe_code)]
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use parking_lot::{Condvar, Mutex};
+
+use super::commit::LogState;
+use super::shared::Shared;
+use crate::compaction::{Retention, Task, job, pick, pick_rewrite, pick_whole_level};
+use crate::config::SyncMode;
+use crate::error::{Code, Error, Result};
+use crate::version::{LEVELS, TableMeta, VersionEdit};
+
+/// How long a failed step waits before it is tried again.
+const RETRY_INTERVAL: Duration = Duration::from_millis(250);
+
+/// How often the log is written and synced where the configuration names no interval.
+const SYNC_INTERVAL: Duration = Duration::from_millis(100);
+
+/// A writer that waits looks up this often, in case a wake-up was meant for the moment before it slept.
+const STALL_CHECK_INTERVAL: Duration = Duration::from_millis(100);
+
+/// From this many times `compaction_threshold` tables in level 0 on, each commit waits a little …
+const SLOWDOWN_FACTOR: usize = 3;
+
+/// … and from this many times on, until compaction has caught up.
+const STOP_FACTOR: usize = 6;
+
+/// How long a commit waits at the most while compaction is behind.
+const SLOWDOWN: Duration = Duration::from_millis(1);
+
+/// What the threads wait for, and what writers wait for.
+#[derive(Default)]
+pub(crate) struct Background {
+    state: Mutex<State>,
+    flush: Condvar,
+    compact: Condvar,
+    sync: Condvar,
+    /// Woken when a step has made room, has failed, or the engine closes.
+    room: Condvar,
+}
+
+#[derive(Default)]
+struct State {
+    flush_asked: bool,
+    compaction_asked: bool,
+    stopping: bool,
+    flush_error: Option<Error>,
+    compaction_error: Option<Error>,
+}
+
+impl Background {
+    pub(crate) fn wake_flush(&self) {
+        self.state.lock().flush_asked = true;
+        self.flush.notify_one();
+    }
+
+    fn wake_compaction(&self) {
+        self.state.lock().compaction_asked = true;
+        self.compact.notify_one();
+    }
+
+    pub(crate) fn wake_everyone(&self) {
+        for condition in [&self.flush, &self.compact, &self.sync, &self.room] {
+            condition.notify_all();
+        }
+    }
+
+    pub(crate) fn stop(&self) {
+        self.state.lock().stopping = true;
+        self.wake_everyone();
+    }
+
+    pub(crate) fn is_stopping(&self) -> bool {
+        self.state.lock().stopping
+    }
+}
+
+/// Which of the two kinds of step a thread does.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Step {
+    Flush,
+    Compact,
+}
+
+/// Starts the threads.
+pub(crate) fn start(shared: &Arc<Shared>) -> Result<Vec<JoinHandle<()>>> {
+    let mut threads = Vec::new();
+    for (name, body) in [
+        ("flowdb-flush", (|shared: &Shared| shared.run_steps(Step::Flush)) as fn(&Shared)),
+        ("flowdb-compact", |shared| shared.run_steps(Step::Compact)),
+        ("flowdb-sync", Shared::run_sync),
+    ] {
+        let shared_with_thread = Arc::clone(shared);
+        let spawned = std::thread::Builder::new().name(name.into()).spawn(move || body(&shared_with_thread));
+        match spawned {
+            Ok(thread) => threads.push(thread),
+            Err(cause) => {
+                shared.background.stop();
+                for thread in threads {
+                    let _ = thread.join();
+                }
+                return Err(Error::io("starting a background thread for", &shared.dir, cause));
+            }
+        }
+    }
+    Ok(threads)
+}
+
+impl Shared {
+    /// Sees to it that the active memtable has room for one more group: seals it where it is full, and waits
+    /// where flush or compaction can't keep up.
+    pub(crate) fn make_room(&self, log: &mut LogState) -> Result<()> {
+        self.wait_for_compaction()?;
+        loop {
+            let view = self.view();
+            if view.active.memtable.size_bytes() < self.config.memtable_size_bytes {
+                return Ok(());
+            }
+            if view.frozen.len() < self.config.max_frozen_memtables {
+                return self.seal(log);
+            }
+            drop(view);
+            if self.config.auto_background {
+                self.wait_for_room(|state| &state.flush_error)?;
+            } else {
+                self.flush_oldest()?;
+            }
+        }
+    }
+
+    /// Slows writers down a little, then altogether, while level 0 grows faster than it is compacted.
+    fn wait_for_compaction(&self) -> Result<()> {
+        if !self.config.auto_background {
+            return Ok(());
+        }
+        let tables = || self.view().version.level(0).len();
+        let threshold = self.config.compaction_threshold;
+        if tables() < threshold * SLOWDOWN_FACTOR {
+            return Ok(());
+        }
+        self.background.wake_compaction();
+        if tables() < threshold * STOP_FACTOR {
+            let mut state = self.background.state.lock();
+            self.background.room.wait_for(&mut state, SLOWDOWN);
+            return Ok(());
+        }
+        while tables() >= threshold * STOP_FACTOR {
+            self.wait_for_room(|state| &state.compaction_error)?;
+        }
+        Ok(())
+    }
+
+    /// Waits for the next step to end; with the error of the last one where it failed.
+    fn wait_for_room(&self, error_of: impl Fn(&State) -> &Option<Error>) -> Result<()> {
+        self.counters.stalls.fetch_add(1, Ordering::Relaxed);
+        let mut state = self.background.state.lock();
+        if let Some(error) = error_of(&state) {
+            let message = format!("no room for more writes, because writing tables fails: {error}");
+            return Err(error.wrap(error.code(), message));
+        }
+        if state.stopping {
+            return Err(Error::new(Code::Closed, "the database is being closed"));
+        }
+        self.background.room.wait_for(&mut state, STALL_CHECK_INTERVAL);
+        Ok(())
+    }
+
+    /// The body of the flush and the compaction thread.
+    fn run_steps(&self, step: Step) {
+        let background = &self.background;
+        loop {
+            let done = match step {
+                Step::Flush => self.flush_oldest(),
+                Step::Compact => self.compact_once(),
+            };
+            let mut state = background.state.lock();
+            if state.stopping {
+                return;
+            }
+            let error = done.as_ref().err().cloned();
+            match step {
+                Step::Flush => state.flush_error = error,
+                Step::Compact => state.compaction_error = error,
+            }
+            background.room.notify_all();
+            let wake = if step == Step::Flush { &background.flush } else { &background.compact };
+            match done {
+                Ok(true) => {}
+                Ok(false) => {
+                    while !(state.stopping || take_asked(&mut state, step)) {
+                        wake.wait(&mut state);
+                    }
+                }
+                Err(_) => {
+                    wake.wait_for(&mut state, RETRY_INTERVAL);
+                }
+            }
+            if state.stopping {
+                return;
+            }
+        }
+    }
+
+    /// The body of the sync thread: writes what is buffered, and syncs where the durability asks for it.
+    fn run_sync(&self) {
+        let interval = match self.config.wal_sync_mode {
+            SyncMode::Interval(ms) => Duration::from_millis(ms),
+            SyncMode::Always | SyncMode::Never => SYNC_INTERVAL,
+        };
+        loop {
+            let mut state = self.background.state.lock();
+            if state.stopping {
+                return;
+            }
+            self.background.sync.wait_for(&mut state, interval);
+            if state.stopping {
+                return;
+            }
+            drop(state);
+            // A failure has poisoned the engine: the next writer is told.
+            let _ = self.sync_in_background();
+        }
+    }
+
+    /// Writes what is buffered and, unless the durability is `none`, syncs it without holding up the writers.
+    pub(crate) fn sync_in_background(&self) -> Result<()> {
+        if self.poison.get().is_some() {
+            return Ok(());
+        }
+        let Some((file, seqno)) = self.unsynced()? else { return Ok(()) };
+        if self.config.wal_sync_mode == SyncMode::Never {
+            return Ok(());
+        }
+        self.counters.syncs.fetch_add(1, Ordering::Relaxed);
+        file.sync().map_err(|error| self.poison(error))?;
+        let mut log = self.log.lock();
+        log.durable_seqno = log.durable_seqno.max(seqno);
+        Ok(())
+    }
+
+    /// Flushes the oldest sealed memtable; false where there is none.
+    pub(crate) fn flush_oldest(&self) -> Result<bool> {
+        let _one_at_a_time = self.flushing.lock();
+        let view = self.view();
+        let Some(sealed) = view.frozen.last() else { return Ok(false) };
+        let tombstones = sealed.memtable.range_tombstones();
+        let retention =
+            Retention::new(self.snapshots.to_keep(), Arc::clone(&tombstones), self.config.clock.now_ms());
+        let added =
+            self.in_job(|context| job::flush(context, &mut sealed.memtable.iter(), &tombstones, retention))?;
+        let following = view.frozen.len().checked_sub(2).map_or(&view.active, |index| &view.frozen[index]);
+        let log_number = following.first_log;
+        self.counters.flushes.fetch_add(1, Ordering::Relaxed);
+        self.counters.flushed_bytes.fetch_add(bytes_of(&added), Ordering::Relaxed);
+        let edit = VersionEdit {
+            added: added.into_iter().map(|meta| (0, meta)).collect(),
+            log_number: Some(log_number),
+            ..VersionEdit::default()
+        };
+        self.apply_edit(edit, |view| {
+            view.frozen.pop();
+        })?;
+        self.remove_logs_below(log_number);
+        self.background.wake_compaction();
+        Ok(true)
+    }
+
+    /// Does the most urgent compaction; false where none is needed.
+    pub(crate) fn compact_once(&self) -> Result<bool> {
+        let _one_at_a_time = self.compacting.lock();
+        let version = Arc::clone(&self.view().version);
+        let Some(task) = pick(&version, &self.config) else { return Ok(false) };
+        self.run_task(&task)?;
+        Ok(true)
+    }
+
+    /// Merges everything into one level, dropping all that nobody can see.
+    pub(crate) fn compact_all(&self) -> Result<()> {
+        let _one_at_a_time = self.compacting.lock();
+        let deepest = |shared: &Shared| {
+            let view = shared.view();
+            (0..LEVELS).rev().find(|&level| !view.version.level(level).is_empty()).unwrap_or(0)
+        };
+        let bottom = deepest(self).max(1);
+        for level in 0..bottom {
+            let version = Arc::clone(&self.view().version);
+            if let Some(task) = pick_whole_level(&version, level) {
+                self.run_task(&task)?;
+            }
+        }
+        let version = Arc::clone(&self.view().version);
+        match pick_rewrite(&version, bottom) {
+            Some(task) => self.run_task(&task),
+            None => Ok(()),
+        }
+    }
+
+    fn run_task(&self, task: &Task) -> Result<()> {
+        let version = Arc::clone(&self.view().version);
+        let removed: Vec<(u8, u64)> =
+            (task.inputs.iter().map(|table| (task.level as u8, table.meta().number)))
+                .chain(task.overlapped.iter().map(|table| (task.target as u8, table.meta().number)))
+                .collect();
+        let added = if task.is_trivial_move() {
+            task.inputs.iter().map(|table| table.meta().clone()).collect()
+        } else {
+            let (snapshots, now_ms) = (self.snapshots.to_keep(), self.config.clock.now_ms());
+            let added = self.in_job(|context| {
+                job::compact(context, task, &version, |tombstones| {
+                    Retention::new(snapshots, tombstones, now_ms)
+                })
+            })?;
+            self.counters.compacted_bytes.fetch_add(bytes_of(&added), Ordering::Relaxed);
+            added
+        };
+        self.counters.compactions.fetch_add(1, Ordering::Relaxed);
+        let added = added.into_iter().map(|meta| (task.target as u8, meta)).collect();
+        self.apply_edit(VersionEdit { added, removed, ..VersionEdit::default() }, |_| {})
+    }
+
+    fn in_job<T>(&self, run: impl FnOnce(&job::JobContext<'_>) -> Result<T>) -> Result<T> {
+        run(&job::JobContext {
+            fs: self.fs.as_ref(),
+            dir: &self.dir,
+            config: &self.config,
+            next_number: &|| self.next_number(),
+            is_cancelled: &|| self.background.is_stopping(),
+        })
+    }
+}
+
+fn take_asked(state: &mut State, step: Step) -> bool {
+    match step {
+        Step::Flush => std::mem::take(&mut state.flush_asked),
+        Step::Compact => std::mem::take(&mut state.compaction_asked),
+    }
+}
+
+fn bytes_of(tables: &[TableMeta]) -> u64 {
+    tables.iter().map(|meta| meta.size).sum()
+}

@@ -1,0 +1,259 @@
+//! Point reads and scans.
+//!
+//! A read takes the view first and the seqno second. What the view holds was made while no more was visible than
+//! the seqno that is read now, so nothing that the reader should see has been dropped from it.
+#![forbid(unsafe_code)]
+
+use std::ops::Bound;
+use std::sync::Arc;
+
+use super::shared::{Shared, View};
+use super::snapshot::Snapshot;
+use crate::error::Result;
+use crate::iter::{InternalIterator, MergeIterator, Visibility, VisibleIterator, is_expired};
+use crate::key::{Found, Kind, SeqNo, hash_key};
+use crate::sstable::Lookup;
+use crate::version::{LEVELS, LevelIterator};
+
+/// A value as it was found.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Value {
+    /// The value's bytes.
+    pub bytes: Vec<u8>,
+    /// When it expires, in milliseconds since 1970; 0 for never.
+    pub expires_at: u64,
+    /// The seqno of the put.
+    pub seqno: u64,
+}
+
+/// What a read that does no file I/O can say.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum TryGet {
+    /// The key is there.
+    Found(Value),
+    /// The key is not there.
+    Missing,
+    /// A block that is not in the cache would have to be read.
+    NeedsIo,
+}
+
+/// The keys of a scan.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ScanRange {
+    /// Where the keys begin.
+    pub start: Bound<Vec<u8>>,
+    /// Where they end.
+    pub end: Bound<Vec<u8>>,
+}
+
+impl ScanRange {
+    /// Every key.
+    #[must_use]
+    pub fn all() -> Self {
+        Self { start: Bound::Unbounded, end: Bound::Unbounded }
+    }
+
+    /// The keys from `start` (inclusive) to `end` (exclusive).
+    #[must_use]
+    pub fn between(start: impl Into<Vec<u8>>, end: impl Into<Vec<u8>>) -> Self {
+        Self { start: Bound::Included(start.into()), end: Bound::Excluded(end.into()) }
+    }
+
+    /// The keys that begin with `prefix`.
+    #[must_use]
+    pub fn prefix(prefix: impl Into<Vec<u8>>) -> Self {
+        let start = prefix.into();
+        let mut end = start.clone();
+        // The first key behind the prefix: its last byte that can grow, grown. A prefix of 0xff bytes has none.
+        while end.pop_if(|byte| *byte == 0xff).is_some() {}
+        let end = match end.last_mut() {
+            Some(byte) => {
+                *byte += 1;
+                Bound::Excluded(end)
+            }
+            None => Bound::Unbounded,
+        };
+        Self { start: Bound::Included(start), end }
+    }
+}
+
+/// The order of a scan.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Direction {
+    /// Ascending keys.
+    Forward,
+    /// Descending keys.
+    Reverse,
+}
+
+/// The rows of a range, as they were when the scan was made. It stands before the first row until `advance`.
+pub struct Scan {
+    rows: VisibleIterator<MergeIterator>,
+    /// Keeps what the rows are read from, also where compaction has replaced it meanwhile.
+    _view: Arc<View>,
+    _snapshot: Option<Snapshot>,
+}
+
+impl Scan {
+    /// Moves to the next row; false at the end.
+    ///
+    /// # Errors
+    ///
+    /// `Io` or `Corruption`; the scan is then at its end.
+    pub fn advance(&mut self) -> Result<bool> {
+        self.rows.advance()
+    }
+
+    /// The key of the row. The last [`Scan::advance`] must have returned true.
+    #[must_use]
+    pub fn key(&self) -> &[u8] {
+        self.rows.entry().key
+    }
+
+    /// The value of the row.
+    #[must_use]
+    pub fn value(&self) -> &[u8] {
+        self.rows.entry().value
+    }
+
+    /// When the row expires, in milliseconds since 1970; 0 for never.
+    #[must_use]
+    pub fn expires_at(&self) -> u64 {
+        self.rows.entry().expires_at
+    }
+
+    /// The seqno of the row's put.
+    #[must_use]
+    pub fn seqno(&self) -> u64 {
+        self.rows.entry().seqno
+    }
+}
+
+impl std::fmt::Debug for Scan {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Scan")
+    }
+}
+
+/// Where a lookup goes on.
+enum Step {
+    Found(Found),
+    /// A range tombstone hides whatever older sources hold.
+    Hidden,
+    NextSource,
+    NeedsIo,
+}
+
+impl Shared {
+    pub(crate) fn get(&self, key: &[u8], snapshot: Option<&Snapshot>) -> Result<Option<Value>> {
+        match self.lookup(key, snapshot, true)? {
+            TryGet::Found(value) => Ok(Some(value)),
+            TryGet::Missing | TryGet::NeedsIo => Ok(None),
+        }
+    }
+
+    /// Reads `key`; without `may_read`, only as far as no file has to be read.
+    pub(crate) fn lookup(&self, key: &[u8], snapshot: Option<&Snapshot>, may_read: bool) -> Result<TryGet> {
+        self.check_open()?;
+        let view = self.view();
+        let seqno = snapshot.map_or_else(|| self.snapshots.visible(), Snapshot::seqno);
+        match find(&view, key, seqno, may_read)? {
+            Step::NeedsIo => Ok(TryGet::NeedsIo),
+            Step::Found(found) if self.is_there(&found) => {
+                let Found { value: bytes, expires_at, seqno, .. } = found;
+                Ok(TryGet::Found(Value { bytes, expires_at, seqno }))
+            }
+            Step::Found(_) | Step::Hidden | Step::NextSource => Ok(TryGet::Missing),
+        }
+    }
+
+    fn is_there(&self, found: &Found) -> bool {
+        // The clock is asked only where there is an expiry.
+        found.kind == Kind::Value
+            && !(found.expires_at != 0 && is_expired(found.expires_at, self.config.clock.now_ms()))
+    }
+
+    pub(crate) fn scan(
+        &self,
+        range: ScanRange,
+        direction: Direction,
+        snapshot: Option<&Snapshot>,
+    ) -> Result<Scan> {
+        self.check_open()?;
+        let view = self.view();
+        let seqno = snapshot.map_or_else(|| self.snapshots.visible(), Snapshot::seqno);
+        let mut tombstones = vec![view.version.range_tombstones()?];
+        let mut sources: Vec<Box<dyn InternalIterator>> = Vec::new();
+        for memtable in view.memtables() {
+            tombstones.push(memtable.range_tombstones());
+            sources.push(Box::new(memtable.iter()));
+        }
+        for table in view.version.level(0).iter().filter(|table| table.meta().entries > 0) {
+            sources.push(Box::new(table.open()?.iter()));
+        }
+        for level in (1..LEVELS).filter(|&level| !view.version.level(level).is_empty()) {
+            sources.push(Box::new(LevelIterator::new(view.version.level(level).to_vec())));
+        }
+        tombstones.retain(|set| !set.is_empty());
+        let visibility = Visibility { snapshot: seqno, now_ms: self.config.clock.now_ms(), tombstones };
+        let merged = MergeIterator::new(sources);
+        let reverse = direction == Direction::Reverse;
+        let rows = VisibleIterator::new(merged, visibility, range.start, range.end, reverse);
+        Ok(Scan { rows, _view: view, _snapshot: snapshot.cloned() })
+    }
+}
+
+/// Goes through the sources from the newest to the oldest until one knows the key.
+fn find(view: &View, key: &[u8], snapshot: SeqNo, may_read: bool) -> Result<Step> {
+    for memtable in view.memtables() {
+        let covered = covering(&memtable.range_tombstones(), key, snapshot);
+        let found = memtable.get(key, snapshot).map(|version| Found {
+            seqno: version.seqno,
+            kind: version.kind,
+            expires_at: version.expires_at,
+            value: version.value.to_vec(),
+        });
+        match decide(found, covered) {
+            Step::NextSource => {}
+            step => return Ok(step),
+        }
+    }
+    let hash = hash_key(key);
+    for handle in view.version.tables_with(key) {
+        let table = match handle.opened() {
+            Some(table) => table,
+            None if may_read => handle.open()?,
+            None => return Ok(Step::NeedsIo),
+        };
+        let covered = covering(table.range_tombstones(), key, snapshot);
+        let found = if may_read {
+            table.get(key, hash, snapshot)?
+        } else {
+            match table.try_get(key, hash, snapshot)? {
+                Lookup::Found(found) => Some(found),
+                Lookup::Missing => None,
+                Lookup::NeedsIo => return Ok(Step::NeedsIo),
+            }
+        };
+        match decide(found, covered) {
+            Step::NextSource => {}
+            step => return Ok(step),
+        }
+    }
+    Ok(Step::NextSource)
+}
+
+fn covering(tombstones: &crate::range_tombstone::RangeTombstones, key: &[u8], snapshot: SeqNo) -> SeqNo {
+    if tombstones.is_empty() { 0 } else { tombstones.covering(key, snapshot).unwrap_or(0) }
+}
+
+/// What one source says, where its newest range tombstone over the key has seqno `covered` (0 for none). Whatever
+/// older sources hold of the key is older than both.
+fn decide(found: Option<Found>, covered: SeqNo) -> Step {
+    match found {
+        Some(found) if found.seqno > covered => Step::Found(found),
+        _ if covered > 0 => Step::Hidden,
+        Some(found) => Step::Found(found),
+        None => Step::NextSource,
+    }
+}

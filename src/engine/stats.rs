@@ -1,0 +1,100 @@
+//! What the database counts about itself.
+#![forbid(unsafe_code)]
+
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use super::shared::Shared;
+use crate::version::LEVELS;
+
+/// Counters that the engine's threads add to.
+#[derive(Default)]
+pub(crate) struct Counters {
+    pub(crate) wal_bytes: AtomicU64,
+    pub(crate) syncs: AtomicU64,
+    pub(crate) flushes: AtomicU64,
+    pub(crate) flushed_bytes: AtomicU64,
+    pub(crate) compactions: AtomicU64,
+    pub(crate) compacted_bytes: AtomicU64,
+    pub(crate) stalls: AtomicU64,
+}
+
+/// The state of a database at one moment. Bytes are bytes, counts begin at the opening.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Stats {
+    /// The seqno of the last visible commit.
+    pub visible_seqno: u64,
+    /// Snapshots that are open.
+    pub snapshots: u64,
+    /// Bytes in the memtable that takes writes.
+    pub memtable_bytes: u64,
+    /// Memtables that wait for their flush.
+    pub frozen_memtables: u64,
+    /// Tables of each level.
+    pub level_tables: Vec<u64>,
+    /// Bytes of each level.
+    pub level_bytes: Vec<u64>,
+    /// Bytes of batches written to the log.
+    pub wal_bytes: u64,
+    /// Syncs of the log.
+    pub syncs: u64,
+    /// Memtables flushed.
+    pub flushes: u64,
+    /// Bytes of tables written by flushes.
+    pub flushed_bytes: u64,
+    /// Compactions done, trivial moves included.
+    pub compactions: u64,
+    /// Bytes of tables written by compactions.
+    pub compacted_bytes: u64,
+    /// How often a writer had to wait for a flush or compaction.
+    pub stalls: u64,
+    /// Reads that found their block in the cache.
+    pub cache_hits: u64,
+    /// Reads that had to load their block.
+    pub cache_misses: u64,
+    /// Bytes that the cache holds.
+    pub cache_bytes: u64,
+}
+
+impl Stats {
+    /// Bytes of all tables.
+    #[must_use]
+    pub fn table_bytes(&self) -> u64 {
+        self.level_bytes.iter().sum()
+    }
+
+    /// Bytes written to log and tables for each byte that was committed; 0 where nothing was.
+    #[must_use]
+    pub fn write_amplification(&self) -> f64 {
+        if self.wal_bytes == 0 {
+            return 0.0;
+        }
+        (self.wal_bytes + self.flushed_bytes + self.compacted_bytes) as f64 / self.wal_bytes as f64
+    }
+}
+
+impl Shared {
+    pub(crate) fn stats(&self) -> Stats {
+        let view = self.view();
+        let count = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
+        let counters = &self.counters;
+        let cache = self.source.cache.stats();
+        Stats {
+            visible_seqno: self.snapshots.visible(),
+            snapshots: self.snapshots.open_count() as u64,
+            memtable_bytes: view.active.memtable.size_bytes() as u64,
+            frozen_memtables: view.frozen.len() as u64,
+            level_tables: (0..LEVELS).map(|level| view.version.level(level).len() as u64).collect(),
+            level_bytes: (0..LEVELS).map(|level| view.version.level_bytes(level)).collect(),
+            wal_bytes: count(&counters.wal_bytes),
+            syncs: count(&counters.syncs),
+            flushes: count(&counters.flushes),
+            flushed_bytes: count(&counters.flushed_bytes),
+            compactions: count(&counters.compactions),
+            compacted_bytes: count(&counters.compacted_bytes),
+            stalls: count(&counters.stalls),
+            cache_hits: cache.hits,
+            cache_misses: cache.misses,
+            cache_bytes: cache.used_bytes,
+        }
+    }
+}
