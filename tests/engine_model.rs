@@ -1,0 +1,238 @@
+//! The engine against an ordered map: random histories of every operation, under random tiny configurations.
+//!
+//! `FLOWDB_SEED=n` replays one history; `FLOWDB_SEQUENCES=n` runs so many (10,000 without it).
+
+mod common;
+
+use std::collections::BTreeMap;
+use std::ops::Bound;
+use std::sync::Arc;
+
+use common::{Random, SeedReport, seeds, tiny_config};
+use flowdb::clock::{Clock, ManualClock};
+use flowdb::config::Config;
+use flowdb::engine::{CommitOptions, Direction, Engine, ScanRange, Snapshot, TryGet, WriteBatch};
+use flowdb::fs::SimFs;
+
+/// What the database should hold: value and expiry (0 for never) by key.
+type Model = BTreeMap<Vec<u8>, (Vec<u8>, u64)>;
+
+struct History {
+    random: Random,
+    config: Config,
+    clock: Arc<ManualClock>,
+    disk: SimFs,
+    engine: Engine,
+    model: Model,
+    snapshots: Vec<(Snapshot, Model)>,
+}
+
+impl History {
+    fn begin(seed: u64) -> Self {
+        let mut random = Random::new(seed);
+        let clock = Arc::new(ManualClock::new(1_000));
+        let config = tiny_config(&mut random, Arc::clone(&clock));
+        let disk = SimFs::new();
+        let engine = Engine::open_on(config.clone(), Arc::new(disk.clone())).unwrap();
+        Self { random, config, clock, disk, engine, model: Model::new(), snapshots: Vec::new() }
+    }
+
+    fn step(&mut self) {
+        match self.random.below(100) {
+            0..45 => self.write(),
+            45..60 => self.check_gets(),
+            60..75 => self.check_scan(),
+            75..79 => self.snapshots.push((self.engine.snapshot(), self.model.clone())),
+            79..82 => self.drop_snapshot(),
+            82..88 => {
+                self.engine.run_pending().unwrap();
+            }
+            88..91 => self.engine.flush().unwrap(),
+            91..92 => self.engine.compact_all().unwrap(),
+            92..96 => self.clock.advance(self.random.below(50)),
+            96..98 => self.burst(),
+            _ => self.reopen(),
+        }
+    }
+
+    /// A key of a small set, so that overwrites, deletes and misses are common; some share long prefixes.
+    fn key(&mut self) -> Vec<u8> {
+        match self.random.below(20) {
+            0 => Vec::new(),
+            1 => vec![0xff; 1 + self.random.below(3) as usize],
+            2..6 => format!("a long common prefix of many keys {:03}", self.random.below(40)).into_bytes(),
+            _ => format!("{:02}", self.random.below(60)).into_bytes(),
+        }
+    }
+
+    fn value(&mut self) -> Vec<u8> {
+        let len = match self.random.below(20) {
+            0 => 0,
+            1 => 3_000,
+            _ => self.random.below(60) as usize,
+        };
+        let byte = self.random.next() as u8;
+        (0..len).map(|index| byte.wrapping_add((index / 7) as u8)).collect()
+    }
+
+    /// Adds one random entry to a batch and to the model.
+    fn add_entry(&mut self, batch: &mut WriteBatch) {
+        let key = self.key();
+        match self.random.below(20) {
+            0..12 => {
+                let value = self.value();
+                batch.put(&key, &value).unwrap();
+                self.model.insert(key, (value, 0));
+            }
+            12..14 => {
+                let (value, expires_at) = (self.value(), self.clock.now_ms() + 1 + self.random.below(100));
+                batch.put_expiring(&key, &value, expires_at).unwrap();
+                self.model.insert(key, (value, expires_at));
+            }
+            14..19 => {
+                batch.delete(&key).unwrap();
+                self.model.remove(&key);
+            }
+            _ => {
+                let end = self.key();
+                batch.delete_range(&key, &end).unwrap();
+                self.model.retain(|other, _| !(key.as_slice() <= other.as_slice() && other < &end));
+            }
+        }
+    }
+
+    fn write(&mut self) {
+        let mut batch = WriteBatch::new();
+        let entries = if self.random.one_in(4) { 1 + self.random.below(30) } else { 1 };
+        for _ in 0..entries {
+            self.add_entry(&mut batch);
+        }
+        self.engine.commit(batch, CommitOptions::default()).unwrap();
+    }
+
+    /// Enough writes to fill a memtable or two.
+    fn burst(&mut self) {
+        for _ in 0..40 {
+            self.write();
+        }
+    }
+
+    fn drop_snapshot(&mut self) {
+        if !self.snapshots.is_empty() {
+            let index = self.random.below(self.snapshots.len() as u64) as usize;
+            self.snapshots.swap_remove(index);
+        }
+    }
+
+    fn reopen(&mut self) {
+        self.snapshots.clear();
+        self.engine.close().unwrap();
+        self.engine = Engine::open_on(self.config.clone(), Arc::new(self.disk.clone())).unwrap();
+    }
+
+    /// The state to read at: now, or one of the snapshots.
+    fn view(&mut self) -> (Option<Snapshot>, Model) {
+        if self.snapshots.is_empty() || self.random.one_in(2) {
+            return (None, self.model.clone());
+        }
+        let (snapshot, model) = self.random.pick(&self.snapshots);
+        (Some(snapshot.clone()), model.clone())
+    }
+
+    fn check_gets(&mut self) {
+        let (snapshot, model) = self.view();
+        let now = self.clock.now_ms();
+        for _ in 0..5 {
+            let key = self.key();
+            let expected = model.get(&key).filter(|(_, expires_at)| *expires_at == 0 || *expires_at > now);
+            let tried = self.engine.try_get(&key, snapshot.as_ref()).unwrap();
+            let found = self.engine.get(&key, snapshot.as_ref()).unwrap();
+            let seen = found.as_ref().map(|value| (value.bytes.clone(), value.expires_at));
+            assert_eq!(seen.as_ref(), expected, "get {key:?} at {snapshot:?}");
+            match tried {
+                TryGet::NeedsIo => {}
+                TryGet::Missing => assert_eq!(found, None, "try_get {key:?}"),
+                TryGet::Found(value) => assert_eq!(found, Some(value), "try_get {key:?}"),
+            }
+        }
+    }
+
+    fn bound(&mut self) -> Bound<Vec<u8>> {
+        match self.random.below(3) {
+            0 => Bound::Unbounded,
+            1 => Bound::Included(self.key()),
+            _ => Bound::Excluded(self.key()),
+        }
+    }
+
+    fn check_scan(&mut self) {
+        let (snapshot, model) = self.view();
+        let now = self.clock.now_ms();
+        let (start, end) = (self.bound(), self.bound());
+        let direction = if self.random.one_in(2) { Direction::Forward } else { Direction::Reverse };
+        let mut expected: Vec<(Vec<u8>, Vec<u8>)> = model
+            .iter()
+            .filter(|(key, _)| is_above(key, &start) && is_below(key, &end))
+            .filter(|(_, (_, expires_at))| *expires_at == 0 || *expires_at > now)
+            .map(|(key, (value, _))| (key.clone(), value.clone()))
+            .collect();
+        if direction == Direction::Reverse {
+            expected.reverse();
+        }
+        let range = ScanRange { start: start.clone(), end: end.clone() };
+        let mut scan = self.engine.scan(range, direction, snapshot.as_ref()).unwrap();
+        let stop_after = if self.random.one_in(3) { self.random.below(10) as usize } else { usize::MAX };
+        expected.truncate(stop_after);
+        let mut seen = Vec::new();
+        while seen.len() < stop_after && scan.advance().unwrap() {
+            seen.push((scan.key().to_vec(), scan.value().to_vec()));
+        }
+        assert_eq!(seen, expected, "{direction:?} scan from {start:?} to {end:?} at {snapshot:?}");
+    }
+}
+
+fn is_above(key: &[u8], start: &Bound<Vec<u8>>) -> bool {
+    match start {
+        Bound::Unbounded => true,
+        Bound::Included(start) => key >= start.as_slice(),
+        Bound::Excluded(start) => key > start.as_slice(),
+    }
+}
+
+fn is_below(key: &[u8], end: &Bound<Vec<u8>>) -> bool {
+    match end {
+        Bound::Unbounded => true,
+        Bound::Included(end) => key <= end.as_slice(),
+        Bound::Excluded(end) => key < end.as_slice(),
+    }
+}
+
+#[test]
+fn every_history_reads_as_an_ordered_map_would() {
+    let count = std::env::var("FLOWDB_SEQUENCES").map_or(10_000, |count| count.parse().expect("a number"));
+    let seeds = seeds(count);
+    println!("{} histories, seeds {}..={}", seeds.len(), seeds[0], seeds[seeds.len() - 1]);
+    let workers = std::thread::available_parallelism().map_or(2, usize::from);
+    std::thread::scope(|scope| {
+        for worker in 0..workers {
+            let seeds = &seeds;
+            scope.spawn(move || {
+                for &seed in seeds.iter().skip(worker).step_by(workers) {
+                    run(seed);
+                }
+            });
+        }
+    });
+}
+
+fn run(seed: u64) {
+    let _report = SeedReport(seed);
+    let mut history = History::begin(seed);
+    let steps = 30 + history.random.below(60);
+    for _ in 0..steps {
+        history.step();
+    }
+    history.reopen();
+    history.check_scan();
+    history.check_gets();
+}
