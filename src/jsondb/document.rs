@@ -13,7 +13,7 @@ mod tests;
 use std::ops::Range;
 
 pub(crate) use insert::set_top_level_path;
-use scanner::Scanner;
+use scanner::{Scanner, StringToken};
 
 use super::key::{ARRAY_DEPTH_MAX, ENCODED_KEY_BYTES_MAX, Key, KeyValue};
 use crate::error::{Code, Error, Result};
@@ -260,8 +260,16 @@ impl Output {
 /// Reads the value at `at` as a key.
 fn read_one(scanner: &mut Scanner<'_>, at: usize) -> Result<Extracted> {
     scanner.rewind(at);
-    let value = read_value(scanner, 0)?;
-    let key = value.and_then(|value| Key::encode(&value).ok());
+    let key = match scanner.peek_token() {
+        b'"' => {
+            let text = scanner.pass_string()?;
+            match text.plain() {
+                Some(plain) => Key::from_str(plain).ok(),
+                None => string_value(&text).and_then(|value| Key::encode(&value).ok()),
+            }
+        }
+        _ => read_value(scanner, 0)?.and_then(|value| Key::encode(&value).ok()),
+    };
     Ok(key.map_or(Extracted::Unusable, Extracted::One))
 }
 
@@ -295,10 +303,7 @@ fn read_value(scanner: &mut Scanner<'_>, depth: usize) -> Result<Option<KeyValue
     Ok(Some(match scanner.peek_token() {
         b'"' => {
             let text = scanner.pass_string()?;
-            if text.len_min() > ENCODED_KEY_BYTES_MAX {
-                return Ok(None);
-            }
-            KeyValue::String(text.units().collect())
+            return Ok(string_value(&text));
         }
         b'-' | b'0'..=b'9' => KeyValue::Number(scanner.read_number()?),
         b'n' => {
@@ -312,6 +317,11 @@ fn read_value(scanner: &mut Scanner<'_>, depth: usize) -> Result<Option<KeyValue
         b'[' if depth < ARRAY_DEPTH_MAX => return read_array(scanner, depth),
         _ => return Ok(None),
     }))
+}
+
+/// The value of a string, unless it is longer than any key.
+fn string_value(text: &StringToken<'_>) -> Option<KeyValue> {
+    (text.len_min() <= ENCODED_KEY_BYTES_MAX).then(|| KeyValue::String(text.units().collect()))
 }
 
 fn read_array(scanner: &mut Scanner<'_>, depth: usize) -> Result<Option<KeyValue>> {

@@ -169,7 +169,10 @@ impl Key {
     /// `InvalidKey` when it is too long.
     #[expect(clippy::should_implement_trait, reason = "text is the value here, not a notation to be parsed")]
     pub fn from_str(text: &str) -> Result<Self> {
-        Self::encode(&text.into())
+        let mut bytes = Vec::new();
+        encode::put_text(&mut bytes, text)?;
+        encode::check_len(&bytes)?;
+        Ok(Self(bytes))
     }
 
     /// The key of a number.

@@ -146,7 +146,7 @@ impl<'a> Scanner<'a> {
         let mut is_escaped = false;
         loop {
             let rest = self.text.as_bytes().get(self.at..).unwrap_or_default();
-            self.at += rest.iter().take_while(|&&byte| byte >= b' ' && byte != b'"' && byte != b'\\').count();
+            self.at += plain_len(rest);
             match self.peek() {
                 b'"' => break,
                 b'\\' => {
@@ -251,10 +251,36 @@ impl<'a> Scanner<'a> {
     }
 }
 
+/// How many bytes of a string stand for themselves before the first quote, backslash or control character.
+fn plain_len(bytes: &[u8]) -> usize {
+    let words = bytes.chunks_exact(8).take_while(|word| {
+        let word = word.iter().fold(0, |word, &byte| word << 8 | u64::from(byte));
+        !has_special(word)
+    });
+    let whole = 8 * words.count();
+    let rest = bytes[whole..].iter().take_while(|&&byte| byte >= b' ' && byte != b'"' && byte != b'\\');
+    whole + rest.count()
+}
+
+/// Whether one of eight bytes is a quote, a backslash or a control character.
+fn has_special(word: u64) -> bool {
+    // A byte below the subtracted one borrows into its own high bit, or into that of a byte above it, which only
+    // happens when there is one.
+    const ONES: u64 = u64::from_ne_bytes([1; 8]);
+    let below = |word: u64, bound: u8| word.wrapping_sub(ONES * u64::from(bound)) & !word;
+    let is = |byte: u8| below(word ^ ONES * u64::from(byte), 1);
+    (below(word, b' ') | is(b'"') | is(b'\\')) & ONES << 7 != 0
+}
+
 impl StringToken<'_> {
     /// Whether the string is `text`.
     pub(super) fn is(&self, text: &str) -> bool {
         if self.is_escaped { self.units().eq(text.encode_utf16()) } else { self.raw == text }
+    }
+
+    /// The string itself, if no escape is in it.
+    pub(super) fn plain(&self) -> Option<&str> {
+        (!self.is_escaped).then_some(self.raw)
     }
 
     /// A lower bound of its UTF-16 length that costs nothing.

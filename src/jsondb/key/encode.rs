@@ -12,18 +12,21 @@ pub(super) fn put_value(out: &mut Vec<u8>, value: &KeyValue, depth: usize) -> Re
         KeyValue::Null => out.push(NULL),
         KeyValue::Bool(value) => out.push(if *value { TRUE } else { FALSE }),
         KeyValue::Number(number) if number.is_nan() => return Err(invalid("a key can't be NaN")),
-        KeyValue::Number(number) => put_number(out, *number),
+        KeyValue::Number(number) => {
+            out.push(NUMBER);
+            put_bits(out, *number, Class::Number);
+        }
         KeyValue::BigInt(number) => put_bigint(out, number)?,
         KeyValue::Date(ms) if !is_date(*ms) => return Err(invalid("a key can't be an invalid date")),
         KeyValue::Date(ms) => {
             out.push(DATE);
             put_bits(out, *ms, Class::Number);
         }
-        KeyValue::String(units) => put_string(out, units.iter().copied())?,
+        KeyValue::String(units) => put_string(out, units)?,
         KeyValue::Binary(bytes) => put_binary(out, bytes)?,
         KeyValue::Array(elements) => {
             if depth == ARRAY_DEPTH_MAX {
-                return Err(too_deep());
+                return Err(invalid(&format!("arrays in a key are nested more than {ARRAY_DEPTH_MAX} deep")));
             }
             out.push(ARRAY);
             for element in elements {
@@ -33,12 +36,6 @@ pub(super) fn put_value(out: &mut Vec<u8>, value: &KeyValue, depth: usize) -> Re
         }
     }
     check_len(out)
-}
-
-/// Appends a number that is not NaN.
-pub(in crate::jsondb) fn put_number(out: &mut Vec<u8>, number: f64) {
-    out.push(NUMBER);
-    put_bits(out, number, Class::Number);
 }
 
 /// Appends a number, or a bigint where numbers are not exact.
@@ -51,10 +48,25 @@ pub(super) fn put_whole(out: &mut Vec<u8>, number: i64) {
     }
 }
 
-/// Appends a string.
-pub(in crate::jsondb) fn put_string(out: &mut Vec<u8>, units: impl Iterator<Item = u16>) -> Result<()> {
+/// Appends a string that is UTF-8; most are ASCII, which stands for itself.
+pub(super) fn put_text(out: &mut Vec<u8>, text: &str) -> Result<()> {
+    check_room(text.len() / 3)?; // no UTF-16 unit takes more bytes of UTF-8
+    if !text.bytes().all(|byte| (2..=0x7f).contains(&byte)) {
+        return put_string(out, &text.encode_utf16().collect::<Vec<_>>());
+    }
+    check_room(text.len())?;
+    out.reserve(text.len() + 2);
     out.push(STRING);
-    for unit in units {
+    out.extend_from_slice(text.as_bytes());
+    out.push(0);
+    Ok(())
+}
+
+fn put_string(out: &mut Vec<u8>, units: &[u16]) -> Result<()> {
+    check_room(units.len())?;
+    out.reserve(units.len() + 2);
+    out.push(STRING);
+    for &unit in units {
         let high = 0x80 | (unit >> 6 & 0x3f) as u8;
         let low = 0x80 | (unit & 0x3f) as u8;
         match unit {
@@ -63,36 +75,36 @@ pub(in crate::jsondb) fn put_string(out: &mut Vec<u8>, units: impl Iterator<Item
             0x80..=0x7ff => out.extend([0xc0 | (unit >> 6) as u8, low]),
             0x800.. => out.extend([0xe0 | (unit >> 12) as u8, high, low]),
         }
-        check_len(out)?;
     }
     out.push(0);
-    check_len(out)
+    Ok(())
 }
 
-/// Refuses what has grown beyond the longest key.
-pub(in crate::jsondb) fn check_len(encoded: &[u8]) -> Result<()> {
-    if encoded.len() > ENCODED_KEY_BYTES_MAX {
+/// Refuses an encoding that has grown beyond the longest key.
+pub(super) fn check_len(encoded: &[u8]) -> Result<()> {
+    check_room(encoded.len())
+}
+
+/// Refuses what takes `len` bytes at least, before they are written.
+fn check_room(len: usize) -> Result<()> {
+    if len > ENCODED_KEY_BYTES_MAX {
         return Err(invalid(&format!("a key takes more than {ENCODED_KEY_BYTES_MAX} bytes encoded")));
     }
     Ok(())
 }
 
-/// The error for arrays nested beyond the limit.
-pub(in crate::jsondb) fn too_deep() -> crate::error::Error {
-    invalid(&format!("arrays in a key are nested more than {ARRAY_DEPTH_MAX} deep"))
-}
-
 fn put_binary(out: &mut Vec<u8>, bytes: &[u8]) -> Result<()> {
+    check_room(bytes.len())?;
+    out.reserve(bytes.len() + 3);
     out.push(BINARY);
     for &byte in bytes {
         out.push(byte);
         if byte == 0 {
             out.push(0xff);
         }
-        check_len(out)?;
     }
     out.extend([0, 0]);
-    check_len(out)
+    Ok(())
 }
 
 fn put_bigint(out: &mut Vec<u8>, number: &BigInt) -> Result<()> {

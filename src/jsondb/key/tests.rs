@@ -230,6 +230,23 @@ fn the_reference_order_is_a_total_order() {
 }
 
 #[test]
+fn text_has_the_key_of_its_code_units() {
+    for units in nasty_strings() {
+        if let Ok(text) = String::from_utf16(&units) {
+            assert_eq!(
+                Key::from_str(&text).unwrap(),
+                Key::encode(&KeyValue::String(units)).unwrap(),
+                "{text:?}"
+            );
+        }
+    }
+    for (char, len_max) in [("a", ENCODED_KEY_BYTES_MAX - 2), ("é", ENCODED_KEY_BYTES_MAX / 2 - 1)] {
+        assert_eq!(Key::from_str(&char.repeat(len_max)).unwrap().0.len(), ENCODED_KEY_BYTES_MAX);
+        assert_eq!(Key::from_str(&char.repeat(len_max + 1)).unwrap_err().code(), Code::InvalidKey);
+    }
+}
+
+#[test]
 fn numbers_and_bigints_of_one_value_are_two_keys_and_minus_zero_is_zero() {
     let number = Key::from_f64(5.0).unwrap();
     let bigint = Key::encode(&BigInt::from(5).into()).unwrap();
