@@ -65,8 +65,9 @@ function normal (value) {
   return typeof value === 'number' ? value + 0 : value
 }
 
-function randomSource () {
+function randomSource (t) {
   const seed = Number(process.env.FLOWDB_SEED ?? Date.now() % 2 ** 32)
+  t.diagnostic(`FLOWDB_SEED=${seed}`)
   let state = seed >>> 0
   const next = () => {
     state = state + 0x6d2b79f5 | 0
@@ -77,7 +78,7 @@ function randomSource () {
   const below = (bound) => next() % bound
   const pick = (choices) => choices[below(choices.length)]
   const list = (lengthMax, each) => Array.from({ length: below(lengthMax + 1) }, each)
-  return { seed, next, below, pick, list }
+  return { next, below, pick, list }
 }
 
 function randomValue (random, depth = 0) {
@@ -130,33 +131,33 @@ test('golden vectors sort as their values do, every pair of them', () => {
   }
 })
 
-test('random keys come back, and their encodings sort as they do', () => {
-  const random = randomSource()
+test('random keys come back, and their encodings sort as they do', (t) => {
+  const random = randomSource(t)
   for (let round = 0; round < 40; round++) {
     const keys = Array.from({ length: 50 }, () => randomValue(random))
     const encoded = keys.map((key) => encodeKey(key))
     keys.forEach((key, i) => {
-      assert.deepEqual(decodeKey(encoded[i]), normal(key), `FLOWDB_SEED=${random.seed}`)
+      assert.deepEqual(decodeKey(encoded[i]), normal(key))
       keys.forEach((other, j) => {
         const order = Buffer.compare(encoded[i], encoded[j])
-        assert.equal(order, compareValues(key, other), `FLOWDB_SEED=${random.seed}`)
+        assert.equal(order, compareValues(key, other))
       })
     })
   }
 })
 
-test('every mutation of an encoding is another canonical key or refused', () => {
-  const random = randomSource()
+test('every mutation of an encoding is another canonical key or refused', (t) => {
+  const random = randomSource(t)
   const values = [...golden.map(({ value }) => untag(value)), ...Array.from({ length: 50 }, () => randomValue(random))]
   const assertStrict = (bytes) => {
     let value
     try {
       value = decodeKey(bytes)
     } catch (error) {
-      assert.equal(error.code, 'FLOWDB_INVALID_KEY', `FLOWDB_SEED=${random.seed}`)
+      assert.equal(error.code, 'FLOWDB_INVALID_KEY')
       return
     }
-    assert.deepEqual(encodeKey(value), bytes, `FLOWDB_SEED=${random.seed}`)
+    assert.deepEqual(encodeKey(value), bytes)
   }
   for (const value of values) {
     const bytes = encodeKey(value)
@@ -169,6 +170,16 @@ test('every mutation of an encoding is another canonical key or refused', () => 
       assertStrict(bytes.subarray(0, place))
     }
     assertStrict(Buffer.concat([bytes, Buffer.of(0)]))
+  }
+})
+
+test('the examples in the description of the format are true', () => {
+  const page = readFileSync(join(__dirname, '../docs/format/keys.md'), 'utf8')
+  const examples = [...page.matchAll(/^\| `(.+)` \| `([0-9a-f ]+)` \|$/gm)]
+  assert.ok(examples.length >= 25, `${examples.length}`)
+  for (const [, expression, hex] of examples) {
+    const value = new Function(`return ${expression}`)()
+    assert.equal(encodeKey(value).toString('hex'), hex.replaceAll(' ', ''), expression)
   }
 })
 
@@ -284,16 +295,16 @@ test('a key of the largest size is taken, and one byte more is refused', () => {
   assert.throws(() => decodeKey(tooLong), { code: 'FLOWDB_INVALID_KEY' })
 })
 
-test('a key without room asks for it and writes nothing behind the end', () => {
-  const random = randomSource()
+test('a key without room asks for it and writes nothing behind the end', (t) => {
+  const random = randomSource(t)
   const values = [...golden.map(({ value }) => untag(value)), ...Array.from({ length: 50 }, () => randomValue(random))]
   for (const value of values) {
     const encoded = encodeKey(value)
     const buffer = Buffer.alloc(encoded.length + 8, 0xee)
     for (let room = 0; room <= Math.min(encoded.length, 200); room++) {
       const next = writeKey(value, buffer.subarray(0, 3 + room), 3)
-      assert.equal(next, room === encoded.length ? 3 + room : -1, `FLOWDB_SEED=${random.seed}`)
-      assert.ok(buffer.subarray(3 + room).every((byte) => byte === 0xee), `FLOWDB_SEED=${random.seed}`)
+      assert.equal(next, room === encoded.length ? 3 + room : -1)
+      assert.ok(buffer.subarray(3 + room).every((byte) => byte === 0xee))
     }
     assert.equal(writeKey(value, buffer, 3), 3 + encoded.length)
     assert.deepEqual(buffer.subarray(3, 3 + encoded.length), encoded)
