@@ -6,11 +6,11 @@
  * docs/format/keys.md describes them, and tests/golden/keys.json holds both to that.
  */
 
-const { ARRAY_DEPTH_MAX, KEY_BYTES_MAX } = require('./key/format.js')
-const { decodeKey, readKey } = require('./key/read.js')
-const { encodeKey, plainKey, writeKey } = require('./key/write.js')
+const { ARRAY_DEPTH_MAX, KEY_BYTES_MAX } = require('./key-format.js')
+const { decodeKey, readKey } = require('./key-read.js')
+const { encodeKey, plainKey, writeKey } = require('./key-write.js')
 
-/** @typedef {import('./key/read.js').Key} Key a key as it is decoded */
+/** @typedef {import('./key-read.js').Key} Key a key as it is decoded */
 
 /**
  * Compares two keys by value: negative when `a` comes first, positive when `b` does, 0 when they are the same key.

@@ -1,4 +1,5 @@
 //! Documents, their keys and indexes, and transactions over them.
+#![forbid(unsafe_code)]
 
 mod document;
 mod key;

@@ -8,7 +8,7 @@
 const {
   ARRAY, ARRAY_DEPTH_MAX, ARRAY_END, BIGINT_BYTES_MAX, BIGINT_LIMIT, BINARY, CLASS_ABOVE, CLASS_NUMBER, DATE,
   DATE_MS_MAX, FALSE, KEY_BYTES_MAX, NULL, NUMBER, STRING, TRUE, float, floorOf, notAKey, toFlowDBError
-} = require('./format.js')
+} = require('./key-format.js')
 
 /**
  * @typedef {null | boolean | number | bigint | Date | string | Uint8Array | Key[]} Key a key as it is decoded

@@ -11,8 +11,8 @@ const { types } = require('node:util')
 const {
   ARRAY, ARRAY_DEPTH_MAX, ARRAY_END, BIGINT_LIMIT, BINARY, CLASS_ABOVE, CLASS_NUMBER, CLASS_WHOLE, DATE,
   FALSE, KEY_BYTES_MAX, NULL, NUMBER, STRING, TRUE, Fault, float, floorOf, toFlowDBError, tooDeep, tooLong
-} = require('./format.js')
-const { bytesOf, lengthOf, timeOf } = require('./intrinsics.js')
+} = require('./key-format.js')
+const { bytesOf, lengthOf, timeOf } = require('./key-intrinsics.js')
 
 const scratch = Buffer.allocUnsafeSlow(KEY_BYTES_MAX)
 

@@ -5,7 +5,7 @@
  */
 
 const { types } = require('node:util')
-const { Fault } = require('./format.js')
+const { Fault } = require('./key-format.js')
 
 const TypedArray = Object.getPrototypeOf(Uint8Array)
 

@@ -5,7 +5,7 @@
  * the float below a bigint. docs/format/keys.md describes the format.
  */
 
-const { FlowDBError } = require('../errors.js')
+const { FlowDBError } = require('./errors.js')
 
 /** The longest encoded key, in bytes. */
 const KEY_BYTES_MAX = 16 * 1024
