@@ -1,7 +1,292 @@
-//! Documents, their keys and indexes, and transactions over them.
+//! Documents in object stores, their keys and indexes, and transactions over them.
+//!
+//! A document, its index rows and its store's count are rows of the engine ([`rows`]). A [`Transaction`] reads from a
+//! snapshot with its own writes laid over it ([`view`]) and is checked when it commits, in commit order, against what
+//! others committed meanwhile ([`commit`], [`conflict`]); so committed transactions are serializable. What all of
+//! them share is in one [`ledger`]. Schema changes are in [`catalog`], the building of indexes in [`build`].
 #![forbid(unsafe_code)]
 
+mod build;
+mod catalog;
+mod commit;
+mod conflict;
 mod document;
+mod generator;
+mod handle;
+mod index;
 mod key;
+mod ledger;
+mod overlay;
+mod page;
+mod registry;
+mod rows;
+mod schema;
+mod transaction;
+mod view;
 
+use std::hash::{BuildHasher, RandomState};
+use std::sync::Arc;
+use std::time::Duration;
+
+pub use conflict::{COMMITTED_BYTES_MAX, COMMITTED_WRITES_MAX};
 pub use key::{ARRAY_DEPTH_MAX, BigInt, ENCODED_KEY_BYTES_MAX, Key, KeyRange, KeyValue, compare_values};
+pub use overlay::TRANSACTION_BYTES_MAX;
+pub use schema::{
+    INDEXES_MAX, IndexOptions, IndexSchema, KEY_PATH_BYTES_MAX, KEY_PATH_PARTS_MAX, KeyPath, NAME_BYTES_MAX,
+    STORES_MAX, StoreOptions, StoreSchema,
+};
+pub use transaction::{DOCUMENT_BYTES_MAX, Transaction};
+
+use crate::config::{Config, SyncMode};
+use crate::engine::Engine;
+use crate::error::{Code, Result};
+use crate::fs::FileSystem;
+use handle::Handle;
+use ledger::Database;
+
+/// [`JsonDb::update`] gives up after so many attempts that ended in a conflict.
+pub const UPDATE_ATTEMPTS_MAX: u32 = 100;
+
+/// The longest pause between two attempts.
+const BACKOFF_MAX: Duration = Duration::from_millis(20);
+
+/// What a transaction may do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Mode {
+    /// Read only: it never conflicts with anything.
+    ReadOnly,
+    /// Read and write.
+    ReadWrite,
+}
+
+/// What the bytes of a document are. The numbers are part of the format.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[repr(u8)]
+pub enum Format {
+    /// JSON text, from which keys can be read.
+    Json = 1,
+    /// A structured clone as Node writes it. In no index, and only in stores without a key path.
+    Structured = 2,
+    /// Bytes. In no index, and only in stores without a key path.
+    Raw = 3,
+}
+
+impl Format {
+    fn from_u8(byte: u8) -> Option<Self> {
+        match byte {
+            1 => Some(Self::Json),
+            2 => Some(Self::Structured),
+            3 => Some(Self::Raw),
+            _ => None,
+        }
+    }
+}
+
+/// A document's bytes and what they are.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Document {
+    /// What the bytes are.
+    pub format: Format,
+    /// The bytes. JSON text is kept as it is given.
+    pub bytes: Vec<u8>,
+}
+
+/// A document as it is read.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Row {
+    /// The primary key.
+    pub key: Key,
+    /// The key by which an index has it, where it was read through one.
+    pub index_key: Option<Key>,
+    /// The document; empty and `Raw` where only keys were asked for.
+    pub document: Document,
+    /// 1 for the first document under the key, one more for each that replaced it; 0 where only keys were asked for.
+    pub version: u64,
+    /// When it was written, in milliseconds since 1970.
+    pub updated_at: u64,
+    /// When it expires, in milliseconds since 1970; 0 is never.
+    pub expires_at: u64,
+}
+
+/// Where a page ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Position(Vec<u8>);
+
+/// Some of the rows of a range.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Page {
+    /// The rows, in the order that was asked for.
+    pub rows: Vec<Row>,
+    /// Where the next page goes on; `None` when the range was read to its end.
+    pub next: Option<Position>,
+}
+
+/// Where a page ends. At least one row comes back if there is one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct PageLimits {
+    /// After so many rows.
+    pub rows: usize,
+    /// Once the keys and documents reach so many bytes.
+    pub bytes: usize,
+    /// Leave the documents out.
+    pub keys_only: bool,
+}
+
+/// A handle on a document database. A clone is the same handle.
+#[derive(Clone)]
+pub struct JsonDb {
+    handle: Arc<Handle>,
+}
+
+impl JsonDb {
+    /// Opens the database that `config` describes.
+    ///
+    /// Every opener of one directory in this process shares one database; the settings of later openers are not
+    /// used, but `wal_sync_mode` must be the same. A database in memory is never shared.
+    ///
+    /// # Errors
+    ///
+    /// `InvalidArgument` for a setting beyond its limits or a `wal_sync_mode` unlike that of those who have the
+    /// database open, `NotFound` when there is none and `create_if_missing` is off, `Locked` when another process has
+    /// it open, `Version`, `Corruption`, `Io`.
+    pub fn open(config: Config) -> Result<Self> {
+        config.check()?;
+        if config.in_memory {
+            return Self::unshared(Engine::open(config)?);
+        }
+        let (database, share) = registry::open_shared(config)?;
+        Ok(Self { handle: Arc::new(Handle::new(database, Some(share))) })
+    }
+
+    /// Opens the database that `config` describes on a file system of the caller's. It is not shared.
+    ///
+    /// # Errors
+    ///
+    /// As for [`JsonDb::open`].
+    pub fn open_on(config: Config, fs: Arc<dyn FileSystem>) -> Result<Self> {
+        Self::unshared(Engine::open_on(config, fs)?)
+    }
+
+    fn unshared(engine: Engine) -> Result<Self> {
+        let database = Arc::new(Database::open(engine)?);
+        Ok(Self { handle: Arc::new(Handle::new(database, None)) })
+    }
+
+    /// Closes this handle and, if it is the last, the database. A second call does nothing. The transactions of the
+    /// handle fail with `Closed` from here on.
+    ///
+    /// # Errors
+    ///
+    /// What the engine gives on closing.
+    pub fn close(&self) -> Result<()> {
+        self.handle.close()
+    }
+
+    /// Creates an object store. One that exists with the same key path and auto-increment is left as it is.
+    ///
+    /// # Errors
+    ///
+    /// `Exists` for a store with another definition, `InvalidArgument` for a name, key path or number of stores out
+    /// of bounds, `Closed`, and what the engine gives.
+    pub fn create_object_store(&self, name: &str, options: StoreOptions) -> Result<()> {
+        self.database()?.create_store(name, options)
+    }
+
+    /// Deletes an object store with its documents and indexes, however many they are, by one small write.
+    ///
+    /// # Errors
+    ///
+    /// `NotFound`, `Closed`, and what the engine gives.
+    pub fn delete_object_store(&self, name: &str) -> Result<()> {
+        self.database()?.delete_store(name)
+    }
+
+    /// Creates an index and fills it from the documents that are there. One that exists as described is left as it
+    /// is. Readers and writers go on meanwhile; the index can be read once this returns.
+    ///
+    /// # Errors
+    ///
+    /// `NotFound` for the store, `Exists` for an index with another definition, `InvalidArgument` for a name, key path
+    /// or number of indexes out of bounds, `Constraint` when documents have the same key and the index is unique (it is
+    /// not created then), `Closed`, and what the engine gives.
+    pub fn create_index(&self, store: &str, name: &str, options: IndexOptions) -> Result<()> {
+        self.database()?.create_index(store, name, options)
+    }
+
+    /// Deletes an index, however many entries it has, by one small write.
+    ///
+    /// # Errors
+    ///
+    /// `NotFound`, `Closed`, and what the engine gives.
+    pub fn delete_index(&self, store: &str, name: &str) -> Result<()> {
+        self.database()?.delete_index(store, name)
+    }
+
+    /// The object stores and their indexes, each in the order of their names.
+    #[must_use]
+    pub fn schema(&self) -> Vec<StoreSchema> {
+        self.handle.database.schema().stores.values().map(|store| store.to_schema()).collect()
+    }
+
+    /// Begins a transaction on the stores of `scope`, which sees the database as it is now.
+    ///
+    /// # Errors
+    ///
+    /// `NotFound` for a store that does not exist, `InvalidArgument` for an empty scope, `Closed`.
+    pub fn begin(&self, scope: &[&str], mode: Mode) -> Result<Transaction> {
+        Transaction::begin(&self.handle, scope, mode)
+    }
+
+    /// Runs `change` in a transaction and commits it, again and again while that ends in a conflict. What `change` does
+    /// elsewhere than in the transaction happens once for each attempt.
+    ///
+    /// # Errors
+    ///
+    /// What `change` gives, after which nothing is written; `Conflict` after [`UPDATE_ATTEMPTS_MAX`] attempts; and
+    /// what [`Transaction::commit`] gives.
+    pub fn update<T>(
+        &self,
+        scope: &[&str],
+        sync: Option<SyncMode>,
+        mut change: impl FnMut(&mut Transaction) -> Result<T>,
+    ) -> Result<T> {
+        let mut attempt = 1;
+        loop {
+            let mut transaction = self.begin(scope, Mode::ReadWrite)?;
+            let changed = change(&mut transaction);
+            let result = changed.and_then(|value| transaction.commit(sync).map(|()| value));
+            match result {
+                Err(error) if error.code() == Code::Conflict && attempt < UPDATE_ATTEMPTS_MAX => {}
+                result => return result,
+            }
+            std::thread::sleep(backoff(attempt));
+            attempt += 1;
+        }
+    }
+
+    /// The engine beneath, for its statistics and upkeep. Whoever writes to it directly can damage the database.
+    #[must_use]
+    pub fn engine(&self) -> &Engine {
+        &self.handle.database.engine
+    }
+
+    fn database(&self) -> Result<&Arc<Database>> {
+        self.handle.check_open()?;
+        Ok(&self.handle.database)
+    }
+}
+
+impl std::fmt::Debug for JsonDb {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("JsonDb")
+    }
+}
+
+/// How long to wait after the failure of `attempt`: a random part of a time that doubles with each, so that those who
+/// conflicted don't meet again.
+fn backoff(attempt: u32) -> Duration {
+    let longest = Duration::from_micros(50 << attempt.min(10)).min(BACKOFF_MAX);
+    // The hasher's keys are random; that is all that is wanted of it.
+    let random = RandomState::new().hash_one(attempt) as u32;
+    longest.mul_f64(f64::from(random) / f64::from(u32::MAX))
+}

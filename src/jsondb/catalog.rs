@@ -1,0 +1,251 @@
+//! The catalog: reading the stores on open, and changing them.
+//!
+//! A schema change is one batch: the catalog row and, where something goes, the ranges of its rows. It conflicts
+//! with the transactions that are under way in its store, which follow the schema they began with.
+#![forbid(unsafe_code)]
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use parking_lot::Mutex;
+
+use super::generator::GENERATED_KEY_FIRST;
+use super::ledger::{CountChange, Database, Ledger};
+use super::rows::{
+    META_KEY, RowRange, StoreState, catalog_key, catalog_range, damaged, decode_catalog_key, decode_meta,
+    document_prefix, encode_meta, index_prefix, indexes_prefix, state_key,
+};
+use super::schema::{
+    INDEXES_MAX, IndexDef, IndexOptions, STORES_MAX, Schema, StoreDef, StoreOptions, check_name,
+};
+use crate::engine::{CommitOptions, Direction, Engine, ScanRange, WriteBatch};
+use crate::error::{Code, Error, Result};
+
+/// The first id of a store or index.
+const FIRST_ID: u64 = 1;
+
+impl Database {
+    /// Reads the catalog of the database in `engine`; what a crash left of an index build is removed.
+    pub(crate) fn open(engine: Engine) -> Result<Self> {
+        let next_id = match engine.get(META_KEY, None)? {
+            Some(meta) => decode_meta(&meta.bytes)?,
+            None => FIRST_ID,
+        };
+        let mut schema = Schema::default();
+        let mut states = HashMap::new();
+        let RowRange { start, end } = catalog_range();
+        let mut rows = engine.scan(ScanRange::between(start, end), Direction::Forward, None)?;
+        while rows.advance()? {
+            let store = load_store(&engine, rows.key(), rows.value(), next_id, &mut states)?;
+            if schema.stores.insert(store.name.clone(), Arc::new(store)).is_some() {
+                return Err(damaged("a catalog row", rows.key(), "another store has the same name"));
+            }
+        }
+        drop(rows);
+        let ledger = Arc::new(Mutex::new(Ledger::new(schema, states)));
+        let database = Self { engine, ledger, changing_schema: Mutex::new(next_id) };
+        database.remove_unfinished_indexes()?;
+        Ok(database)
+    }
+
+    /// Closes the engine. How far generators got in transactions that did not commit is written first.
+    pub(crate) fn close(&self) -> Result<()> {
+        // Where this fails, numbers that nobody has seen in the database may be given again: closing goes on.
+        let _ = self.write_generators();
+        self.engine.close()
+    }
+
+    fn write_generators(&self) -> Result<()> {
+        let stores = self.ledger.lock().unwritten_generators(self.engine.visible_seqno());
+        if stores.is_empty() {
+            return Ok(());
+        }
+        let ledger = Arc::clone(&self.ledger);
+        let check = Box::new(move |batch: &mut WriteBatch, seqno: u64| {
+            let mut ledger = ledger.lock();
+            ledger.retract(seqno);
+            let schema = Arc::clone(ledger.schema_next());
+            let mut current = stores.iter().filter_map(|store| schema.stores.get(&store.name));
+            current.try_for_each(|store| ledger.update_state(seqno, store, CountChange::default(), batch))
+        });
+        self.engine.commit(WriteBatch::new(), CommitOptions { sync: None, check: Some(check) })?;
+        Ok(())
+    }
+
+    /// Creates a store, or finds that it exists as described.
+    pub(crate) fn create_store(&self, name: &str, options: StoreOptions) -> Result<()> {
+        check_name("store", name)?;
+        options.check()?;
+        let mut next_id = self.changing_schema.lock();
+        let schema = self.schema();
+        if let Some(store) = schema.stores.get(name) {
+            return if store.options == options { Ok(()) } else { Err(exists("store", name)) };
+        }
+        if schema.stores.len() >= STORES_MAX {
+            let message = format!("creating store {name:?}: a database has at most {STORES_MAX}");
+            return Err(Error::new(Code::InvalidArgument, message));
+        }
+        let id = *next_id;
+        let store = StoreDef::new(id, name, options, GENERATED_KEY_FIRST)?;
+        let state = StoreState { count: 0, generator: GENERATED_KEY_FIRST };
+        let mut batch = WriteBatch::new();
+        batch.put(META_KEY, &encode_meta(id + 1))?;
+        batch.put(&catalog_key(id), &store.encode())?;
+        batch.put(&state_key(id), &state.encode())?;
+        // Counted before the commit, so that the store is known wherever the schema with it is.
+        self.ledger.lock().add_store(id, state);
+        let committed = self.commit_schema(batch, schema.with(store));
+        if committed.is_err() {
+            self.ledger.lock().remove_store(id);
+        }
+        committed?;
+        *next_id = id + 1;
+        Ok(())
+    }
+
+    /// Removes a store with its documents and indexes, however many they are, in one small batch.
+    pub(crate) fn delete_store(&self, name: &str) -> Result<()> {
+        let _changing = self.changing_schema.lock();
+        let schema = self.schema();
+        let store = schema.store(name)?;
+        let mut batch = WriteBatch::new();
+        batch.delete(&catalog_key(store.id))?;
+        batch.delete(&state_key(store.id))?;
+        delete_rows(&mut batch, document_prefix(store.id))?;
+        delete_rows(&mut batch, indexes_prefix(store.id))?;
+        self.commit_schema(batch, schema.without(name))?;
+        self.ledger.lock().remove_store(store.id);
+        Ok(())
+    }
+
+    /// Creates an index and fills it from the documents that are there, or finds that it exists as described.
+    pub(crate) fn create_index(
+        self: &Arc<Self>,
+        store: &str,
+        name: &str,
+        options: IndexOptions,
+    ) -> Result<()> {
+        check_name("index", name)?;
+        options.check()?;
+        let mut next_id = self.changing_schema.lock();
+        let store = Arc::clone(self.schema().store(store)?);
+        match store.index(name) {
+            Some(index) if index.options != options => return Err(exists("index", name)),
+            // Nobody is building it, or the lock would be held: its build failed and could not clean up.
+            Some(index) if index.building => self.remove_index(&store, index.id)?,
+            Some(_) => return Ok(()),
+            None => {}
+        }
+        let store = Arc::clone(self.schema().store(&store.name)?);
+        if store.indexes.len() >= INDEXES_MAX {
+            let message = format!("creating index {name:?}: a store has at most {INDEXES_MAX}");
+            return Err(Error::new(Code::InvalidArgument, message));
+        }
+        let id = *next_id;
+        let index = IndexDef { id, name: name.to_owned(), options, building: true };
+        let mut indexes = store.indexes.clone();
+        indexes.push(index.clone());
+        let mut batch = WriteBatch::new();
+        batch.put(META_KEY, &encode_meta(id + 1))?;
+        let started = self.replace_store(batch, store.with_indexes(indexes, store.version + 1)?)?;
+        *next_id = id + 1;
+        self.finish_index(&store.name, &index, started)
+    }
+
+    /// Removes an index with its rows, however many they are, in one small batch.
+    pub(crate) fn delete_index(&self, store: &str, name: &str) -> Result<()> {
+        let _changing = self.changing_schema.lock();
+        let store = Arc::clone(self.schema().store(store)?);
+        let index = store.index(name).ok_or_else(|| no_index(&store.name, name))?;
+        self.remove_index(&store, index.id)
+    }
+
+    /// Builds the index and opens it to readers; one that can't be built is removed again.
+    fn finish_index(self: &Arc<Self>, store: &str, index: &IndexDef, started: u64) -> Result<()> {
+        let built = self.build_index(store, index, started);
+        let store = Arc::clone(self.schema().store(store)?);
+        let ready =
+            built.and_then(|()| self.replace_store(WriteBatch::new(), store.with_index_ready(index.id)));
+        if let Err(error) = ready {
+            // Where this fails too, the next open or the next attempt to create the index removes it.
+            let _ = self.remove_index(&store, index.id);
+            return Err(error);
+        }
+        Ok(())
+    }
+
+    fn remove_index(&self, store: &StoreDef, index: u64) -> Result<()> {
+        let indexes = store.indexes.iter().filter(|other| other.id != index).cloned().collect();
+        let mut batch = WriteBatch::new();
+        delete_rows(&mut batch, index_prefix(store.id, index))?;
+        self.replace_store(batch, store.with_indexes(indexes, store.version + 1)?)?;
+        Ok(())
+    }
+
+    fn remove_unfinished_indexes(&self) -> Result<()> {
+        for store in self.schema().stores.values() {
+            for index in store.indexes.iter().filter(|index| index.building) {
+                let current = Arc::clone(self.schema().store(&store.name)?);
+                self.remove_index(&current, index.id)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Commits `batch` with the catalog row of `store`, in the place of the store of the same name.
+    fn replace_store(&self, mut batch: WriteBatch, store: StoreDef) -> Result<u64> {
+        batch.put(&catalog_key(store.id), &store.encode())?;
+        self.commit_schema(batch, self.schema().with(store))
+    }
+
+    /// Commits `batch`, from which on `next` is the schema. Returns the batch's last seqno.
+    fn commit_schema(&self, batch: WriteBatch, next: Schema) -> Result<u64> {
+        let next = Arc::new(next);
+        let ledger = Arc::clone(&self.ledger);
+        let engine = self.engine.clone();
+        let check = Box::new(move |_: &mut WriteBatch, seqno: u64| {
+            let mut ledger = ledger.lock();
+            ledger.retract(seqno);
+            ledger.publish(seqno, next, engine.visible_seqno());
+            Ok(())
+        });
+        self.engine.commit(batch, CommitOptions { sync: None, check: Some(check) })
+    }
+}
+
+fn load_store(
+    engine: &Engine,
+    row: &[u8],
+    value: &[u8],
+    next_id: u64,
+    states: &mut HashMap<u64, StoreState>,
+) -> Result<StoreDef> {
+    let id = decode_catalog_key(row)?;
+    let state_row = state_key(id);
+    let state = engine.get(&state_row, None)?;
+    let state = state.ok_or_else(|| damaged("a store's state row", &state_row, "it is missing"))?;
+    let state = StoreState::decode(&state.bytes, &state_row)?;
+    let store = StoreDef::decode(id, value, state.generator)?;
+    if id >= next_id || store.indexes.iter().any(|index| index.id >= next_id) {
+        return Err(damaged("a catalog row", row, "it has an id that was not given yet"));
+    }
+    if states.len() >= STORES_MAX {
+        return Err(damaged("a catalog row", row, "there are more stores than a database may have"));
+    }
+    states.insert(id, state);
+    Ok(store)
+}
+
+fn delete_rows(batch: &mut WriteBatch, prefix: Vec<u8>) -> Result<()> {
+    let RowRange { start, end } = RowRange::prefix(prefix);
+    batch.delete_range(&start, &end)
+}
+
+fn exists(what: &str, name: &str) -> Error {
+    Error::new(Code::Exists, format!("the {what} {name:?} exists with another definition"))
+}
+
+/// A `NotFound` that names the index.
+pub(crate) fn no_index(store: &str, name: &str) -> Error {
+    Error::new(Code::NotFound, format!("the object store {store:?} has no index {name:?}"))
+}

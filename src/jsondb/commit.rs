@@ -1,0 +1,121 @@
+//! Committing what a transaction wrote: one batch, checked in commit order against what others committed meanwhile.
+#![forbid(unsafe_code)]
+
+use std::sync::Arc;
+
+use super::conflict::{Clash, ReadSet};
+use super::ledger::{CountChange, Ledger};
+use super::rows::{Kind, RowRange, split_row_key};
+use super::schema::StoreDef;
+use super::view::View;
+use crate::config::SyncMode;
+use crate::engine::{CommitOptions, WriteBatch};
+use crate::error::{Code, Error, Result};
+
+/// A store that a transaction works on, by the rules that its snapshot showed.
+#[derive(Debug, Clone)]
+pub(crate) struct Involved {
+    pub(crate) store: Arc<StoreDef>,
+    pub(crate) change: CountChange,
+    /// The transaction wrote into the store, or cleared it.
+    pub(crate) written: bool,
+}
+
+/// What the check of a commit needs, apart from the ledger.
+struct Claim {
+    snapshot: u64,
+    stores: Vec<Involved>,
+    reads: ReadSet,
+    rows: Vec<Arc<[u8]>>,
+    ranges: Vec<RowRange>,
+}
+
+/// Commits what was written in `view`.
+///
+/// # Errors
+///
+/// `Conflict` when something that was read, or the schema of one of `stores`, has been changed by a later commit.
+pub(crate) fn commit_view(view: View, stores: Vec<Involved>, sync: Option<SyncMode>) -> Result<()> {
+    let View { base, overlay, reads } = view;
+    if overlay.is_empty() {
+        // A transaction that wrote nothing saw one state of the database, whatever has happened since.
+        return Ok(());
+    }
+    let batch = overlay.to_batch()?;
+    let (rows, ranges) = overlay.into_written();
+    let claim = Claim { snapshot: base.snapshot.seqno(), stores, reads, rows, ranges };
+    let ledger = Arc::clone(&base.database.ledger);
+    let check = Box::new(move |batch: &mut WriteBatch, seqno: u64| {
+        let mut ledger = ledger.lock();
+        // What was checked at this seqno before was never written.
+        ledger.retract(seqno);
+        let admitted = admit(&mut ledger, claim, batch, seqno);
+        if admitted.is_err() {
+            ledger.retract(seqno);
+        }
+        admitted
+    });
+    base.database.engine.commit(batch, CommitOptions { sync, check: Some(check) })?;
+    Ok(())
+}
+
+fn admit(ledger: &mut Ledger, claim: Claim, batch: &mut WriteBatch, seqno: u64) -> Result<()> {
+    let schema = Arc::clone(ledger.schema_next());
+    for Involved { store, .. } in &claim.stores {
+        let is_same = |now: &Arc<StoreDef>| now.id == store.id && now.version == store.version;
+        if !schema.stores.get(&store.name).is_some_and(is_same) {
+            let message =
+                format!("the object store {:?} was changed since the transaction began", store.name);
+            return Err(Error::new(Code::Conflict, message));
+        }
+    }
+    if let Err(clash) = ledger.writes.check(&claim.reads, claim.snapshot) {
+        return Err(conflict(&clash, &claim.stores));
+    }
+    for Involved { store, change, .. } in claim.stores.iter().filter(|involved| involved.written) {
+        ledger.update_state(seqno, store, *change, batch)?;
+    }
+    ledger.writes.record(seqno, claim.rows, claim.ranges);
+    Ok(())
+}
+
+/// The clash in the words of the document layer.
+fn conflict(clash: &Clash, stores: &[Involved]) -> Error {
+    let message = match clash {
+        Clash::Forgotten => {
+            "the transaction began before so many other writes that they are not all listed any \
+                             more: run it again, and keep it shorter"
+                .to_owned()
+        }
+        Clash::Row(row) => {
+            let (what, store) = describe(row, stores).unwrap_or_else(|| ("a row".to_owned(), "?".to_owned()));
+            format!(
+                "{what} of the object store {store:?}, which the transaction had read, was changed by another: \
+                 run it again"
+            )
+        }
+    };
+    Error::new(Code::Conflict, message)
+}
+
+fn describe(row: &[u8], stores: &[Involved]) -> Option<(String, String)> {
+    let (kind, id, rest) = split_row_key(row)?;
+    let store = &stores.iter().find(|involved| involved.store.id == id)?.store;
+    let what = match kind {
+        kind if kind == Kind::State as u8 => "the number of documents".to_owned(),
+        kind if kind == Kind::Document as u8 => match super::key::Key::from_encoded(rest) {
+            Ok(key) => format!("the document {key:?}"),
+            // A range begins before its first key.
+            Err(_) => "a range of documents".to_owned(),
+        },
+        kind if kind == Kind::Index as u8 => {
+            let id = crate::coding::take_varint(&mut &rest[..]);
+            match store.indexes.iter().find(|index| Some(index.id) == id) {
+                Some(index) => format!("the index {:?}", index.name),
+                None => "an index".to_owned(),
+            }
+        }
+        _ => return None,
+    };
+    Some((what, store.name.clone()))
+}

@@ -1,0 +1,348 @@
+//! Conflicts: what a transaction has read, held against what others committed since its snapshot.
+//!
+//! Invariant: every row written by a commit above the oldest active snapshot is listed in [`CommittedWrites`], or
+//! the commit is at or below `forgotten`. A commit is listed before it becomes visible, in commit order.
+#![forbid(unsafe_code)]
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::ops::Bound;
+use std::sync::Arc;
+
+use super::rows::RowRange;
+
+/// The most rows and ranges that are listed; above it, the oldest are forgotten and transactions from before them
+/// can't commit any more.
+pub const COMMITTED_WRITES_MAX: usize = 1 << 20;
+
+/// The most bytes of keys that are listed.
+pub const COMMITTED_BYTES_MAX: usize = 128 << 20;
+
+/// Above so many points or ranges, a transaction's reads are remembered as the one range from the first to the last.
+const READS_MAX: usize = 1 << 16;
+
+/// The rows that a transaction's outcome depends on.
+#[derive(Debug, Default)]
+pub(crate) struct ReadSet {
+    points: BTreeSet<Vec<u8>>,
+    ranges: Vec<RowRange>,
+}
+
+impl ReadSet {
+    /// Remembers that the row at `key` was looked up, whether it was there or not.
+    pub(crate) fn point(&mut self, key: &[u8]) {
+        if !self.points.contains(key) {
+            self.points.insert(key.to_vec());
+            if self.points.len() > READS_MAX {
+                self.widen();
+            }
+        }
+    }
+
+    /// Remembers that every row in `range` was read, missing ones included.
+    pub(crate) fn range(&mut self, range: RowRange) {
+        if range.is_empty() {
+            return;
+        }
+        if let Some(last) = self.ranges.last_mut() {
+            // The pages of one cursor adjoin, in one direction or the other.
+            if last.start <= range.end && range.start <= last.end {
+                last.start = range.start.min(std::mem::take(&mut last.start));
+                last.end = range.end.max(std::mem::take(&mut last.end));
+                return;
+            }
+        }
+        self.ranges.push(range);
+        if self.ranges.len() > READS_MAX {
+            self.widen();
+        }
+    }
+
+    /// Everything from the first row read to the last, as one range: it may conflict with more than was read, and
+    /// takes no more memory however much is read.
+    fn widen(&mut self) {
+        let starts = self.points.first().into_iter().chain(self.ranges.iter().map(|range| &range.start));
+        let start = starts.min().cloned();
+        let behind_last = self.points.last().map(|key| successor(key));
+        let end = self.ranges.iter().map(|range| range.end.clone()).chain(behind_last).max();
+        self.points.clear();
+        self.ranges.clear();
+        self.ranges.extend(start.zip(end).map(|(start, end)| RowRange { start, end }));
+    }
+}
+
+/// The first key behind `key`.
+pub(crate) fn successor(key: &[u8]) -> Vec<u8> {
+    let mut next = Vec::with_capacity(key.len() + 1);
+    next.extend_from_slice(key);
+    next.push(0);
+    next
+}
+
+/// Why a transaction can't commit.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Clash {
+    /// This row was written by another since.
+    Row(Vec<u8>),
+    /// The transaction is older than the listed writes.
+    Forgotten,
+}
+
+/// The rows that commits have written since the snapshots of the transactions that are under way.
+#[derive(Debug)]
+pub(crate) struct CommittedWrites {
+    /// The last commit of each row.
+    points: BTreeMap<Arc<[u8]>, u64>,
+    /// Every listed write in commit order.
+    log: VecDeque<(u64, Written)>,
+    /// How many ranges are in the log.
+    range_count: usize,
+    bytes: usize,
+    /// Commits up to this seqno may be missing.
+    forgotten: u64,
+    /// How many transactions read at each snapshot.
+    active: BTreeMap<u64, usize>,
+    entries_max: usize,
+}
+
+#[derive(Debug)]
+enum Written {
+    Row(Arc<[u8]>),
+    Range(RowRange),
+}
+
+impl Written {
+    fn bytes(&self) -> usize {
+        match self {
+            Self::Row(key) => key.len(),
+            Self::Range(range) => range.start.len() + range.end.len(),
+        }
+    }
+}
+
+impl Default for CommittedWrites {
+    fn default() -> Self {
+        Self {
+            points: BTreeMap::new(),
+            log: VecDeque::new(),
+            range_count: 0,
+            bytes: 0,
+            forgotten: 0,
+            active: BTreeMap::new(),
+            entries_max: COMMITTED_WRITES_MAX,
+        }
+    }
+}
+
+impl CommittedWrites {
+    /// A transaction begins that reads at `snapshot`.
+    pub(crate) fn begin(&mut self, snapshot: u64) {
+        *self.active.entry(snapshot).or_default() += 1;
+    }
+
+    /// A transaction that read at `snapshot` has ended; what only it needed is dropped. Later transactions read at
+    /// `visible` or above.
+    pub(crate) fn end(&mut self, snapshot: u64, visible: u64) {
+        if let Some(count) = self.active.get_mut(&snapshot) {
+            *count -= 1;
+            if *count == 0 {
+                self.active.remove(&snapshot);
+            }
+        }
+        let oldest = self.active.keys().next().map_or(visible, |&oldest| oldest.min(visible));
+        while self.log.front().is_some_and(|(seqno, _)| *seqno <= oldest) {
+            self.drop_oldest();
+        }
+    }
+
+    /// Whether nothing in `reads` was written after `snapshot`.
+    pub(crate) fn check(&self, reads: &ReadSet, snapshot: u64) -> Result<(), Clash> {
+        if snapshot < self.forgotten {
+            return Err(Clash::Forgotten);
+        }
+        let is_later = |seqno: &u64| *seqno > snapshot;
+        for key in &reads.points {
+            if self.points.get(key.as_slice()).is_some_and(is_later) {
+                return Err(Clash::Row(key.clone()));
+            }
+        }
+        for range in &reads.ranges {
+            let bounds = (Bound::Included(range.start.as_slice()), Bound::Excluded(range.end.as_slice()));
+            if let Some((key, _)) = self.points.range::<[u8], _>(bounds).find(|(_, seqno)| is_later(seqno)) {
+                return Err(Clash::Row(key.to_vec()));
+            }
+        }
+        if self.range_count > 0 { self.check_ranges(reads, snapshot) } else { Ok(()) }
+    }
+
+    /// Ranges are written only where a whole store is cleared, which is rare: they are looked for in the log.
+    fn check_ranges(&self, reads: &ReadSet, snapshot: u64) -> Result<(), Clash> {
+        let first_later = self.log.partition_point(|(seqno, _)| *seqno <= snapshot);
+        for (_, written) in self.log.range(first_later..) {
+            let Written::Range(range) = written else { continue };
+            let bounds = (Bound::Included(&range.start), Bound::Excluded(&range.end));
+            if let Some(key) = reads.points.range::<Vec<u8>, _>(bounds).next() {
+                return Err(Clash::Row(key.clone()));
+            }
+            if reads.ranges.iter().any(|read| read.start < range.end && range.start < read.end) {
+                return Err(Clash::Row(range.start.clone()));
+            }
+        }
+        Ok(())
+    }
+
+    /// Lists what the commit at `seqno` writes.
+    pub(crate) fn record(&mut self, seqno: u64, rows: Vec<Arc<[u8]>>, ranges: Vec<RowRange>) {
+        for key in rows {
+            self.points.insert(Arc::clone(&key), seqno);
+            self.push(seqno, Written::Row(key));
+        }
+        for range in ranges {
+            self.range_count += 1;
+            self.push(seqno, Written::Range(range));
+        }
+        while self.log.len() > self.entries_max || self.bytes > COMMITTED_BYTES_MAX {
+            let forgotten = self.drop_oldest();
+            self.forgotten = self.forgotten.max(forgotten);
+        }
+    }
+
+    /// Takes back what commits at or above `seqno` listed: they were not written after all.
+    pub(crate) fn retract(&mut self, seqno: u64) {
+        while self.log.back().is_some_and(|(at, _)| *at >= seqno) {
+            let Some((at, written)) = self.log.pop_back() else { break };
+            self.unlist(at, &written);
+        }
+    }
+
+    fn push(&mut self, seqno: u64, written: Written) {
+        self.bytes += written.bytes();
+        self.log.push_back((seqno, written));
+    }
+
+    /// Drops the oldest listed write, and returns its seqno.
+    fn drop_oldest(&mut self) -> u64 {
+        let Some((seqno, written)) = self.log.pop_front() else { return 0 };
+        self.unlist(seqno, &written);
+        seqno
+    }
+
+    fn unlist(&mut self, seqno: u64, written: &Written) {
+        self.bytes -= written.bytes();
+        match written {
+            Written::Range(_) => self.range_count -= 1,
+            Written::Row(key) => {
+                if self.points.get(key) == Some(&seqno) {
+                    self.points.remove(key);
+                }
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn rows(keys: &[&str]) -> Vec<Arc<[u8]>> {
+        keys.iter().map(|key| Arc::from(key.as_bytes())).collect()
+    }
+
+    fn range(start: &str, end: &str) -> RowRange {
+        RowRange { start: start.into(), end: end.into() }
+    }
+
+    fn reading(points: &[&str], ranges: &[RowRange]) -> ReadSet {
+        let mut reads = ReadSet::default();
+        points.iter().for_each(|key| reads.point(key.as_bytes()));
+        ranges.iter().for_each(|range| reads.range(range.clone()));
+        reads
+    }
+
+    #[test]
+    fn a_read_clashes_with_a_later_write_only() {
+        let mut writes = CommittedWrites::default();
+        writes.begin(5);
+        writes.record(4, rows(&["a"]), vec![]);
+        writes.record(6, rows(&["m"]), vec![]);
+        writes.record(8, rows(&[]), vec![range("p", "r")]);
+
+        let check = |points: &[&str], ranges: &[RowRange]| writes.check(&reading(points, ranges), 5);
+
+        assert_eq!(check(&["a", "b", "r"], &[range("a", "m"), range("n", "p"), range("r", "z")]), Ok(()));
+        assert_eq!(check(&["m"], &[]), Err(Clash::Row(b"m".to_vec())));
+        assert_eq!(check(&[], &[range("l", "n")]), Err(Clash::Row(b"m".to_vec())));
+        assert_eq!(check(&["q"], &[]), Err(Clash::Row(b"q".to_vec())));
+        assert_eq!(check(&[], &[range("o", "q")]), Err(Clash::Row(b"p".to_vec())));
+        assert_eq!(writes.check(&reading(&["m", "q"], &[]), 8), Ok(()));
+    }
+
+    #[test]
+    fn writes_are_dropped_with_the_last_transaction_that_could_clash_with_them() {
+        let mut writes = CommittedWrites::default();
+        writes.begin(1);
+        writes.begin(3);
+        writes.record(2, rows(&["a"]), vec![range("x", "y")]);
+        writes.record(4, rows(&["a", "b"]), vec![]);
+
+        writes.end(1, 4);
+        assert_eq!(writes.log.len(), 2);
+        assert_eq!(writes.check(&reading(&["a"], &[]), 3), Err(Clash::Row(b"a".to_vec())));
+
+        // What is not visible yet is kept: a transaction that begins now does not see it.
+        writes.end(3, 3);
+        assert_eq!(writes.log.len(), 2);
+        writes.begin(4);
+        writes.end(4, 4);
+        assert_eq!((writes.log.len(), writes.points.len(), writes.bytes), (0, 0, 0));
+    }
+
+    #[test]
+    fn a_transaction_older_than_the_list_is_refused() {
+        let mut writes = CommittedWrites { entries_max: 2, ..CommittedWrites::default() };
+        writes.begin(1);
+        writes.record(2, rows(&["a"]), vec![]);
+        writes.record(3, rows(&["b"]), vec![]);
+        assert_eq!(writes.check(&reading(&["z"], &[]), 1), Ok(()));
+
+        writes.record(4, rows(&["c"]), vec![]);
+
+        assert_eq!(writes.check(&reading(&["z"], &[]), 1), Err(Clash::Forgotten));
+        assert_eq!(writes.check(&reading(&["z"], &[]), 2), Ok(()));
+    }
+
+    #[test]
+    fn what_was_not_written_after_all_clashes_with_nothing() {
+        let mut writes = CommittedWrites::default();
+        writes.begin(1);
+        writes.record(2, rows(&["a"]), vec![]);
+        writes.record(3, rows(&["b"]), vec![range("x", "y")]);
+
+        writes.retract(3);
+
+        assert_eq!(writes.check(&reading(&["b", "x"], &[]), 1), Ok(()));
+        assert_eq!(writes.check(&reading(&["a"], &[]), 1), Err(Clash::Row(b"a".to_vec())));
+    }
+
+    #[test]
+    fn a_read_set_stays_bounded_and_still_clashes() {
+        let mut reads = ReadSet::default();
+        for index in 0..=READS_MAX {
+            reads.point(format!("k{index:08}").as_bytes());
+        }
+        assert!(reads.points.is_empty() && reads.ranges.len() == 1);
+        let mut writes = CommittedWrites::default();
+        writes.record(2, rows(&["k00000007"]), vec![]);
+
+        assert!(writes.check(&reads, 1).is_err());
+        assert!(writes.check(&reads, 2).is_ok());
+    }
+
+    #[test]
+    fn adjoining_pages_are_one_range() {
+        let mut reads = ReadSet::default();
+        reads.range(range("c", "d"));
+        reads.range(range("d", "f"));
+        reads.range(range("a", "c"));
+        assert_eq!(reads.ranges, [range("a", "f")]);
+    }
+}

@@ -1,0 +1,73 @@
+//! The numbers that an auto-increment store gives to documents without a key.
+//!
+//! A number is taken from memory the moment it is handed out, so that no two transactions ever get the same one,
+//! and is skipped when its transaction does not commit. Every commit into the store persists how far it got.
+#![forbid(unsafe_code)]
+
+use std::sync::atomic::{AtomicU64, Ordering};
+
+/// The largest number a generator gives: above it, not every integer is a double. As in IndexedDB.
+pub(crate) const GENERATED_KEY_MAX: u64 = 1 << 53;
+
+/// The first number a generator gives.
+pub(crate) const GENERATED_KEY_FIRST: u64 = 1;
+
+/// Hands out rising numbers to any number of threads.
+#[derive(Debug)]
+pub(crate) struct Generator(AtomicU64);
+
+impl Generator {
+    /// A generator whose first number is `next`.
+    pub(crate) fn new(next: u64) -> Self {
+        Self(AtomicU64::new(next))
+    }
+
+    /// Takes the next number; `None` once all are used up.
+    pub(crate) fn take(&self) -> Option<u64> {
+        let next = |next| (next <= GENERATED_KEY_MAX).then_some(next + 1);
+        self.0.fetch_update(Ordering::Relaxed, Ordering::Relaxed, next).ok()
+    }
+
+    /// Moves the generator behind a number that was given as a key, as IndexedDB does.
+    pub(crate) fn pass(&self, key: f64) {
+        if key >= GENERATED_KEY_FIRST as f64 {
+            // The cast saturates at 2^53, above which there is nothing left to give.
+            let next = key.min(GENERATED_KEY_MAX as f64).floor() as u64 + 1;
+            self.0.fetch_max(next, Ordering::Relaxed);
+        }
+    }
+
+    /// The number that comes next.
+    pub(crate) fn next(&self) -> u64 {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_number_given_as_key_is_never_generated_again() {
+        let generator = Generator::new(GENERATED_KEY_FIRST);
+
+        assert_eq!(generator.take(), Some(1));
+        generator.pass(7.9);
+        assert_eq!(generator.take(), Some(8));
+        generator.pass(3.0);
+        generator.pass(-12.0);
+        generator.pass(f64::NEG_INFINITY);
+        assert_eq!(generator.take(), Some(9));
+    }
+
+    #[test]
+    fn a_generator_ends_where_integers_stop_being_exact() {
+        let generator = Generator::new(GENERATED_KEY_FIRST);
+
+        generator.pass((GENERATED_KEY_MAX - 1) as f64);
+        assert_eq!(generator.take(), Some(GENERATED_KEY_MAX));
+        assert_eq!(generator.take(), None);
+        generator.pass(f64::INFINITY);
+        assert_eq!(generator.take(), None);
+    }
+}

@@ -1,0 +1,51 @@
+//! One opener's hold on a database: open until it is closed or dropped, whatever others do with theirs.
+#![forbid(unsafe_code)]
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use super::ledger::Database;
+use super::registry::Share;
+use crate::error::{Code, Error, Result};
+
+/// See the module.
+pub(super) struct Handle {
+    pub(super) database: Arc<Database>,
+    /// `None` for a database that is not shared.
+    share: Option<Share>,
+    is_closed: AtomicBool,
+}
+
+impl Handle {
+    pub(super) fn new(database: Arc<Database>, share: Option<Share>) -> Self {
+        Self { database, share, is_closed: AtomicBool::new(false) }
+    }
+
+    /// # Errors
+    ///
+    /// `Closed` once this handle has been closed.
+    pub(super) fn check_open(&self) -> Result<()> {
+        if self.is_closed.load(Ordering::Acquire) {
+            return Err(Error::new(Code::Closed, "the database has been closed"));
+        }
+        Ok(())
+    }
+
+    /// Closes this handle, and the database if it was the last. A second call does nothing.
+    pub(super) fn close(&self) -> Result<()> {
+        if self.is_closed.swap(true, Ordering::AcqRel) {
+            return Ok(());
+        }
+        match &self.share {
+            Some(share) => share.close(),
+            None => self.database.close(),
+        }
+    }
+}
+
+impl Drop for Handle {
+    fn drop(&mut self) {
+        // Nobody is left to tell; what was acknowledged is in the log already.
+        let _ = self.close();
+    }
+}

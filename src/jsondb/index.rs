@@ -1,0 +1,183 @@
+//! The rows that a document has in its store's indexes, and what changes in them when the document does.
+//!
+//! Invariant: for every document and every index that is not being built, exactly the rows of [`index_rows`] exist.
+//! Documents that are not JSON, and documents whose value at the index's path can't be a key, have none.
+#![forbid(unsafe_code)]
+
+use super::document::Extracted;
+use super::key::Key;
+use super::overlay::Overlay;
+use super::rows::{decode_key, index_prefix};
+use super::schema::{IndexDef, StoreDef};
+use super::view::View;
+use super::{Document, Format};
+use crate::error::{Code, Error, Result};
+
+/// A row of an index, and the value that it has.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct IndexRow {
+    pub(crate) row: Vec<u8>,
+    pub(crate) value: Vec<u8>,
+    /// Which of the store's indexes it belongs to.
+    position: usize,
+}
+
+/// What a document has at a store's key path and at those of its indexes.
+pub(crate) struct DocumentKeys {
+    /// In the order of the store's extractor; empty for a document that is not JSON.
+    found: Vec<Extracted>,
+}
+
+impl DocumentKeys {
+    /// Reads what the store needs from a document, in one pass that also checks that it is what it says.
+    ///
+    /// # Errors
+    ///
+    /// `InvalidValue` for a document that says it is JSON and is not.
+    pub(crate) fn read(store: &StoreDef, document: &Document) -> Result<Self> {
+        let found = match document.format {
+            Format::Json => store.extractor.extract(&document.bytes)?,
+            Format::Structured | Format::Raw => Vec::new(),
+        };
+        Ok(Self { found })
+    }
+
+    /// The primary key in the document; `None` where nothing stands at the key path.
+    ///
+    /// # Errors
+    ///
+    /// `InvalidKey` where something stands there that can't be a key.
+    pub(crate) fn primary(&self, store: &StoreDef) -> Result<Option<Key>> {
+        let Some(path) = &store.options.key_path else { return Ok(None) };
+        match self.found.first() {
+            Some(Extracted::One(key)) => Ok(Some(key.clone())),
+            Some(Extracted::Missing) | None => Ok(None),
+            Some(Extracted::Unusable | Extracted::Many(_)) => {
+                let message = format!(
+                    "what the document has at {path}, the key path of the object store {:?}, can't be a key",
+                    store.name
+                );
+                Err(Error::new(Code::InvalidKey, message))
+            }
+        }
+    }
+
+    /// The rows of the document in all indexes of the store, in order and each once.
+    pub(crate) fn index_rows(&self, store: &StoreDef, primary: &Key) -> Vec<IndexRow> {
+        let first = usize::from(store.options.key_path.is_some());
+        let found = self.found.get(first..).unwrap_or_default();
+        let mut rows = Vec::new();
+        for (position, (index, found)) in store.indexes.iter().zip(found).enumerate() {
+            let keys = match found {
+                Extracted::Missing | Extracted::Unusable => &[],
+                Extracted::One(key) => std::slice::from_ref(key),
+                Extracted::Many(keys) => keys,
+            };
+            let prefix = index_prefix(store.id, index.id);
+            rows.extend(keys.iter().map(|key| index_row(&prefix, index, position, key, primary)));
+        }
+        rows.sort_unstable();
+        rows
+    }
+}
+
+/// What has to be done to the indexes when a document changes.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(crate) struct IndexChange {
+    pub(crate) puts: Vec<IndexRow>,
+    pub(crate) deletes: Vec<Vec<u8>>,
+}
+
+impl IndexChange {
+    /// The difference between the rows that the document under `primary` had and those that it is to have.
+    ///
+    /// In an index that is being built, a row that the document should have had may be missing, and in a unique
+    /// one another document may still have it: there, every row is written anew, and only own rows are removed.
+    ///
+    /// # Errors
+    ///
+    /// `Constraint` when another document has the same key in a unique index.
+    pub(crate) fn between(
+        view: &mut View,
+        store: &StoreDef,
+        primary: &Key,
+        old: &[IndexRow],
+        new: Vec<IndexRow>,
+    ) -> Result<Self> {
+        let mut change = Self::default();
+        for row in old.iter().filter(|row| new.binary_search(row).is_err()) {
+            let index = &store.indexes[row.position];
+            let may_be_anothers = index.building && index.options.unique;
+            if !may_be_anothers || view.get(&row.row)?.as_ref() == Some(&row.value) {
+                change.deletes.push(row.row.clone());
+            }
+        }
+        for row in new {
+            let index = &store.indexes[row.position];
+            if !index.building && old.binary_search(&row).is_ok() {
+                continue;
+            }
+            if index.options.unique {
+                check_unique(view, store, index, primary, &row)?;
+            }
+            change.puts.push(row);
+        }
+        Ok(change)
+    }
+
+    /// The rows that [`IndexChange::apply`] will write, for [`Overlay::check_room`].
+    pub(crate) fn writes(&self) -> impl Iterator<Item = (&Vec<u8>, usize)> {
+        self.puts.iter().map(|put| (&put.row, put.value.len())).chain(self.deletes.iter().map(|row| (row, 0)))
+    }
+
+    /// Writes the change.
+    pub(crate) fn apply(self, overlay: &mut Overlay) {
+        for row in self.deletes {
+            overlay.write(row, None);
+        }
+        for put in self.puts {
+            overlay.write(put.row, Some(put.value));
+        }
+    }
+}
+
+fn check_unique(
+    view: &mut View,
+    store: &StoreDef,
+    index: &IndexDef,
+    primary: &Key,
+    row: &IndexRow,
+) -> Result<()> {
+    let Some(taken_by) = view.get(&row.row)? else { return Ok(()) };
+    if taken_by == primary.as_bytes() {
+        return Ok(());
+    }
+    let taken_by = decode_key(taken_by, &row.row)?;
+    let prefix = index_prefix(store.id, index.id);
+    let key = decode_key(row.row.get(prefix.len()..).unwrap_or_default().to_vec(), &row.row)?;
+    let message = format!(
+        "the unique index {:?} of the object store {:?} already has {key:?}, for the document {taken_by:?}: the \
+         document {primary:?} can't have it too",
+        index.name, store.name
+    );
+    Err(Error::new(Code::Constraint, message))
+}
+
+/// The rows of a document that is stored under `primary`.
+pub(crate) fn rows_of(store: &StoreDef, primary: &Key, document: &Document) -> Result<Vec<IndexRow>> {
+    if store.indexes.is_empty() {
+        return Ok(Vec::new());
+    }
+    Ok(DocumentKeys::read(store, document)?.index_rows(store, primary))
+}
+
+fn index_row(prefix: &[u8], index: &IndexDef, position: usize, key: &Key, primary: &Key) -> IndexRow {
+    let mut row = Vec::with_capacity(prefix.len() + key.as_bytes().len() + primary.as_bytes().len());
+    row.extend_from_slice(prefix);
+    row.extend_from_slice(key.as_bytes());
+    if index.options.unique {
+        return IndexRow { row, value: primary.as_bytes().to_vec(), position };
+    }
+    row.extend_from_slice(primary.as_bytes());
+    IndexRow { row, value: Vec::new(), position }
+}

@@ -1,0 +1,288 @@
+//! The rows that a document database keeps in the engine: what their keys and values look like.
+//!
+//! Every key begins with a byte of kind and then ids as varints. Varints and encoded keys are prefix-free, and no
+//! encoded key begins with 0xff, so "all rows below this prefix" is the range from the prefix to the prefix
+//! followed by 0xff, and the rows of one index key lie side by side. `docs/format/documents.md` is the reference.
+#![forbid(unsafe_code)]
+
+use std::ops::Bound;
+
+use super::key::{Key, KeyRange, skip};
+use super::{Document, Format};
+use crate::coding::{put_varint, take_u8, take_varint};
+use crate::error::{Code, Error, Result};
+
+/// The version of the rows that this build writes, in the row at [`META_KEY`].
+pub(crate) const ROWS_VERSION: u64 = 1;
+
+/// The key of the one row that says which version the rows are in and which id comes next.
+pub(crate) const META_KEY: &[u8] = &[Kind::Meta as u8];
+
+/// Sorts behind everything that can follow a prefix: ids and keys never begin with it.
+const BEHIND: u8 = 0xff;
+
+/// The first byte of a row's key. Part of the format.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(u8)]
+pub(crate) enum Kind {
+    /// The format version and the next id.
+    Meta = 0x00,
+    /// A store's definition.
+    Catalog = 0x01,
+    /// A store's document count and key generator.
+    State = 0x02,
+    /// A document.
+    Document = 0x03,
+    /// An entry of an index.
+    Index = 0x04,
+}
+
+/// A half-open range of row keys.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct RowRange {
+    pub(crate) start: Vec<u8>,
+    /// Exclusive.
+    pub(crate) end: Vec<u8>,
+}
+
+impl RowRange {
+    /// Every row whose key begins with `prefix`.
+    pub(crate) fn prefix(prefix: Vec<u8>) -> Self {
+        let end = behind(&prefix, &[]);
+        Self { start: prefix, end }
+    }
+
+    /// The rows below `prefix` whose next key lies in `range`.
+    pub(crate) fn keys(prefix: &[u8], range: &KeyRange) -> Self {
+        let start = match &range.lower {
+            Bound::Unbounded => prefix.to_vec(),
+            Bound::Included(key) => joined(prefix, key.as_bytes()),
+            Bound::Excluded(key) => behind(prefix, key.as_bytes()),
+        };
+        let end = match &range.upper {
+            Bound::Unbounded => behind(prefix, &[]),
+            Bound::Included(key) => behind(prefix, key.as_bytes()),
+            Bound::Excluded(key) => joined(prefix, key.as_bytes()),
+        };
+        Self { start, end }
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.start >= self.end
+    }
+
+    pub(crate) fn contains(&self, key: &[u8]) -> bool {
+        self.start.as_slice() <= key && key < self.end.as_slice()
+    }
+}
+
+fn joined(prefix: &[u8], rest: &[u8]) -> Vec<u8> {
+    let mut key = Vec::with_capacity(prefix.len() + rest.len() + 1);
+    key.extend_from_slice(prefix);
+    key.extend_from_slice(rest);
+    key
+}
+
+fn behind(prefix: &[u8], rest: &[u8]) -> Vec<u8> {
+    let mut key = joined(prefix, rest);
+    key.push(BEHIND);
+    key
+}
+
+fn with_ids(kind: Kind, ids: &[u64]) -> Vec<u8> {
+    let mut key = vec![kind as u8];
+    for &id in ids {
+        put_varint(&mut key, id);
+    }
+    key
+}
+
+/// The key of a store's definition.
+pub(crate) fn catalog_key(store: u64) -> Vec<u8> {
+    with_ids(Kind::Catalog, &[store])
+}
+
+/// The range of every store's definition.
+pub(crate) fn catalog_range() -> RowRange {
+    RowRange { start: vec![Kind::Catalog as u8], end: vec![Kind::State as u8] }
+}
+
+/// The key of a store's count and generator.
+pub(crate) fn state_key(store: u64) -> Vec<u8> {
+    with_ids(Kind::State, &[store])
+}
+
+/// What the keys of a store's documents begin with.
+pub(crate) fn document_prefix(store: u64) -> Vec<u8> {
+    with_ids(Kind::Document, &[store])
+}
+
+/// The key of a document.
+pub(crate) fn document_key(store: u64, key: &Key) -> Vec<u8> {
+    joined(&document_prefix(store), key.as_bytes())
+}
+
+/// What the keys of the rows of all of a store's indexes begin with.
+pub(crate) fn indexes_prefix(store: u64) -> Vec<u8> {
+    with_ids(Kind::Index, &[store])
+}
+
+/// What the keys of an index's rows begin with.
+pub(crate) fn index_prefix(store: u64, index: u64) -> Vec<u8> {
+    with_ids(Kind::Index, &[store, index])
+}
+
+/// Which kind of row and which store a row key belongs to, and what stands behind them.
+pub(crate) fn split_row_key(mut key: &[u8]) -> Option<(u8, u64, &[u8])> {
+    let kind = take_u8(&mut key)?;
+    let store = take_varint(&mut key)?;
+    Some((kind, store, key))
+}
+
+/// The store whose definition stands at `row`.
+pub(crate) fn decode_catalog_key(row: &[u8]) -> Result<u64> {
+    match split_row_key(row) {
+        Some((kind, store, [])) if kind == Kind::Catalog as u8 => Ok(store),
+        _ => Err(damaged("the key of a catalog row", row, "it is not a kind and a store id")),
+    }
+}
+
+/// The primary key of the document at `row`, whose key begins with `prefix`.
+pub(crate) fn decode_document_key(row: &[u8], prefix: &[u8]) -> Result<Key> {
+    let encoded = row
+        .strip_prefix(prefix)
+        .ok_or_else(|| damaged("the key of a document row", row, "it belongs to another store"))?;
+    decode_key(encoded.to_vec(), row)
+}
+
+/// The index key and the primary key of an index row.
+pub(crate) fn decode_index_row(row: &[u8], value: &[u8], prefix: &[u8], unique: bool) -> Result<(Key, Key)> {
+    let mut rest = row
+        .strip_prefix(prefix)
+        .ok_or_else(|| damaged("the key of an index row", row, "it belongs to another index"))?;
+    if unique {
+        return Ok((decode_key(rest.to_vec(), row)?, decode_key(value.to_vec(), row)?));
+    }
+    if !value.is_empty() {
+        return Err(damaged("an index row", row, "a row of an index that is not unique has a value"));
+    }
+    let index_key = skip(&mut rest)
+        .ok_or_else(|| damaged("the key of an index row", row, "no encoded index key stands in it"))?;
+    Ok((decode_key(index_key.to_vec(), row)?, decode_key(rest.to_vec(), row)?))
+}
+
+/// A key that stands in a row of ours.
+pub(crate) fn decode_key(encoded: Vec<u8>, row: &[u8]) -> Result<Key> {
+    Key::from_encoded(encoded).map_err(|error| error.wrap(Code::Corruption, describe("a key in a row", row)))
+}
+
+/// The row that says in which version the rows are written and which id comes next.
+pub(crate) fn encode_meta(next_id: u64) -> Vec<u8> {
+    let mut value = Vec::new();
+    put_varint(&mut value, ROWS_VERSION);
+    put_varint(&mut value, next_id);
+    value
+}
+
+/// The next id.
+pub(crate) fn decode_meta(mut value: &[u8]) -> Result<u64> {
+    let version = take_varint(&mut value);
+    match version {
+        Some(ROWS_VERSION) => {}
+        Some(version) if version > ROWS_VERSION => {
+            let message = format!(
+                "the documents are in format {version}, this build reads up to {ROWS_VERSION}: use a newer one"
+            );
+            return Err(Error::new(Code::Version, message));
+        }
+        _ => return Err(damaged("the meta row", META_KEY, "its format version is not one")),
+    }
+    match take_varint(&mut value) {
+        Some(next_id) if value.is_empty() && next_id > 0 => Ok(next_id),
+        _ => Err(damaged("the meta row", META_KEY, "it does not hold a next id")),
+    }
+}
+
+/// What a store's state row holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) struct StoreState {
+    /// How many documents the store holds.
+    pub(crate) count: u64,
+    /// The next key that the store's generator gives.
+    pub(crate) generator: u64,
+}
+
+impl StoreState {
+    pub(crate) fn encode(self) -> Vec<u8> {
+        let mut value = Vec::new();
+        put_varint(&mut value, self.count);
+        put_varint(&mut value, self.generator);
+        value
+    }
+
+    pub(crate) fn decode(mut value: &[u8], row: &[u8]) -> Result<Self> {
+        let state = take_varint(&mut value).zip(take_varint(&mut value));
+        match state {
+            Some((count, generator)) if value.is_empty() => Ok(Self { count, generator }),
+            _ => Err(damaged("a store's state row", row, "it does not hold a count and a generator")),
+        }
+    }
+}
+
+/// A document as its row holds it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct StoredDocument {
+    pub(crate) document: Document,
+    /// 1 for the first document under the key, and one more for each that replaced it.
+    pub(crate) version: u64,
+    /// When it was written, in milliseconds since 1970.
+    pub(crate) updated_at: u64,
+    /// When it expires, in milliseconds since 1970; 0 is never.
+    pub(crate) expires_at: u64,
+}
+
+impl StoredDocument {
+    pub(crate) fn encode(&self) -> Vec<u8> {
+        let mut value = Vec::with_capacity(self.document.bytes.len() + 16);
+        value.push(self.document.format as u8);
+        put_varint(&mut value, self.version);
+        put_varint(&mut value, self.updated_at);
+        put_varint(&mut value, self.expires_at);
+        value.extend_from_slice(&self.document.bytes);
+        value
+    }
+
+    pub(crate) fn decode(value: &[u8], row: &[u8]) -> Result<Self> {
+        let mut rest = value;
+        let header = take_header(&mut rest)
+            .ok_or_else(|| damaged("a document row", row, "its header is cut or names no known format"))?;
+        let (format, version, updated_at, expires_at) = header;
+        Ok(Self { document: Document { format, bytes: rest.to_vec() }, version, updated_at, expires_at })
+    }
+}
+
+fn take_header(value: &mut &[u8]) -> Option<(Format, u64, u64, u64)> {
+    let format = Format::from_u8(take_u8(value)?)?;
+    let version = take_varint(value)?;
+    let updated_at = take_varint(value)?;
+    let expires_at = take_varint(value)?;
+    (version > 0).then_some((format, version, updated_at, expires_at))
+}
+
+/// A `Corruption` that names the row.
+pub(crate) fn damaged(what: &str, row: &[u8], how: &str) -> Error {
+    Error::new(Code::Corruption, format!("{}: {how}", describe(what, row)))
+}
+
+fn describe(what: &str, row: &[u8]) -> String {
+    use std::fmt::Write;
+    // A key may be kilobytes long; its beginning tells which row it is.
+    const SHOWN: usize = 48;
+    let mut text = format!("{what} (row ");
+    for byte in row.iter().take(SHOWN) {
+        // Writing to a String can't fail.
+        let _ = write!(text, "{byte:02x}");
+    }
+    text.push_str(if row.len() > SHOWN { "…)" } else { ")" });
+    text
+}

@@ -1,0 +1,180 @@
+//! What a transaction sees: a snapshot with its own writes laid over it, and a record of what it has looked at.
+//!
+//! Every read of a transaction goes through here, so that none of them can miss the transaction's own writes or
+//! escape the check for conflicts.
+#![forbid(unsafe_code)]
+
+use std::iter::Peekable;
+use std::sync::Arc;
+
+use super::conflict::ReadSet;
+use super::ledger::Database;
+use super::overlay::{Overlay, Walk};
+use super::rows::RowRange;
+use super::schema::Schema;
+use crate::engine::{Direction, Scan, ScanRange, Snapshot};
+use crate::error::Result;
+
+/// A snapshot that is registered as active while it lives.
+pub(crate) struct Base {
+    pub(crate) database: Arc<Database>,
+    pub(crate) snapshot: Snapshot,
+    writes: bool,
+}
+
+impl Drop for Base {
+    fn drop(&mut self) {
+        if self.writes {
+            self.database.end(self.snapshot.seqno());
+        }
+    }
+}
+
+/// See the module.
+pub(crate) struct View {
+    pub(crate) base: Base,
+    pub(crate) overlay: Overlay,
+    pub(crate) reads: ReadSet,
+}
+
+impl View {
+    /// A view of now and the schema that it shows. One that `writes` records its reads.
+    pub(crate) fn begin(database: &Arc<Database>, writes: bool) -> (Self, Arc<Schema>) {
+        let (snapshot, schema) = database.begin(writes);
+        let base = Base { database: Arc::clone(database), snapshot, writes };
+        (Self { base, overlay: Overlay::default(), reads: ReadSet::default() }, schema)
+    }
+
+    /// The value of one row.
+    pub(crate) fn get(&mut self, row: &[u8]) -> Result<Option<Vec<u8>>> {
+        self.base.get(&self.overlay, &mut self.reads, row)
+    }
+}
+
+impl Base {
+    /// The value of one row; what the snapshot answers is recorded in `reads`.
+    pub(crate) fn get(&self, overlay: &Overlay, reads: &mut ReadSet, row: &[u8]) -> Result<Option<Vec<u8>>> {
+        if let Some(written) = overlay.get(row) {
+            return Ok(written.map(<[u8]>::to_vec));
+        }
+        if self.writes {
+            reads.point(row);
+        }
+        let value = self.database.engine.get(row, Some(&self.snapshot))?;
+        Ok(value.map(|value| value.bytes))
+    }
+
+    /// The rows in `range`, before the first of them. Whoever walks them records how far with [`Base::walked`].
+    pub(crate) fn rows<'a>(
+        &self,
+        overlay: &'a Overlay,
+        range: &RowRange,
+        direction: Direction,
+    ) -> Result<Rows<'a>> {
+        let mut rows = Rows {
+            scan: None,
+            written: overlay.walk(range, direction).peekable(),
+            direction,
+            current: Current::Start,
+        };
+        if !range.is_empty() && !overlay.is_cleared(&range.start) {
+            let range = ScanRange::between(range.start.clone(), range.end.clone());
+            let mut scan = self.database.engine.scan(range, direction, Some(&self.snapshot))?;
+            rows.scan = scan.advance()?.then_some(scan);
+        }
+        Ok(rows)
+    }
+
+    /// Records that every row in `range` was seen.
+    pub(crate) fn walked(&self, overlay: &Overlay, reads: &mut ReadSet, range: RowRange) {
+        if self.writes && !overlay.is_cleared(&range.start) {
+            reads.range(range);
+        }
+    }
+}
+
+/// Which of the two streams the current row comes from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Current {
+    Start,
+    Scan,
+    Written,
+    End,
+}
+
+/// The snapshot's rows merged with the transaction's writes, in one direction.
+pub(crate) struct Rows<'a> {
+    /// Stands on its next row; `None` at its end.
+    scan: Option<Scan>,
+    written: Peekable<Walk<'a>>,
+    direction: Direction,
+    current: Current,
+}
+
+impl Rows<'_> {
+    /// Moves to the next row; `false` at the end.
+    pub(crate) fn advance(&mut self) -> Result<bool> {
+        match self.current {
+            Current::Start | Current::End => {}
+            Current::Scan => self.advance_scan()?,
+            Current::Written => {
+                self.written.next();
+            }
+        }
+        loop {
+            self.current = self.next_source();
+            match self.current {
+                Current::Written => {}
+                Current::Start | Current::Scan | Current::End => return Ok(self.current == Current::Scan),
+            }
+            self.skip_replaced()?;
+            match self.written.peek() {
+                Some((_, Some(_))) => return Ok(true),
+                // The transaction deleted the row.
+                _ => self.written.next(),
+            };
+        }
+    }
+
+    /// Passes over the snapshot's row where the transaction has written the same one.
+    fn skip_replaced(&mut self) -> Result<()> {
+        let replaced = match (&self.scan, self.written.peek()) {
+            (Some(scan), Some((key, _))) => scan.key() == *key,
+            _ => false,
+        };
+        if replaced { self.advance_scan() } else { Ok(()) }
+    }
+
+    fn next_source(&mut self) -> Current {
+        match (&self.scan, self.written.peek()) {
+            (None, None) => Current::End,
+            (Some(_), None) => Current::Scan,
+            (None, Some(_)) => Current::Written,
+            (Some(scan), Some((key, _))) => {
+                let scan_is_first = match self.direction {
+                    Direction::Forward => scan.key() < *key,
+                    Direction::Reverse => scan.key() > *key,
+                };
+                if scan_is_first { Current::Scan } else { Current::Written }
+            }
+        }
+    }
+
+    fn advance_scan(&mut self) -> Result<()> {
+        if let Some(scan) = &mut self.scan
+            && !scan.advance()?
+        {
+            self.scan = None;
+        }
+        Ok(())
+    }
+
+    /// The current row's key and value.
+    pub(crate) fn row(&mut self) -> Option<(&[u8], &[u8])> {
+        match self.current {
+            Current::Scan => self.scan.as_ref().map(|scan| (scan.key(), scan.value())),
+            Current::Written => self.written.peek().and_then(|(key, write)| write.map(|value| (*key, value))),
+            Current::Start | Current::End => None,
+        }
+    }
+}
