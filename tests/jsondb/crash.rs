@@ -59,7 +59,9 @@ fn work(disk: &SimFs, seed: u64) -> History {
         let mut after = history.states.last().unwrap().clone();
         let mut tx = db.begin(&["items"], Mode::ReadWrite).unwrap();
         for _ in 0..6 {
-            step(&mut tx, &mut after, &mut random, 30);
+            if step(&mut tx, &mut after, &mut random, 30).is_err() {
+                return history;
+            }
         }
         history.states.push(after);
         if tx.commit(None).is_err() {
@@ -95,7 +97,8 @@ fn after_a_crash_at_any_operation_the_database_is_one_of_its_states() {
             let state = history.states.iter().rposition(|state| *state == found).unwrap_or_else(|| {
                 panic!("crash_at={crash_at} {outcome:?}: {found:?} is no state of the history")
             });
-            let least = history.states.iter().position(|state| *state == history.states[history.acknowledged]);
+            let least =
+                history.states.iter().position(|state| *state == history.states[history.acknowledged]);
             assert!(state >= least.unwrap(), "crash_at={crash_at} {outcome:?}: lost what was acknowledged");
             assert_matches(&mut tx, &found, 7);
         }

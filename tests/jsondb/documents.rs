@@ -95,9 +95,8 @@ fn a_compound_key_path_makes_an_array_key() {
     let paths = KeyPath::Many(vec!["country".to_owned(), "city.name".to_owned()]);
     db.create_object_store("items", StoreOptions { key_path: Some(paths), auto_increment: false }).unwrap();
 
-    let stored = change(&db, |tx| {
-        tx.put("items", None, json(&j!({ "country": "de", "city": { "name": "Jena" } })))
-    });
+    let stored =
+        change(&db, |tx| tx.put("items", None, json(&j!({ "country": "de", "city": { "name": "Jena" } }))));
 
     assert_eq!(stored.unwrap(), key(["de".into(), "Jena".into()]));
     let incomplete = change(&db, |tx| tx.put("items", None, json(&j!({ "country": "de" }))));
@@ -110,7 +109,9 @@ fn keys_are_given_beside_documents_where_the_store_has_no_key_path_and_only_ther
     db.create_object_store("items", out_of_line()).unwrap();
     db.create_object_store("keyed", keyed_by("id")).unwrap();
     let document = || json(&j!({ "id": 1 }));
-    let update = |store: &'static str, key| db.update(&[store], None, move |tx| tx.put(store, key_of(key), document()));
+    let update = |store: &'static str, key| {
+        db.update(&[store], None, move |tx| tx.put(store, key_of(key), document()))
+    };
     fn key_of(number: Option<f64>) -> Option<flowdb::jsondb::Key> {
         number.map(key)
     }
@@ -146,7 +147,10 @@ fn text_that_is_not_json_is_refused() {
     db.create_object_store("items", out_of_line()).unwrap();
     for text in ["", "{", "{'a':1}", "{} {}", "nul"] {
         let document = Document { format: Format::Json, bytes: text.into() };
-        assert_eq!(code(change(&db, |tx| tx.put("items", Some(key(1.0)), document.clone()))), Code::InvalidValue);
+        assert_eq!(
+            code(change(&db, |tx| tx.put("items", Some(key(1.0)), document.clone()))),
+            Code::InvalidValue
+        );
     }
 }
 
@@ -219,7 +223,11 @@ fn a_failed_call_leaves_the_transaction_as_it_was() {
     let found: Vec<_> = rows.iter().map(content).collect();
     assert_eq!(
         found,
-        [j!({ "id": 1, "a": "x", "u": 1 }), j!({ "id": 2, "a": "y", "u": 2 }), j!({ "id": 3, "a": "z", "u": 3 })]
+        [
+            j!({ "id": 1, "a": "x", "u": 1 }),
+            j!({ "id": 2, "a": "y", "u": 2 }),
+            j!({ "id": 3, "a": "z", "u": 3 })
+        ]
     );
     assert_eq!(tx.count("items", &all()).unwrap(), 3);
     tx.commit(None).unwrap();

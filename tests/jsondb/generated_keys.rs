@@ -80,7 +80,11 @@ fn threads_get_distinct_keys() {
 
     std::thread::scope(|scope| {
         for _ in 0..6 {
-            scope.spawn(|| (0..50).for_each(|_| drop(add(&db))));
+            scope.spawn(|| {
+                for _ in 0..50 {
+                    add(&db);
+                }
+            });
         }
     });
 

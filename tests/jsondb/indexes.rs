@@ -8,7 +8,7 @@ use flowdb::jsondb::{Document, Format, KeyRange, Mode};
 use serde_json::json as j;
 
 use crate::support::{
-    all, change, code, compound_on, content, get, ids_by, index_on, json, key, multi_entry_on, open,
+    all, change, compound_on, content, get, ids_by, index_on, json, key, multi_entry_on, open,
     open_with_items, out_of_line, put, read_all, unique_on,
 };
 

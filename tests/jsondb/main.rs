@@ -1,5 +1,8 @@
 //! The document layer through its public API.
 
+#![expect(clippy::unwrap_used, reason = "a test that can't go on has failed")]
+#![expect(clippy::needless_pass_by_value, reason = "literal documents and keys read better by value")]
+
 mod support;
 
 mod conflicts;

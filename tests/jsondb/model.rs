@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use flowdb::engine::Direction;
-use flowdb::error::Code;
-use flowdb::jsondb::{IndexOptions, JsonDb, Key, KeyRange, Mode, Transaction};
+use flowdb::error::{Code, Result};
+use flowdb::jsondb::{IndexOptions, JsonDb, KeyRange, Mode, Transaction};
 use serde_json::{Value, json as j};
 
 use crate::support::{
@@ -34,37 +34,35 @@ fn is_taken(model: &Model, document: &Value) -> bool {
     !document["u"].is_null() && model.values().any(has_same)
 }
 
-/// One random write, in the database and in the model alike.
-pub(crate) fn step(tx: &mut Transaction, model: &mut Model, random: &mut Random, ids: u64) {
+/// One random write, in the database and in the model alike. Fails only where the disk does.
+pub(crate) fn step(tx: &mut Transaction, model: &mut Model, random: &mut Random, ids: u64) -> Result<()> {
     let document = random_document(random, ids);
     let id = document["id"].as_i64().unwrap();
-    let refused = |result: flowdb::error::Result<Key>| assert_eq!(result.unwrap_err().code(), Code::Constraint);
     match random.below(40) {
         0 => {
-            tx.clear("items").unwrap();
+            tx.clear("items")?;
             model.clear();
         }
         1..=12 => {
-            let was_there = tx.delete("items", &key(id as f64)).unwrap();
+            let was_there = tx.delete("items", &key(id as f64))?;
             assert_eq!(was_there, model.remove(&id).is_some());
         }
-        13..=20 => {
-            let result = tx.add("items", None, json(&document));
-            if model.contains_key(&id) || is_taken(model, &document) {
-                return refused(result);
+        kind => {
+            let only_new = kind <= 20;
+            let refused = is_taken(model, &document) || only_new && model.contains_key(&id);
+            let put = if only_new { Transaction::add } else { Transaction::put };
+            match put(tx, "items", None, json(&document)) {
+                Ok(stored) => {
+                    assert!(!refused, "{document} was stored");
+                    assert_eq!(stored, key(id as f64));
+                    model.insert(id, document);
+                }
+                Err(error) if error.code() == Code::Constraint => assert!(refused, "{error}"),
+                Err(error) => return Err(error),
             }
-            assert_eq!(result.unwrap(), key(id as f64));
-            model.insert(id, document);
-        }
-        _ => {
-            let result = tx.put("items", None, json(&document));
-            if is_taken(model, &document) {
-                return refused(result);
-            }
-            result.unwrap();
-            model.insert(id, document);
         }
     }
+    Ok(())
 }
 
 pub(crate) fn indexes() -> [(&'static str, IndexOptions); 3] {
@@ -82,7 +80,9 @@ fn entries(model: &Model, field: &str) -> Vec<(i64, i64)> {
     let mut entries = Vec::new();
     for (id, document) in model {
         match &document[field] {
-            Value::Array(elements) => entries.extend(elements.iter().map(|element| (element.as_i64().unwrap(), *id))),
+            Value::Array(elements) => {
+                entries.extend(elements.iter().map(|element| (element.as_i64().unwrap(), *id)))
+            }
             Value::Null => {}
             value => entries.push((value.as_i64().unwrap(), *id)),
         }
@@ -124,7 +124,7 @@ fn documents_indexes_and_counts_follow_random_work() {
             let mut after = model.clone();
             let mut tx = db.begin(&["items"], Mode::ReadWrite).unwrap();
             for _ in 0..=random.below(12) {
-                step(&mut tx, &mut after, &mut random, ids);
+                step(&mut tx, &mut after, &mut random, ids).unwrap();
             }
             let page = 1 + random.below(50) as usize;
             assert_matches(&mut tx, &after, page);
@@ -146,25 +146,30 @@ fn random_ranges_are_read_and_counted_alike() {
     create_indexes(&db);
     let mut model = Model::new();
     let mut tx = db.begin(&["items"], Mode::ReadWrite).unwrap();
-    (0..300).for_each(|_| step(&mut tx, &mut model, &mut random, 60));
+    (0..300).for_each(|_| step(&mut tx, &mut model, &mut random, 60).unwrap());
     tx.commit(None).unwrap();
     let mut tx = db.begin(&["items"], Mode::ReadWrite).unwrap();
-    (0..60).for_each(|_| step(&mut tx, &mut model, &mut random, 60));
+    (0..60).for_each(|_| step(&mut tx, &mut model, &mut random, 60).unwrap());
 
     for _ in 0..300 {
         let (a, b) = (random.below(62) as i64 - 1, random.below(62) as i64 - 1);
         let (lower, upper) = (a.min(b), a.max(b));
-        let (lower_open, upper_open) = (lower < upper && random.below(2) == 0, lower < upper && random.below(2) == 0);
+        let (lower_open, upper_open) =
+            (lower < upper && random.below(2) == 0, lower < upper && random.below(2) == 0);
         let range = KeyRange::bound(key(lower as f64), key(upper as f64), lower_open, upper_open).unwrap();
-        let lies_in = |value: i64| {
-            value >= lower + i64::from(lower_open) && value <= upper - i64::from(upper_open)
-        };
+        let lies_in =
+            |value: i64| value >= lower + i64::from(lower_open) && value <= upper - i64::from(upper_open);
         let expected = model.keys().filter(|id| lies_in(**id)).count();
         assert_eq!(tx.count("items", &range).unwrap(), expected as u64);
         for (index, field) in [("by_n", "n"), ("by_u", "u"), ("by_tag", "tags")] {
-            let expected: Vec<_> = entries(&model, field).into_iter().filter(|(value, _)| lies_in(*value)).collect();
-            let rows = read_all(&mut tx, Some(index), &range, Direction::Forward, 1 + random.below(9) as usize);
-            assert_eq!(rows.iter().map(|row| row.key.clone()).collect::<Vec<_>>(), expected.iter().map(|(_, id)| key(*id as f64)).collect::<Vec<_>>());
+            let expected: Vec<_> =
+                entries(&model, field).into_iter().filter(|(value, _)| lies_in(*value)).collect();
+            let rows =
+                read_all(&mut tx, Some(index), &range, Direction::Forward, 1 + random.below(9) as usize);
+            assert_eq!(
+                rows.iter().map(|row| row.key.clone()).collect::<Vec<_>>(),
+                expected.iter().map(|(_, id)| key(*id as f64)).collect::<Vec<_>>()
+            );
             assert_eq!(tx.count_by_index("items", index, &range).unwrap(), expected.len() as u64);
         }
     }

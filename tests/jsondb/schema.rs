@@ -3,7 +3,8 @@
 use flowdb::engine::Direction;
 use flowdb::error::Code;
 use flowdb::jsondb::{
-    INDEXES_MAX, IndexOptions, IndexSchema, KEY_PATH_PARTS_MAX, KeyPath, Mode, STORES_MAX, StoreOptions, StoreSchema,
+    INDEXES_MAX, IndexOptions, IndexSchema, KEY_PATH_PARTS_MAX, KeyPath, Mode, STORES_MAX, StoreOptions,
+    StoreSchema,
 };
 use serde_json::json as j;
 
@@ -78,8 +79,11 @@ fn names_and_definitions_out_of_bounds_are_refused() {
     db.create_object_store("Ä b.c/d", out_of_line()).unwrap();
 
     let many = |count: usize| KeyPath::Many((0..count).map(|part| format!("p{part}")).collect());
-    let store = |key_path, auto_increment| db.create_object_store("new", StoreOptions { key_path, auto_increment });
-    for path in [KeyPath::One("a..b".into()), KeyPath::One("x".repeat(2_000)), many(0), many(KEY_PATH_PARTS_MAX + 1)] {
+    let store =
+        |key_path, auto_increment| db.create_object_store("new", StoreOptions { key_path, auto_increment });
+    for path in
+        [KeyPath::One("a..b".into()), KeyPath::One("x".repeat(2_000)), many(0), many(KEY_PATH_PARTS_MAX + 1)]
+    {
         assert_eq!(code(store(Some(path.clone()), false)), Code::InvalidArgument, "{path}");
     }
     assert_eq!(code(store(Some(many(2)), true)), Code::InvalidArgument);
@@ -115,8 +119,9 @@ fn a_reader_under_way_goes_on_in_a_store_that_is_deleted() {
     db.create_object_store("items", keyed_by("id")).unwrap();
     put(&db, j!({ "id": 77 }));
 
-    let rest =
-        reader.page("items", Some("by_n"), &all(), Direction::Forward, first.next.as_ref(), limits(9)).unwrap();
+    let rest = reader
+        .page("items", Some("by_n"), &all(), Direction::Forward, first.next.as_ref(), limits(9))
+        .unwrap();
     assert_eq!(rest.rows.len(), 3);
     assert_eq!(reader.count("items", &all()).unwrap(), 5);
     assert_eq!(read_all(&mut reader, None, &all(), Direction::Reverse, 2).len(), 5);

@@ -137,10 +137,11 @@ pub(crate) struct Random(u64);
 impl Random {
     /// The seed of the environment, or one that differs from run to run; printed, so that a failure can be had again.
     pub(crate) fn from_env(test: &str) -> Self {
-        let seed = std::env::var("FLOWDB_SEED").ok().and_then(|seed| seed.parse().ok()).unwrap_or_else(|| {
-            let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap();
-            now.as_nanos() as u64
-        });
+        let seed =
+            std::env::var("FLOWDB_SEED").ok().and_then(|seed| seed.parse().ok()).unwrap_or_else(|| {
+                let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap();
+                now.as_nanos() as u64
+            });
         println!("{test}: FLOWDB_SEED={seed}");
         Self(seed)
     }
