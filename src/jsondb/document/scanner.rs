@@ -254,7 +254,7 @@ impl<'a> Scanner<'a> {
 /// How many bytes of a string stand for themselves before the first quote, backslash or control character.
 fn plain_len(bytes: &[u8]) -> usize {
     let words = bytes.chunks_exact(8).take_while(|word| {
-        let word = word.iter().fold(0, |word, &byte| word << 8 | u64::from(byte));
+        let word = word.iter().fold(0, |word, &byte| (word << 8) | u64::from(byte));
         !has_special(word)
     });
     let whole = 8 * words.count();
@@ -268,7 +268,7 @@ fn has_special(word: u64) -> bool {
     // happens when there is one.
     const ONES: u64 = u64::from_ne_bytes([1; 8]);
     let below = |word: u64, bound: u8| word.wrapping_sub(ONES * u64::from(bound)) & !word;
-    let is = |byte: u8| below(word ^ ONES * u64::from(byte), 1);
+    let is = |byte: u8| below(word ^ (ONES * u64::from(byte)), 1);
     (below(word, b' ') | is(b'"') | is(b'\\')) & ONES << 7 != 0
 }
 

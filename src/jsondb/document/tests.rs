@@ -336,6 +336,20 @@ fn strings_keep_every_code_unit_lone_surrogates_too() {
 }
 
 #[test]
+fn a_byte_that_ends_or_escapes_is_seen_at_every_place_of_a_string() {
+    for place in 0..20 {
+        for byte in 0..0x80u8 {
+            let mut json = b"[\"abcdefghijklmnopqrst\",1]".to_vec();
+            json[2 + place] = byte;
+            let extracted = Extractor::new(&[Wanted::Value("1"), Wanted::Value("0")]).unwrap().extract(&json);
+            let parsed = serde_json::from_slice::<Value>(&json).ok();
+            let expected = parsed.map(|parsed| vec![one(1.0), one(parsed[0].as_str().unwrap())]);
+            assert_eq!(extracted.ok(), expected, "{byte:02x} at {place}");
+        }
+    }
+}
+
+#[test]
 fn text_that_is_not_json_from_end_to_end_is_refused() {
     let texts: [&[u8]; 17] = [
         b"",
