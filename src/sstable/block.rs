@@ -7,7 +7,7 @@
 use std::cmp::Ordering;
 
 use super::{Damage, Decoded};
-use crate::coding::{put_varint, take_u32, take_varint};
+use crate::coding::{put_varint, take_u32, take_varint, varint_len};
 use crate::key::{EntryRef, Kind, NEVER_EXPIRES, SEQNO_MAX, SeqNo};
 
 /// Every so many entries a key is stored whole, so that a search can begin there.
@@ -19,9 +19,6 @@ const KIND_MASK: u8 = 0b0011;
 const EXPIRES: u8 = 0b0100;
 
 const U32_BYTES: usize = 4;
-
-/// More than an entry takes besides its key and value: five varints, the flags, and a restart point.
-pub(crate) const ENTRY_OVERHEAD_MAX: usize = 48;
 
 /// The length of the common prefix of `a` and `b`.
 pub(crate) fn common_prefix_len(a: &[u8], b: &[u8]) -> usize {
@@ -63,6 +60,13 @@ impl DataBlockBuilder {
     /// How long the payload would be if it ended here.
     pub(crate) fn len(&self) -> usize {
         self.payload.len() + (self.restarts.len() + 1) * U32_BYTES
+    }
+
+    /// How long the payload could be with `entry` in it: as if the entry shared nothing and were a restart point.
+    pub(crate) fn len_with(&self, entry: &EntryRef<'_>) -> usize {
+        let lengths = 1 + varint_len(entry.key.len() as u64) + varint_len(entry.value.len() as u64);
+        let numbers = 1 + varint_len(entry.seqno) + varint_len(entry.expires_at);
+        self.len() + U32_BYTES + lengths + numbers + entry.key.len() + entry.value.len()
     }
 
     /// Whether no entry has been added since the last [`Self::clear`].

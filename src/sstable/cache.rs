@@ -9,7 +9,7 @@
 //! shard's capacity.
 #![forbid(unsafe_code)]
 
-use std::collections::{HashMap, HashSet, VecDeque};
+use std::collections::{HashMap, VecDeque};
 use std::hash::{BuildHasherDefault, Hash, Hasher};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
@@ -143,9 +143,11 @@ struct Blocks {
     main: VecDeque<Place>,
     used: usize,
     probation_used: usize,
-    /// Which blocks left the probation unused, oldest first: at most as many as the map has blocks.
-    ghosts: VecDeque<Place>,
-    ghost_set: HashSet<Place, BuildPassing>,
+    /// Which blocks left the probation unused, oldest first, each with its turn: at most as many as the map has blocks.
+    ghosts: VecDeque<(Place, u64)>,
+    /// The turn of each block that is still remembered. One that came back is no longer, though it stands in the queue.
+    ghost_turns: HashMap<Place, u64, BuildPassing>,
+    turn: u64,
 }
 
 impl BlockCache {
@@ -227,7 +229,7 @@ impl Blocks {
         while self.used + charge > self.capacity {
             self.evict_one();
         }
-        let in_main = block.skips_probation() || self.ghost_set.remove(&place);
+        let in_main = block.skips_probation() || self.ghost_turns.remove(&place).is_some();
         if in_main {
             self.main.push_back(place);
         } else {
@@ -236,6 +238,7 @@ impl Blocks {
         }
         self.used += charge;
         self.map.insert(place, Cached { block, charge, uses: AtomicU8::new(0), in_main });
+        self.trim_ghosts();
     }
 
     /// Drops one block. There is one, since the caller wants room in a shard that its block alone would fit.
@@ -285,12 +288,18 @@ impl Blocks {
     }
 
     fn remember(&mut self, place: Place) {
-        if self.ghost_set.insert(place) {
-            self.ghosts.push_back(place);
-        }
+        self.turn += 1;
+        self.ghosts.push_back((place, self.turn));
+        self.ghost_turns.insert(place, self.turn);
+    }
+
+    /// The ghosts take memory too: no more are remembered than there are blocks.
+    fn trim_ghosts(&mut self) {
         while self.ghosts.len() > self.map.len() {
-            let Some(oldest) = self.ghosts.pop_front() else { return };
-            self.ghost_set.remove(&oldest);
+            let Some((oldest, turn)) = self.ghosts.pop_front() else { return };
+            if self.ghost_turns.get(&oldest) == Some(&turn) {
+                self.ghost_turns.remove(&oldest);
+            }
         }
     }
 
@@ -306,7 +315,201 @@ impl Blocks {
         (self.used, self.probation_used) = (used, probation_used);
         self.probation.retain(|place| place.file != file);
         self.main.retain(|place| place.file != file);
-        self.ghosts.retain(|place| place.file != file);
-        self.ghost_set.retain(|place| place.file != file);
+        self.ghosts.retain(|(place, _)| place.file != file);
+        self.ghost_turns.retain(|place, _| place.file != file);
+        self.trim_ghosts();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sstable::block::DataBlockBuilder;
+    use crate::sstable::testing::{Random, Row};
+
+    /// A data block that takes about `len` bytes and says in its value where it belongs.
+    fn block(file: u64, offset: u64, len: usize) -> Block {
+        let mut value = [file.to_le_bytes(), offset.to_le_bytes()].concat();
+        value.resize(len.max(16), 0);
+        let mut builder = DataBlockBuilder::default();
+        builder.add(b"", &Row::value("", 1, value).entry());
+        Block::Data(Arc::new(DataBlock::new(builder.finish().to_vec()).unwrap()))
+    }
+
+    fn index(len: usize) -> Block {
+        let mut payload = Vec::new();
+        let key = vec![1; len];
+        let entry = super::super::index::IndexEntry { key: &key, seqno: 0, handle: Default::default() };
+        super::super::index::put_entry(&mut payload, &entry);
+        Block::Index(Arc::new(IndexBlock::new(payload).unwrap()))
+    }
+
+    /// Whether the cache gives the block that belongs to the place.
+    fn has(cache: &BlockCache, file: u64, offset: u64) -> bool {
+        match cache.get(file, offset) {
+            None => false,
+            Some(Block::Data(block)) => {
+                let value = block.value(&block.slot(0).unwrap()).to_vec();
+                assert_eq!(value[..16], [file.to_le_bytes(), offset.to_le_bytes()].concat());
+                true
+            }
+            Some(_) => true,
+        }
+    }
+
+    fn check_invariant(cache: &BlockCache) {
+        for shard in &cache.shards {
+            let blocks = shard.blocks.read();
+            let charges = |in_main: Option<bool>| -> usize {
+                let wanted = |cached: &&Cached| in_main.is_none_or(|in_main| cached.in_main == in_main);
+                blocks.map.values().filter(wanted).map(|cached| cached.charge).sum()
+            };
+            assert!(blocks.used <= blocks.capacity);
+            assert_eq!(blocks.used, charges(None));
+            assert_eq!(blocks.probation_used, charges(Some(false)));
+            assert_eq!(blocks.probation.len() + blocks.main.len(), blocks.map.len());
+            for (queue, in_main) in [(&blocks.probation, false), (&blocks.main, true)] {
+                assert!(queue.iter().all(|place| blocks.map[place].in_main == in_main));
+            }
+            assert!(blocks.ghosts.len() <= blocks.map.len(), "the ghosts take memory too");
+            assert!(blocks.ghost_turns.len() <= blocks.ghosts.len());
+            assert!(blocks.ghost_turns.iter().all(|(&place, &turn)| blocks.ghosts.contains(&(place, turn))));
+        }
+    }
+
+    #[test]
+    fn the_cache_never_takes_more_than_its_capacity() {
+        let mut random = Random::from_env();
+        for capacity in [1 << 12, 1 << 16, 1 << 20, 9 << 20] {
+            let cache = BlockCache::new(capacity);
+            for _ in 0..4000 {
+                let (file, offset) = (random.below(5), random.below(300));
+                if !has(&cache, file, offset) {
+                    let len = if random.one_in(50) { random.below(1 << 17) } else { random.below(8000) };
+                    cache.insert(file, offset, block(file, offset, len as usize));
+                }
+                if random.one_in(500) {
+                    cache.evict_file(random.below(5));
+                }
+            }
+            check_invariant(&cache);
+            assert!(cache.stats().used_bytes <= capacity as u64);
+            assert!(cache.stats().used_bytes >= capacity as u64 / 4, "much of the cache lies idle");
+        }
+    }
+
+    #[test]
+    fn a_scan_leaves_what_is_used_often() {
+        let cache = BlockCache::new(1 << 20);
+        let read = |offset: u64| {
+            let hit = has(&cache, 1, offset);
+            if !hit {
+                cache.insert(1, offset, block(1, offset, 4000));
+            }
+            hit
+        };
+        for _ in 0..4 {
+            (0..100).for_each(|hot| {
+                read(hot);
+            });
+        }
+
+        (1000..20_000).for_each(|once| {
+            read(once);
+        });
+
+        let kept = (0..100).filter(|&hot| read(hot)).count();
+        assert!(kept >= 95, "a scan left {kept} of 100 blocks that had been used");
+        check_invariant(&cache);
+    }
+
+    #[test]
+    fn index_and_filter_blocks_outlive_a_scan_although_used_once() {
+        let cache = BlockCache::new(1 << 20);
+        cache.insert(1, 0, index(30_000));
+
+        for offset in 1..20_000 {
+            cache.insert(1, offset, block(1, offset, 4000));
+        }
+
+        assert!(has(&cache, 1, 0));
+    }
+
+    #[test]
+    fn a_block_that_comes_back_soon_is_kept() {
+        let cache = BlockCache::new(1 << 20);
+        let fill = |from: u64| (from..from + 300).for_each(|at| cache.insert(1, at, block(1, at, 4000)));
+        fill(0);
+        let gone = (0..300).find(|&at| !has(&cache, 1, at)).unwrap();
+        cache.insert(1, gone, block(1, gone, 4000));
+
+        fill(1000);
+
+        assert!(has(&cache, 1, gone));
+    }
+
+    #[test]
+    fn a_cache_without_capacity_holds_nothing_and_one_too_small_refuses() {
+        let none = BlockCache::new(0);
+        none.insert(1, 0, block(1, 0, 10));
+        assert!(!has(&none, 1, 0));
+        none.evict_file(1);
+        assert_eq!(none.stats(), CacheStats::default());
+
+        let small = BlockCache::new(1000);
+        small.insert(1, 0, block(1, 0, 2000));
+        small.insert(1, 1, block(1, 1, 100));
+        assert!(!has(&small, 1, 0));
+        assert!(has(&small, 1, 1), "a block too large for the cache pushed out another");
+    }
+
+    #[test]
+    fn dropping_a_file_gives_its_memory_back_and_leaves_the_others() {
+        let cache = BlockCache::new(1 << 20);
+        for file in 1..=2 {
+            (0..50).for_each(|offset| cache.insert(file, offset, block(file, offset, 1000)));
+        }
+        let before = cache.stats();
+        assert_eq!(before.blocks, 100);
+
+        cache.evict_file(1);
+
+        let after = cache.stats();
+        assert_eq!(after.blocks, 50);
+        assert_eq!(after.used_bytes * 2, before.used_bytes);
+        assert!(!has(&cache, 1, 7) && has(&cache, 2, 7));
+        check_invariant(&cache);
+    }
+
+    #[test]
+    fn hits_and_misses_are_counted() {
+        let cache = BlockCache::new(1 << 20);
+        cache.insert(1, 0, block(1, 0, 10));
+        assert!(has(&cache, 1, 0) && has(&cache, 1, 0) && !has(&cache, 1, 1));
+
+        let stats = cache.stats();
+        assert_eq!((stats.hits, stats.misses, stats.blocks, stats.capacity_bytes), (2, 1, 1, 1 << 20));
+    }
+
+    #[test]
+    fn threads_get_the_blocks_of_the_places_they_ask_for() {
+        let cache = BlockCache::new(9 << 20);
+        std::thread::scope(|scope| {
+            for thread in 0..4u64 {
+                let cache = &cache;
+                scope.spawn(move || {
+                    for turn in 0..20_000u64 {
+                        let (file, offset) = (turn % 3, (turn * (thread + 7)) % 4001);
+                        if !has(cache, file, offset) {
+                            cache.insert(file, offset, block(file, offset, 4000));
+                        }
+                        if turn % 5000 == 4999 {
+                            cache.evict_file(file);
+                        }
+                    }
+                });
+            }
+        });
+        check_invariant(&cache);
     }
 }

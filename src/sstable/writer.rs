@@ -6,7 +6,7 @@
 use std::cmp::Ordering;
 use std::sync::Arc;
 
-use super::block::{DataBlockBuilder, ENTRY_OVERHEAD_MAX};
+use super::block::DataBlockBuilder;
 use super::filter::{self, LINE_BYTES, PAGE_LINES};
 use super::footer::{FOOTER_BYTES, FilterPlace, Footer};
 use super::frame::{self, PAYLOAD_BYTES_MAX, Packing};
@@ -113,8 +113,7 @@ impl TableWriter {
     /// `Internal` when the entry is out of order, or no point entry, or beyond a limit. `Io` from the file.
     pub(crate) fn add(&mut self, entry: EntryRef<'_>) -> Result<()> {
         let new_key = self.check(&entry)?;
-        let size = entry.key.len() + entry.value.len() + ENTRY_OVERHEAD_MAX;
-        if !self.block.is_empty() && self.block.len() + size > self.options.block_size {
+        if !self.block.is_empty() && self.block.len_with(&entry) > self.options.block_size {
             self.close_block()?;
         }
         let (last_key, last_seqno) = self.last.get_or_insert_with(|| {

@@ -1,0 +1,282 @@
+//! Damage is told and never believed: any byte changed, any end missing, any block from elsewhere.
+#![forbid(unsafe_code)]
+
+use std::sync::Arc;
+
+use super::super::footer::{FOOTER_BYTES, Footer};
+use super::super::frame::{self, Packing};
+use super::super::testing::{NUMBER, Random, Row, TestTable, options};
+use super::super::{BlockCache, Handle, Table, TableWriter};
+use super::{Shape, collect, expected, many_rows, shapes, tombstone};
+use crate::config::Compression;
+use crate::error::{Code, Result};
+use crate::fs::{FileSystem, SimFs};
+use crate::key::{SEQNO_MAX, hash_key};
+
+/// Reads everything that a damaged table still gives, and checks that it is right or that the error says what it is.
+/// Returns whether anything was found damaged.
+fn read_all(bytes: &[u8], size: u64, shape: &Shape, what: &str) -> bool {
+    let told = |result: Result<()>| match result {
+        Ok(()) => false,
+        Err(error) => {
+            assert_eq!(error.code(), Code::Corruption, "{what}: {error}");
+            assert!(error.message().contains("000007.tbl"), "{what}: {error}");
+            true
+        }
+    };
+    let table = match TestTable::open_damaged(bytes, size) {
+        Ok(table) => table,
+        Err(error) => return told(Err(error)),
+    };
+    let mut damaged = false;
+    for row in &shape.rows {
+        for seqno in [row.seqno, SEQNO_MAX] {
+            match table.get(&row.key, hash_key(&row.key), seqno) {
+                Ok(found) => assert_eq!(found, expected(&shape.rows, &row.key, seqno), "{what}"),
+                Err(error) => damaged |= told(Err(error)),
+            }
+        }
+    }
+    for forward in [true, false] {
+        let (mut rows, result) = collect(&table, forward);
+        let whole = result.is_ok();
+        damaged |= told(result);
+        let from = if forward { 0 } else { shape.rows.len() - rows.len() };
+        if !forward {
+            rows.reverse();
+        }
+        assert_eq!(rows, shape.rows[from..from + rows.len()], "{what}");
+        assert!(!whole || rows.len() == shape.rows.len(), "{what}: rows are missing without an error");
+    }
+    damaged | told(table.verify())
+}
+
+#[test]
+fn any_flipped_byte_is_corruption_or_harmless_to_what_was_asked() {
+    for shape in shapes() {
+        let test = TestTable::write(shape.options, &shape.rows, &shape.tombstones);
+        for at in 0..test.bytes.len() {
+            for mask in [0x01, 0x80, 0xff] {
+                let mut bytes = test.bytes.clone();
+                bytes[at] ^= mask;
+                let what = format!("{}: byte {at} of {}, mask {mask:#x}", shape.name, bytes.len());
+                assert!(read_all(&bytes, test.summary.size, &shape, &what), "{what}: not noticed");
+            }
+        }
+    }
+}
+
+#[test]
+fn a_table_cut_anywhere_is_corruption() {
+    for shape in shapes() {
+        let test = TestTable::write(shape.options, &shape.rows, &shape.tombstones);
+        for len in 0..test.bytes.len() {
+            let bytes = &test.bytes[..len];
+            for size in [test.summary.size, len as u64] {
+                let error = TestTable::open_damaged(bytes, size).err().map(|error| error.code());
+                assert_eq!(error, Some(Code::Corruption), "{} cut at {len}, size {size}", shape.name);
+            }
+        }
+        let longer = [&test.bytes[..], b"x"].concat();
+        for size in [test.summary.size, longer.len() as u64] {
+            assert!(TestTable::open_damaged(&longer, size).is_err(), "{}: a byte too many", shape.name);
+        }
+    }
+}
+
+#[test]
+fn damage_in_a_large_value_is_corruption() {
+    let value: Vec<u8> = (0..1u32 << 20).map(|i| (i.wrapping_mul(2_654_435_761) >> 24) as u8).collect();
+    let rows = vec![Row::value("a", 1, "small"), Row::value("b", 1, value), Row::value("c", 1, "small")];
+    let options = options(4096, Compression::Lz4, 10);
+    let shape = Shape { name: "large value", options, rows, tombstones: vec![] };
+    let test = TestTable::write(options, &shape.rows, &[]);
+    let mut random = Random::from_env();
+    for _ in 0..100 {
+        let at = random.below(test.bytes.len() as u64) as usize;
+        let mut bytes = test.bytes.clone();
+        bytes[at] ^= 1 << random.below(8);
+        let what = format!("byte {at}");
+        assert!(read_all(&bytes, test.summary.size, &shape, &what), "{what}: not noticed");
+    }
+}
+
+/// Two tables of the same shape differ only in what a stale sector would differ in: their numbers and their values.
+#[test]
+fn a_block_of_another_table_at_the_same_place_is_corruption() {
+    let write = |number: u64, value: &str| {
+        let fs = SimFs::in_memory();
+        let file = fs.create(&TestTable::path()).unwrap();
+        let mut writer = TableWriter::new(file, number, options(128, Compression::None, 10));
+        for i in 0..30 {
+            writer.add(Row::value(format!("{i:03}"), 1, value).entry()).unwrap();
+        }
+        writer.finish().unwrap();
+        fs.read_file(TestTable::path()).unwrap()
+    };
+    let (old, new) = (write(NUMBER - 1, "old"), write(NUMBER, "new"));
+    assert_eq!(old.len(), new.len());
+    let block = block_at(&new, 0);
+    let mut mixed = new.clone();
+    mixed[..block.len as usize].copy_from_slice(&old[..block.len as usize]);
+
+    let table = TestTable::open_damaged(&mixed, mixed.len() as u64).unwrap();
+
+    assert_eq!(table.get(b"000", hash_key(b"000"), 9).unwrap_err().code(), Code::Corruption);
+    assert_eq!(TestTable::open_damaged(&old, old.len() as u64).err().unwrap().code(), Code::Corruption);
+}
+
+#[test]
+fn two_blocks_of_a_table_that_changed_places_are_corruption() {
+    let rows: Vec<_> = (0..9).map(|i| Row::value(format!("{i:090}"), 1, "value")).collect();
+    let options = options(128, Compression::None, 10);
+    let test = TestTable::write(options, &rows, &[]);
+    let (first, second) = (block_at(&test.bytes, 3), block_at(&test.bytes, 4));
+    assert_eq!(first.len, second.len);
+    let mut bytes = test.bytes.clone();
+    let (a, b) = bytes.split_at_mut(second.offset as usize);
+    a[first.offset as usize..].swap_with_slice(&mut b[..second.len as usize]);
+
+    let shape = Shape { name: "swapped", options, rows, tombstones: vec![] };
+    assert!(read_all(&bytes, test.summary.size, &shape, "swapped blocks"), "not noticed");
+}
+
+/// The data block `index` of a table with one index partition.
+fn block_at(bytes: &[u8], index: usize) -> Handle {
+    let table = TestTable::open_damaged(bytes, bytes.len() as u64).unwrap();
+    let top = table.top_index().unwrap();
+    let partition = table.partition(top.entry(0).unwrap().handle).unwrap();
+    partition.entry(index).unwrap().handle
+}
+
+/// Every block of a table, the way a reader finds them.
+fn all_blocks(table: &Arc<Table>) -> Vec<Handle> {
+    let footer = table.footer();
+    let mut handles = vec![footer.top_index, footer.properties];
+    handles.extend(Some(footer.range_tombstones).filter(|handle| handle.len > 0));
+    handles.extend((0..footer.filter.pages()).map(|page| footer.filter.page(page).0));
+    let top = table.top_index().unwrap();
+    for partition_at in 0..top.len() {
+        let handle = top.entry(partition_at).unwrap().handle;
+        handles.push(handle);
+        let partition = table.partition(handle).unwrap();
+        handles.extend((0..partition.len()).map(|at| partition.entry(at).unwrap().handle));
+    }
+    handles
+}
+
+/// Reads everything there is, and doesn't mind what comes.
+fn read_whatever(bytes: &[u8]) {
+    let Ok(table) = TestTable::open_damaged(bytes, bytes.len() as u64) else { return };
+    for key in [&b""[..], b"a", b"k3", b"user:0017", b"zz"] {
+        let _ = table.get(key, hash_key(key), 50);
+    }
+    for forward in [true, false] {
+        let _ = collect(&table, forward);
+    }
+    let _ = table.verify();
+}
+
+/// The bytes of a table with one block changed by a writer that then made its checksum.
+fn resealed(bytes: &[u8], handle: Handle, change: impl FnOnce(&mut [u8])) -> Vec<u8> {
+    let mut bytes = bytes.to_vec();
+    let stored = handle.offset as usize..handle.end() as usize - frame::TRAILER_BYTES;
+    change(&mut bytes[stored.clone()]);
+    let packing = if bytes[stored.end] == 0 { Packing::Raw } else { Packing::Lz4 };
+    let trailer = frame::trailer(NUMBER, handle.offset, &bytes[stored.clone()], packing);
+    bytes[stored.end..stored.end + trailer.len()].copy_from_slice(&trailer);
+    bytes
+}
+
+/// A defective writer can put any bytes under a valid checksum. What is read then may be wrong, but nothing may
+/// panic, run for ever or take memory without bound.
+#[test]
+fn bytes_that_no_writer_writes_do_no_harm_under_a_valid_checksum() {
+    let mut random = Random::from_env();
+    for shape in shapes() {
+        let test = TestTable::write(shape.options, &shape.rows, &shape.tombstones);
+        for handle in all_blocks(&test.open()) {
+            for at in 0..handle.len as usize - frame::TRAILER_BYTES {
+                let there = test.bytes[handle.offset as usize + at];
+                for byte in [0, 0xff, 0x7f, there ^ 1, there ^ 0x80, random.next() as u8] {
+                    read_whatever(&resealed(&test.bytes, handle, |block| block[at] = byte));
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn a_footer_that_no_writer_writes_does_no_harm_under_a_valid_checksum() {
+    let shape = &shapes()[2];
+    let test = TestTable::write(shape.options, &shape.rows, &shape.tombstones);
+    let footer_at = test.bytes.len() - FOOTER_BYTES;
+    let footer = *test.open().footer();
+    let mut random = Random::from_env();
+    for _ in 0..5000 {
+        let mut changed: Footer = footer;
+        for _ in 0..1 + random.below(2) {
+            let number = match random.below(3) {
+                0 => random.below(test.bytes.len() as u64 * 2),
+                1 => random.next(),
+                _ => u64::MAX - random.below(100),
+            };
+            match random.below(9) {
+                0 => changed.top_index.offset = number,
+                1 => changed.top_index.len = number as u32,
+                2 => changed.range_tombstones.offset = number,
+                3 => changed.range_tombstones.len = number as u32,
+                4 => changed.properties.offset = number,
+                5 => changed.properties.len = number as u32,
+                6 => changed.filter.offset = number,
+                7 => changed.filter.lines = number as u32,
+                _ => changed.filter.probes = number as u32,
+            }
+        }
+        let mut bytes = test.bytes.clone();
+        bytes[footer_at..].copy_from_slice(&changed.encode(footer_at as u64));
+        read_whatever(&bytes);
+    }
+}
+
+/// What checksums can't tell: a writer that was wrong.
+#[test]
+fn verify_finds_a_wrong_block_under_a_valid_checksum() {
+    let rows = many_rows(40);
+    let test = TestTable::write(options(512, Compression::None, 10), &rows, &[tombstone("a", "b", 3)]);
+    let verify = |handle: Handle, change: &dyn Fn(&mut [u8])| {
+        let bytes = resealed(&test.bytes, handle, change);
+        let verified = TestTable::open_damaged(&bytes, test.summary.size).and_then(|table| table.verify());
+        verified.map_err(|error| error.message().to_owned())
+    };
+    let expect = |found: std::result::Result<(), String>, part: &str| {
+        let message = found.expect_err(part);
+        assert!(message.contains(part), "{message}");
+    };
+    let (block, table) = (block_at(&test.bytes, 1), test.open());
+    let partition = table.top_index().unwrap().entry(0).unwrap().handle;
+    let footer = table.footer();
+    // The first entry of a block: two lengths, the flags, a seqno of one byte, the length of the value, the key.
+    let last_of_key = 5 + rows[0].key.len() - 1;
+
+    assert_eq!(verify(block, &|_| {}), Ok(()));
+    expect(verify(block, &|block| block[last_of_key] += 100), "the data block");
+    expect(verify(block, &|block| block[last_of_key] = 0), "the data block");
+    expect(verify(block, &|block| block[3] = 0x7f), "the properties");
+    expect(verify(footer.filter.page(0).0, &|page| page.fill(0)), "the filter denies");
+    expect(verify(partition, &|partition| partition[1] = b'a'), "the data block");
+    expect(verify(footer.properties, &|properties| properties[5] ^= 1), "the properties");
+    expect(verify(footer.range_tombstones, &|tombstone| tombstone[4] = 99), "the properties");
+    // In a table with one partition, the separator of the top index repeats the last one of the partition.
+    expect(verify(footer.top_index, &|top| top[1] += 1), "the index partition");
+}
+
+#[test]
+fn a_table_opened_under_another_number_is_corruption() {
+    let test = TestTable::write(options(128, Compression::None, 10), &many_rows(3), &[]);
+    let file = test.fs.open(&TestTable::path()).unwrap();
+
+    let error = Table::open(file, NUMBER + 1, test.summary.size, Arc::new(BlockCache::new(0))).err().unwrap();
+
+    assert_eq!(error.code(), Code::Corruption);
+}

@@ -1,0 +1,71 @@
+//! Golden files: what was written once is read for ever, and the same input gives the same bytes.
+//!
+//! A change that breaks these tests changes the format: it needs a new format version, a golden file of its own, and
+//! the old file still has to be read. The bytes in docs/format/tables.md are those of the first file.
+#![forbid(unsafe_code)]
+
+use super::super::TableOptions;
+use super::super::testing::{Row, TestTable, options};
+use super::{collect, tombstone};
+use crate::config::Compression;
+use crate::key::hash_key;
+use crate::range_tombstone::RangeTombstone;
+
+const TABLE: &[u8] = include_bytes!("../../../tests/golden/table-v1.tbl");
+/// Written with LZ4. It is only read: another version of the compressor may choose other bytes.
+const TABLE_LZ4: &[u8] = include_bytes!("../../../tests/golden/table-v1-lz4.tbl");
+const DOCUMENT: &str = include_str!("../../../docs/format/tables.md");
+
+/// Two data blocks, and the versions of "apple" in both.
+fn input() -> (TableOptions, Vec<Row>, Vec<RangeTombstone>) {
+    let rows = vec![
+        Row::value("apple", 12, "r".repeat(40)),
+        Row::value("apple", 9, "green").expiring(1_700_000_000_000),
+        Row::value("apple", 5, "y".repeat(40)),
+        Row::tombstone("apricot", 300),
+        Row::value("banana", 4, ""),
+    ];
+    (options(128, Compression::None, 10), rows, vec![tombstone("b", "c", 3), tombstone("ap", "apr", 1)])
+}
+
+fn input_lz4() -> (TableOptions, Vec<Row>, Vec<RangeTombstone>) {
+    let rows =
+        (0..40).map(|i| Row::value(format!("key {i:02}"), 90 - i, format!("value {i} of forty"))).collect();
+    (options(256, Compression::Lz4, 10), rows, vec![])
+}
+
+#[test]
+fn a_table_of_version_1_is_read() {
+    for (bytes, (_, rows, tombstones)) in [(TABLE, input()), (TABLE_LZ4, input_lz4())] {
+        let table = TestTable::open_damaged(bytes, bytes.len() as u64).unwrap();
+        for row in &rows {
+            assert_eq!(table.get(&row.key, hash_key(&row.key), row.seqno).unwrap(), Some(row.found()));
+        }
+        assert_eq!(collect(&table, true).0, rows);
+        assert_eq!(table.properties().range_tombstones, tombstones.len() as u64);
+        assert_eq!(table.range_tombstones().covering(b"banana", 9).is_some(), !tombstones.is_empty());
+        table.verify().unwrap();
+    }
+}
+
+#[test]
+fn the_same_input_gives_the_same_bytes() {
+    let (options, rows, tombstones) = input();
+    assert_eq!(TestTable::write(options, &rows, &tombstones).bytes, TABLE);
+}
+
+/// The dump in the document has lines of `offset  bytes in hexadecimal  what they are`.
+#[test]
+fn the_worked_example_in_the_documentation_is_the_golden_file() {
+    let mut bytes = Vec::new();
+    for line in
+        DOCUMENT.lines().skip_while(|line| *line != "```dump").skip(1).take_while(|line| *line != "```")
+    {
+        let mut columns = line.split("  ").map(str::trim).filter(|column| !column.is_empty());
+        let offset = columns.next().unwrap();
+        assert_eq!(usize::from_str_radix(offset, 16).unwrap(), bytes.len(), "{line}");
+        let hex = columns.next().unwrap().split(' ');
+        bytes.extend(hex.map(|byte| u8::from_str_radix(byte, 16).unwrap()));
+    }
+    assert_eq!(bytes, TABLE);
+}
