@@ -13,6 +13,10 @@ use crate::key::{EntryRef, KEY_BYTES_MAX, Kind, NEVER_EXPIRES, SeqNo, VALUE_BYTE
 /// The most bytes one batch may hold: one largest value with room for the entries beside it.
 pub const BATCH_BYTES_MAX: usize = VALUE_BYTES_MAX + (64 << 20);
 
+/// What an entry counts for beside its bytes: about what it takes in a memtable, so that the memory of a batch of
+/// tiny entries is bounded too.
+const ENTRY_CHARGE_BYTES: usize = 64;
+
 const EXPIRES_FLAG: u8 = 0x80;
 
 /// Puts and deletes that become visible together.
@@ -118,7 +122,8 @@ impl WriteBatch {
 
     fn check_room(&self, key: &[u8], value_len: usize) -> Result<()> {
         check_key(key)?;
-        if self.bytes.len() + key.len() + value_len > BATCH_BYTES_MAX {
+        let charged = self.bytes.len() + self.entries * ENTRY_CHARGE_BYTES;
+        if charged + key.len() + value_len > BATCH_BYTES_MAX {
             let message = format!("a batch of more than {BATCH_BYTES_MAX} bytes: commit it in parts");
             return Err(Error::new(Code::InvalidArgument, message));
         }

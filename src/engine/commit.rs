@@ -20,7 +20,7 @@ use crate::error::{Code, Error, Result};
 use crate::fs::File;
 use crate::key::{Kind, SEQNO_MAX, SeqNo};
 use crate::memtable::Memtable;
-use crate::version::log_path;
+use crate::version::{VersionEdit, log_path};
 use crate::wal::{LogKind, LogWriter, PreviousSegment, SegmentHeader};
 
 /// A group ends before the batch that would take it beyond this many bytes, unless it is the first.
@@ -43,17 +43,27 @@ pub struct CommitOptions {
 
 /// The end of the log.
 pub(crate) struct LogState {
-    /// `None` for a database in memory, and once the database has been closed.
+    /// `None` for a database in memory, until the first write after an opening, and once the database is closed.
     pub(crate) writer: Option<LogWriter>,
-    pub(crate) number: u64,
+    /// The last log that was found at the opening and where its records end.
+    pub(crate) replayed: Option<PreviousSegment>,
     /// The last seqno that was given to a batch.
     pub(crate) last_seqno: SeqNo,
     /// Everything up to this seqno is in the log file (not only in a buffer).
     pub(crate) written_seqno: SeqNo,
     /// Everything up to this seqno has been synced.
     pub(crate) durable_seqno: SeqNo,
-    /// An append failed for want of space: the tail is garbage, and the next write begins a new log.
-    pub(crate) tail_is_torn: bool,
+    /// Nothing more may be written to this log: its tail is garbage because an append failed for want of space, or
+    /// a successor that names its end may exist already. The next write begins a new log.
+    pub(crate) is_sealed: bool,
+}
+
+impl LogState {
+    /// The number of the log that the next memtable's entries will be in, or of one before.
+    fn number(&self) -> u64 {
+        let replayed = self.replayed.map_or(0, |last| last.number);
+        self.writer.as_ref().map_or(replayed, LogWriter::number)
+    }
 }
 
 /// The writers that wait.
@@ -216,7 +226,7 @@ impl Shared {
     /// Everything that must be well before a group is let in.
     fn prepare(&self, log: &mut LogState) -> Result<()> {
         self.check_writable()?;
-        if log.tail_is_torn {
+        if log.is_sealed {
             self.roll_log(log)?;
         }
         self.make_room(log)
@@ -289,7 +299,7 @@ impl Shared {
         // Writes of durability `none` that were acknowledged from the buffer are in the memtable: their order
         // can't be kept in a log that has lost them.
         if is_full && log.written_seqno == self.snapshots.visible() {
-            log.tail_is_torn = true;
+            log.is_sealed = true;
             log.last_seqno = log.written_seqno;
             return Err(error.wrap(Code::Io, "writing to the log: the disk is full"));
         }
@@ -308,7 +318,7 @@ impl Shared {
     /// The log file and how far it is written, for a sync outside the lock.
     pub(crate) fn unsynced(&self) -> Result<Option<(Arc<dyn File>, SeqNo)>> {
         let mut log = self.log.lock();
-        if log.tail_is_torn {
+        if log.is_sealed {
             return Ok(None);
         }
         self.write_log(&mut log)?;
@@ -329,7 +339,8 @@ impl Shared {
     /// Begins a new log and a new memtable, and hands the old memtable to the flush.
     pub(crate) fn seal(&self, log: &mut LogState) -> Result<()> {
         self.roll_log(log)?;
-        let active = Arc::new(LoggedMemtable { memtable: Arc::new(Memtable::new()), first_log: log.number });
+        let active =
+            Arc::new(LoggedMemtable { memtable: Arc::new(Memtable::new()), first_log: log.number() });
         self.change_view(|view| {
             let sealed = std::mem::replace(&mut view.active, active);
             view.frozen.insert(0, sealed);
@@ -340,24 +351,34 @@ impl Shared {
 
     /// Ends the log at its last whole record, durably, and begins the next one, whose header says where that is.
     fn roll_log(&self, log: &mut LogState) -> Result<()> {
-        if log.writer.is_none() {
+        if self.config.in_memory {
+            log.is_sealed = false;
             return Ok(());
         }
-        if !log.tail_is_torn {
+        if !log.is_sealed {
             self.write_log(log)?;
         }
         self.sync_log(log)?;
-        let Some(old) = &log.writer else { return Ok(()) };
-        let number = self.next_number();
-        let header = SegmentHeader {
-            kind: LogKind::Wal,
-            number,
-            previous: Some(PreviousSegment { number: log.number, end_offset: old.end_offset() }),
-            first_seqno: log.last_seqno + 1,
+        let previous = match &log.writer {
+            Some(old) => Some(PreviousSegment { number: old.number(), end_offset: old.end_offset() }),
+            None => log.replayed,
         };
-        log.writer = Some(LogWriter::create(self.fs.as_ref(), &log_path(self.dir(), number), header)?);
-        log.number = number;
-        log.tail_is_torn = false;
+        let number = self.next_number();
+        let header = SegmentHeader { kind: LogKind::Wal, number, previous, first_seqno: log.last_seqno + 1 };
+        let path = log_path(self.dir(), number);
+        let created = LogWriter::create(self.fs.as_ref(), &path, header);
+        if created.is_err() {
+            log.is_sealed = true;
+            // What is left of it counts for nothing, but takes space that may be short.
+            let _ = self.fs.remove(&path);
+        }
+        log.writer = Some(created?);
+        log.is_sealed = true;
+        if previous.is_none() {
+            // From now on the database has a log, and one that is missing will be missed.
+            self.apply_edit(VersionEdit { log_number: Some(number), ..VersionEdit::default() }, |_| {})?;
+        }
+        log.is_sealed = false;
         Ok(())
     }
 }

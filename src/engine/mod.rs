@@ -104,7 +104,7 @@ impl Engine {
         snapshots.publish(recovered.log.last_seqno);
         let view = View {
             active: Arc::new(recovered.active),
-            frozen: Vec::new(),
+            frozen: recovered.frozen.into_iter().map(Arc::new).collect(),
             version: Arc::new(recovered.version),
         };
         let shared = Arc::new(Shared {
@@ -117,7 +117,7 @@ impl Engine {
             log: Mutex::new(recovered.log),
             flushing: Mutex::new(()),
             compacting: Mutex::new(()),
-            manifest: Mutex::new(Some(recovered.manifest)),
+            manifest: Mutex::new(recovered.manifest),
             next_file_number: AtomicU64::new(recovered.next_file_number),
             poison: OnceLock::new(),
             closed: AtomicBool::new(false),
@@ -239,7 +239,7 @@ impl Engine {
         let shared = self.shared();
         shared.check_writable()?;
         let mut log = shared.log.lock();
-        if log.tail_is_torn {
+        if log.is_sealed {
             // What is acknowledged was written before the disk was full.
             return shared.sync_log(&mut log);
         }
@@ -296,12 +296,12 @@ impl Owner {
     fn end_log(&self) -> Result<()> {
         let shared = &self.shared;
         let mut log = shared.log.lock();
-        if log.writer.is_none() || shared.poison.get().is_some() {
+        if shared.config.in_memory || shared.poison.get().is_some() {
             log.writer = None;
             return Ok(());
         }
         let memory: usize = shared.view().memtables().map(|memtable| memtable.size_bytes()).sum();
-        if memory >= CLOSE_FLUSH_BYTES && !log.tail_is_torn {
+        if memory >= CLOSE_FLUSH_BYTES && !log.is_sealed {
             // Only saves time at the next opening: everything is in the log.
             let _ = shared.flush_at_close(&mut log);
         }
@@ -312,13 +312,16 @@ impl Owner {
 
     fn write_clean_end(&self, log: &mut commit::LogState) -> Result<()> {
         let shared = &self.shared;
-        if !log.tail_is_torn {
+        if !log.is_sealed {
             shared.write_log(log)?;
         }
         shared.sync_log(log)?;
         let Some(writer) = &log.writer else { return Ok(()) };
-        let clean_end =
-            CleanEnd { log_number: log.number, end_offset: writer.end_offset(), last_seqno: log.last_seqno };
+        let clean_end = CleanEnd {
+            log_number: writer.number(),
+            end_offset: writer.end_offset(),
+            last_seqno: log.last_seqno,
+        };
         shared.apply_edit(VersionEdit { clean_end: Some(clean_end), ..VersionEdit::default() }, |_| {})
     }
 }

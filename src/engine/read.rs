@@ -12,6 +12,7 @@ use super::snapshot::Snapshot;
 use crate::error::Result;
 use crate::iter::{InternalIterator, MergeIterator, Visibility, VisibleIterator, is_expired};
 use crate::key::{Found, Kind, SeqNo, hash_key};
+use crate::range_tombstone::RangeTombstones;
 use crate::sstable::Lookup;
 use crate::version::{LEVELS, LevelIterator};
 
@@ -206,7 +207,10 @@ impl Shared {
 /// Goes through the sources from the newest to the oldest until one knows the key.
 fn find(view: &View, key: &[u8], snapshot: SeqNo, may_read: bool) -> Result<Step> {
     for memtable in view.memtables() {
-        let covered = covering(&memtable.range_tombstones(), key, snapshot);
+        let covered = match memtable.has_range_tombstones() {
+            true => covering(&memtable.range_tombstones(), key, snapshot),
+            false => 0,
+        };
         let found = memtable.get(key, snapshot).map(|version| Found {
             seqno: version.seqno,
             kind: version.kind,
@@ -243,7 +247,7 @@ fn find(view: &View, key: &[u8], snapshot: SeqNo, may_read: bool) -> Result<Step
     Ok(Step::NextSource)
 }
 
-fn covering(tombstones: &crate::range_tombstone::RangeTombstones, key: &[u8], snapshot: SeqNo) -> SeqNo {
+fn covering(tombstones: &RangeTombstones, key: &[u8], snapshot: SeqNo) -> SeqNo {
     if tombstones.is_empty() { 0 } else { tombstones.covering(key, snapshot).unwrap_or(0) }
 }
 

@@ -2,36 +2,42 @@
 //!
 //! The logs from the manifest's `log_number` on form a chain: each header names the log before and its exact end,
 //! which was durable by then. So only the last one can be torn, and a missing or damaged one is seen. What they
-//! hold goes into the first memtable; where that is not enough, or the chain has grown long, into tables at once.
-//! Nothing is removed before the new state is durable, and never a file that is not ours.
+//! hold goes into memtables, which wait for their flush as they did before.
+//!
+//! Opening an existing database writes nothing, so that it works on a full disk and costs no sync: the first write
+//! begins a new log, the first edit a new manifest. Files that are not ours are never touched.
 #![forbid(unsafe_code)]
 
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::commit::{LogState, apply};
-use super::shared::{LoggedMemtable, whole_of};
-use crate::compaction::{Retention, job};
+use super::shared::LoggedMemtable;
 use crate::config::Config;
 use crate::error::{Code, Error, Result};
 use crate::fs::FileSystem;
 use crate::key::SeqNo;
 use crate::memtable::Memtable;
 use crate::version::{
-    CleanEnd, FileKind, Manifest, TableMeta, TableSource, Version, VersionEdit, log_path, parse, table_path,
+    CleanEnd, FileKind, Manifest, TableSource, Version, VersionEdit, log_path, parse, table_path,
 };
-use crate::wal::{HeaderState, LogKind, LogReader, LogWriter, PreviousSegment, SegmentHeader, Tail};
+use crate::wal::{HeaderState, LogKind, LogReader, PreviousSegment};
 
-/// A chain of this many logs is flushed at the opening, so that reopening again and again doesn't lengthen it.
+/// A chain of this many logs is handed to the flush at the opening, so that reopening again and again doesn't
+/// lengthen it.
 const LOGS_KEPT_MAX: usize = 4;
 
 /// What an opened database starts with.
 pub(crate) struct Recovered {
     pub(crate) version: Version,
     pub(crate) active: LoggedMemtable,
+    /// Newest first.
+    pub(crate) frozen: Vec<LoggedMemtable>,
     pub(crate) log: LogState,
-    pub(crate) manifest: Manifest,
+    /// `None` where the next edit is to begin a new one.
+    pub(crate) manifest: Option<Manifest>,
     pub(crate) next_file_number: u64,
 }
 
@@ -43,7 +49,7 @@ pub(crate) fn recover(config: &Config, source: &Arc<TableSource>) -> Result<Reco
     let opening =
         Opening { config, source, fs, dir, next_number: AtomicU64::new(files.highest_number + 1), files };
     match state {
-        Some(state) => opening.open(&state.edits),
+        Some(state) => opening.open(state.number, &state.edits),
         None if config.create_if_missing => opening.create(),
         None => {
             let message = format!("{} holds no database, and create_if_missing is off", dir.display());
@@ -95,12 +101,20 @@ struct Segment {
 
 /// What the logs held.
 struct Replayed {
-    memtable: Memtable,
-    /// Tables that were written because a memtable was full.
-    tables: Vec<TableMeta>,
+    active: LoggedMemtable,
+    /// Newest first.
+    frozen: Vec<LoggedMemtable>,
     /// The last log of the chain and where its records end.
     tail: Option<PreviousSegment>,
     last_seqno: SeqNo,
+}
+
+impl Replayed {
+    /// Hands the memtable to the flush and begins another, whose entries lie in log `first_log` or behind it.
+    fn seal(&mut self, first_log: u64) {
+        let next = LoggedMemtable { memtable: Arc::new(Memtable::new()), first_log };
+        self.frozen.insert(0, std::mem::replace(&mut self.active, next));
+    }
 }
 
 struct Opening<'a> {
@@ -117,53 +131,40 @@ impl Opening<'_> {
         self.next_number.fetch_add(1, Ordering::Relaxed)
     }
 
-    /// A new database. The manifest comes first, so that a log never lies in a directory without one; that the
-    /// first log belongs to the database is said last.
+    /// A new database: a manifest of nothing. The first log comes with the first write.
     fn create(self) -> Result<Recovered> {
-        let mut manifest =
-            self.begin_manifest(&VersionEdit { last_seqno: Some(0), ..VersionEdit::default() })?;
-        let log = self.begin_log(None, 0)?;
-        manifest.append(&VersionEdit { log_number: Some(log.number), ..VersionEdit::default() })?;
-        self.remove_leftovers(manifest.number(), log.number, &Version::default());
-        let active = LoggedMemtable { memtable: Arc::new(Memtable::new()), first_log: log.number };
-        self.finish(Version::default(), active, log, manifest)
+        let snapshot = VersionEdit { last_seqno: Some(0), ..VersionEdit::default() };
+        let manifest = Manifest::create(self.fs, self.dir, self.next_number(), &snapshot)?;
+        self.remove_leftovers(manifest.number(), 0, &Version::default());
+        let active = LoggedMemtable { memtable: Arc::new(Memtable::new()), first_log: 0 };
+        let replayed = Replayed { active, frozen: Vec::new(), tail: None, last_seqno: 0 };
+        Ok(self.finish(Version::default(), replayed, Some(manifest)))
     }
 
-    fn open(self, edits: &[VersionEdit]) -> Result<Recovered> {
+    fn open(self, number: u64, edits: &[VersionEdit]) -> Result<Recovered> {
         let state = self.fold(edits)?;
         self.check_tables_exist(&state.version)?;
         let chain = self.chain(&state)?;
         let mut replayed = self.replay(&state, &chain)?;
-        let first_log = chain.first().map(|segment| segment.number);
-        let flush_all = !replayed.tables.is_empty() || chain.len() >= LOGS_KEPT_MAX;
-        if flush_all {
-            self.flush(&mut replayed)?;
+        if let Some(tail) = replayed.tail.filter(|_| chain.len() >= LOGS_KEPT_MAX) {
+            replayed.seal(tail.number);
         }
-        let log = self.begin_log(replayed.tail, replayed.last_seqno)?;
-        let first_log = first_log.filter(|_| !flush_all).unwrap_or(log.number);
-        let added = replayed.tables.into_iter().map(|meta| (0, meta)).collect();
-        let edit = VersionEdit { added, ..VersionEdit::default() };
-        let version = state.version.apply(&edit, self.source)?;
-        let manifest = self.begin_manifest(&VersionEdit {
-            log_number: Some(first_log),
-            last_seqno: Some(replayed.last_seqno),
-            clean_end: state.clean_end,
-            ..whole_of(&version)
-        })?;
-        self.remove_leftovers(manifest.number(), first_log, &version);
-        let active = LoggedMemtable { memtable: Arc::new(replayed.memtable), first_log };
-        self.finish(version, active, log, manifest)
+        self.remove_leftovers(number, state.log_number, &state.version);
+        Ok(self.finish(state.version, replayed, None))
     }
 
-    fn finish(
-        self,
-        version: Version,
-        active: LoggedMemtable,
-        log: LogState,
-        manifest: Manifest,
-    ) -> Result<Recovered> {
+    fn finish(self, version: Version, replayed: Replayed, manifest: Option<Manifest>) -> Recovered {
         let next_file_number = self.next_number();
-        Ok(Recovered { version, active, log, manifest, next_file_number })
+        let Replayed { active, frozen, tail, last_seqno } = replayed;
+        let log = LogState {
+            writer: None,
+            replayed: tail,
+            last_seqno,
+            written_seqno: last_seqno,
+            durable_seqno: last_seqno,
+            is_sealed: true,
+        };
+        Recovered { version, active, frozen, log, manifest, next_file_number }
     }
 
     /// Applies the edits one after another.
@@ -195,57 +196,56 @@ impl Opening<'_> {
         Ok(())
     }
 
-    /// The logs to replay, oldest first, each the successor of the one before.
+    /// The logs to replay, oldest first: from the last one back along what each says of its predecessor.
     ///
-    /// Logs at the end whose creation a crash cut short hold nothing and are left out.
+    /// A log whose creation failed, or was cut short by a crash, may lie between them. Nothing was ever written to
+    /// it, and no log names it, so it is passed over.
     fn chain(&self, state: &State) -> Result<Vec<Segment>> {
+        let found = self.log_headers(state.log_number)?;
         let mut chain: Vec<Segment> = Vec::new();
-        let mut torn: Option<u64> = None;
-        for number in self.files.logs_from(state.log_number) {
-            let path = log_path(self.dir, number);
-            let reader = match LogReader::open(self.fs, &path, LogKind::Wal, number, None)? {
-                HeaderState::Torn => {
-                    torn = torn.or(Some(number));
-                    continue;
-                }
-                HeaderState::Whole(reader) => reader,
-            };
-            if let Some(torn) = torn {
-                let path = log_path(self.dir, torn);
-                return Err(Error::corruption(&path, "the log has no header, but a later log follows it"));
-            }
-            let previous = reader.header().previous;
-            let expected = chain.last().map(|segment| segment.number);
-            if expected.is_some() && expected != previous.map(|previous| previous.number) {
-                let what =
-                    format!("its predecessor is {previous:?}, found was log {expected:?}: a log is missing");
-                return Err(Error::corruption(&path, what));
-            }
+        let mut next = found.keys().next_back().copied();
+        while let Some(number) = next {
+            let previous = *found.get(&number).ok_or_else(|| self.missing_log(number))?;
             chain.push(Segment { number, previous });
+            next = previous.map(|previous| previous.number).filter(|_| number != state.log_number);
         }
-        let missing = |number: u64| {
-            Error::corruption(
-                &log_path(self.dir, number),
-                "the manifest needs this log, but it is missing or empty",
-            )
-        };
+        chain.reverse();
         if state.log_number != 0 && chain.first().is_none_or(|first| first.number != state.log_number) {
-            return Err(missing(state.log_number));
+            return Err(self.missing_log(state.log_number));
         }
-        match state.clean_end {
-            Some(end) if end.log_number >= state.log_number => {
-                let found = chain.iter().any(|segment| segment.number == end.log_number);
-                if found { Ok(chain) } else { Err(missing(end.log_number)) }
+        match state.clean_end.filter(|end| end.log_number >= state.log_number) {
+            Some(end) if !chain.iter().any(|segment| segment.number == end.log_number) => {
+                Err(self.missing_log(end.log_number))
             }
             _ => Ok(chain),
         }
     }
 
-    /// Reads the logs into a memtable, and into tables as often as it is full.
+    /// What the logs from `first` on that have a header say of their predecessors.
+    fn log_headers(&self, first: u64) -> Result<BTreeMap<u64, Option<PreviousSegment>>> {
+        let mut found = BTreeMap::new();
+        for number in self.files.logs_from(first) {
+            let path = log_path(self.dir, number);
+            if let HeaderState::Whole(log) = LogReader::open(self.fs, &path, LogKind::Wal, number, None)? {
+                found.insert(number, log.header().previous);
+            }
+        }
+        Ok(found)
+    }
+
+    fn missing_log(&self, number: u64) -> Error {
+        Error::corruption(
+            &log_path(self.dir, number),
+            "this log is needed, but it is missing or has no header",
+        )
+    }
+
+    /// Reads the logs into memtables, as many as they filled before.
     fn replay(&self, state: &State, chain: &[Segment]) -> Result<Replayed> {
+        let first_log = chain.first().map_or(state.log_number, |segment| segment.number);
         let mut replayed = Replayed {
-            memtable: Memtable::new(),
-            tables: Vec::new(),
+            active: LoggedMemtable { memtable: Arc::new(Memtable::new()), first_log },
+            frozen: Vec::new(),
             tail: None,
             last_seqno: state.last_seqno,
         };
@@ -266,68 +266,24 @@ impl Opening<'_> {
             return Err(Error::corruption(&path, "the log's header has gone"));
         };
         while let Some(record) = log.next()? {
-            let entries = apply(&replayed.memtable, record.body, record.first_seqno);
+            if replayed.active.memtable.size_bytes() >= self.config.memtable_size_bytes {
+                replayed.seal(segment.number);
+            }
+            let entries = apply(&replayed.active.memtable, record.body, record.first_seqno);
             if entries != Some(record.entry_count) {
                 let what = format!("record of seqno {}: its body is not a batch", record.first_seqno);
                 return Err(Error::corruption(&path, what));
             }
-            let last_seqno = record.first_seqno + record.entry_count - 1;
-            replayed.last_seqno = replayed.last_seqno.max(last_seqno);
-            if replayed.memtable.size_bytes() >= self.config.memtable_size_bytes {
-                self.flush(replayed)?;
-            }
+            replayed.last_seqno = replayed.last_seqno.max(record.first_seqno + record.entry_count - 1);
         }
-        let tail = log.finish()?;
-        let end_offset = log.offset();
-        debug_assert!(tail != Tail::Clean || limit.is_none_or(|limit| limit == end_offset));
-        replayed.tail = Some(PreviousSegment { number: segment.number, end_offset });
+        log.finish()?;
+        replayed.tail = Some(PreviousSegment { number: segment.number, end_offset: log.offset() });
         if limit.is_none() {
             // The records may be in the page cache only; the next log's header is going to say that they are
             // durable.
             self.fs.open(&path)?.sync()?;
         }
         Ok(())
-    }
-
-    /// Writes what has been replayed as a table of level 0.
-    fn flush(&self, replayed: &mut Replayed) -> Result<()> {
-        let memtable = Arc::new(std::mem::replace(&mut replayed.memtable, Memtable::new()));
-        let tombstones = memtable.range_tombstones();
-        let now_ms = self.config.clock.now_ms();
-        let retention = Retention::new(vec![replayed.last_seqno], Arc::clone(&tombstones), now_ms);
-        let context = job::JobContext {
-            fs: self.fs,
-            dir: self.dir,
-            config: self.config,
-            next_number: &|| self.next_number(),
-            is_cancelled: &|| false,
-        };
-        replayed.tables.extend(job::flush(&context, &mut memtable.iter(), &tombstones, retention)?);
-        Ok(())
-    }
-
-    fn begin_log(&self, previous: Option<PreviousSegment>, last_seqno: SeqNo) -> Result<LogState> {
-        let number = self.next_number();
-        let header = SegmentHeader { kind: LogKind::Wal, number, previous, first_seqno: last_seqno + 1 };
-        let writer = if self.config.in_memory {
-            None
-        } else {
-            Some(LogWriter::create(self.fs, &log_path(self.dir, number), header)?)
-        };
-        Ok(LogState {
-            writer,
-            number,
-            last_seqno,
-            written_seqno: last_seqno,
-            durable_seqno: last_seqno,
-            tail_is_torn: false,
-        })
-    }
-
-    fn begin_manifest(&self, snapshot: &VersionEdit) -> Result<Manifest> {
-        let number = self.next_number();
-        let next_file_number = Some(self.next_number.load(Ordering::Relaxed));
-        Manifest::create(self.fs, self.dir, number, &VersionEdit { next_file_number, ..snapshot.clone() })
     }
 
     /// Removes our files that the database no longer needs. What can't be removed now is tried again at the
