@@ -5,6 +5,7 @@
 //! a while; until one succeeds, writers that would have to wait for it get its error instead of waiting for ever.
 #![forbid(unsafe_code)]
 
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::thread::JoinHandle;
@@ -100,7 +101,8 @@ pub(crate) fn start(shared: &Arc<Shared>) -> Result<Vec<JoinHandle<()>>> {
         ("flowdb-sync", Shared::run_sync),
     ] {
         let shared_with_thread = Arc::clone(shared);
-        let spawned = std::thread::Builder::new().name(name.into()).spawn(move || body(&shared_with_thread));
+        let guarded = move || run_guarded(&shared_with_thread, body);
+        let spawned = std::thread::Builder::new().name(name.into()).spawn(guarded);
         match spawned {
             Ok(thread) => threads.push(thread),
             Err(cause) => {
@@ -113,6 +115,14 @@ pub(crate) fn start(shared: &Arc<Shared>) -> Result<Vec<JoinHandle<()>>> {
         }
     }
     Ok(threads)
+}
+
+/// Runs a thread's body; a panic in it, which is a defect of ours, stops the writers instead of the process.
+fn run_guarded(shared: &Shared, body: fn(&Shared)) {
+    if std::panic::catch_unwind(AssertUnwindSafe(|| body(shared))).is_err() {
+        let message = "a background thread panicked, which is a defect of FlowDB: please report it";
+        shared.poison(Error::new(Code::Internal, message));
+    }
 }
 
 impl Shared {
@@ -161,6 +171,7 @@ impl Shared {
 
     /// Waits for the next step to end; with the error of the last one where it failed.
     fn wait_for_room(&self, error_of: impl Fn(&State) -> &Option<Error>) -> Result<()> {
+        self.check_writable()?;
         self.counters.stalls.fetch_add(1, Ordering::Relaxed);
         let mut state = self.background.state.lock();
         if let Some(error) = error_of(&state) {

@@ -1,0 +1,254 @@
+//! Writers, readers and background threads at once, on a real disk.
+
+mod common;
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+
+use common::Random;
+use flowdb::config::{Config, SyncMode};
+use flowdb::engine::{CommitOptions, Direction, Engine, ScanRange, WriteBatch};
+use flowdb::error::Code;
+
+const WRITERS: u64 = 4;
+const KEYS: u64 = 500;
+
+/// A directory that goes when the test ends.
+struct TemporaryDir(PathBuf);
+
+impl TemporaryDir {
+    fn new(name: &str) -> Self {
+        let dir = std::env::temp_dir().join(format!("flowdb-{name}-{}", std::process::id()));
+        let _ = std::fs::remove_dir_all(&dir);
+        Self(dir)
+    }
+}
+
+impl Drop for TemporaryDir {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir_all(&self.0);
+    }
+}
+
+fn small(dir: &TemporaryDir) -> Config {
+    Config {
+        wal_sync_mode: SyncMode::Interval(5),
+        memtable_size_bytes: 64 << 10,
+        table_size_bytes: 64 << 10,
+        level_size_bytes: 128 << 10,
+        block_cache_capacity_bytes: 256 << 10,
+        ..Config::new(&dir.0)
+    }
+}
+
+fn number(bytes: &[u8]) -> u64 {
+    u64::from_be_bytes(bytes.try_into().unwrap())
+}
+
+/// Each writer's batches set all of its keys of one group to the same number, so a torn or stale view shows.
+fn write(engine: &Engine, writer: u64, round: u64, group: u64) {
+    let mut batch = WriteBatch::new();
+    for index in 0..5 {
+        let key = format!("{writer}/{group:04}/{index}");
+        batch.put(key.as_bytes(), &round.to_be_bytes()).unwrap();
+    }
+    engine.commit(batch, CommitOptions::default()).unwrap();
+}
+
+fn check_groups(engine: &Engine, writer: u64, direction: Direction) -> u64 {
+    let snapshot = engine.snapshot();
+    let range = ScanRange::prefix(format!("{writer}/"));
+    let mut scan = engine.scan(range, direction, Some(&snapshot)).unwrap();
+    let (mut rows, mut current) = (0, None);
+    while scan.advance().unwrap() {
+        let group = scan.key()[..6].to_vec();
+        let round = number(scan.value());
+        match &current {
+            Some((same, first)) if *same == group => {
+                assert_eq!(*first, round, "a torn batch of group {group:?}")
+            }
+            _ => current = Some((group, round)),
+        }
+        let found = engine.get(scan.key(), Some(&snapshot)).unwrap().unwrap();
+        assert_eq!(number(&found.bytes), round, "a point read and a scan of one snapshot differ");
+        rows += 1;
+    }
+    rows
+}
+
+#[test]
+fn concurrent_readers_see_whole_batches_while_tables_come_and_go() {
+    let dir = TemporaryDir::new("concurrent");
+    let engine = Engine::open(small(&dir)).unwrap();
+    let stop = AtomicBool::new(false);
+    let written: Vec<AtomicU64> = (0..WRITERS).map(|_| AtomicU64::new(0)).collect();
+    std::thread::scope(|scope| {
+        let writers: Vec<_> = (0..WRITERS)
+            .map(|writer| {
+                let (engine, written) = (&engine, &written);
+                scope.spawn(move || {
+                    let mut random = Random::new(writer);
+                    for round in 1..=4_000 {
+                        write(engine, writer, round, random.below(KEYS / 5));
+                        written[writer as usize].store(round, Ordering::Release);
+                    }
+                })
+            })
+            .collect();
+        for reader in 0..2u64 {
+            let (engine, stop) = (&engine, &stop);
+            scope.spawn(move || {
+                let mut random = Random::new(100 + reader);
+                while !stop.load(Ordering::Acquire) {
+                    let direction = *random.pick(&[Direction::Forward, Direction::Reverse]);
+                    check_groups(engine, random.below(WRITERS), direction);
+                }
+            });
+        }
+        for writer in writers {
+            writer.join().unwrap();
+        }
+        stop.store(true, Ordering::Release);
+    });
+    let stats = engine.stats();
+    assert!(stats.flushes > 3 && stats.compactions > 0, "the test wants tables to come and go: {stats:?}");
+    let rows: Vec<u64> =
+        (0..WRITERS).map(|writer| check_groups(&engine, writer, Direction::Forward)).collect();
+    engine.close().unwrap();
+
+    let engine = Engine::open(small(&dir)).unwrap();
+    for writer in 0..WRITERS {
+        assert_eq!(check_groups(&engine, writer, Direction::Reverse), rows[writer as usize]);
+    }
+}
+
+#[test]
+fn a_snapshot_stays_exact_while_everything_it_sees_is_overwritten() {
+    let dir = TemporaryDir::new("snapshot");
+    let engine = Engine::open(small(&dir)).unwrap();
+    write(&engine, 0, 1, 0);
+    let snapshot = engine.snapshot();
+    for round in 2..3_000 {
+        write(&engine, 0, round, round % 40);
+    }
+    engine.compact_all().unwrap();
+
+    let mut scan = engine.scan(ScanRange::all(), Direction::Forward, Some(&snapshot)).unwrap();
+    let mut rows = 0;
+    while scan.advance().unwrap() {
+        assert_eq!(number(scan.value()), 1);
+        rows += 1;
+    }
+    assert_eq!(rows, 5);
+
+    drop((scan, snapshot));
+    engine.compact_all().unwrap();
+    let entries: u64 = engine.stats().level_tables.iter().sum();
+    assert_eq!(entries, 1, "what only the snapshot saw has gone: {:?}", engine.stats());
+}
+
+#[test]
+fn a_check_runs_in_commit_order_and_refuses_its_own_batch_only() {
+    let engine = Arc::new(Engine::open(Config::in_memory()).unwrap());
+    let last = Arc::new(AtomicU64::new(0));
+    let mut threads = Vec::new();
+    for thread in 0..8u64 {
+        let (engine, last) = (Arc::clone(&engine), Arc::clone(&last));
+        threads.push(std::thread::spawn(move || {
+            let mut refused = 0;
+            for round in 0..500u64 {
+                let mut batch = WriteBatch::new();
+                batch.put(&(thread * 1_000 + round).to_be_bytes(), b"").unwrap();
+                let last = Arc::clone(&last);
+                let refuse = round % 7 == 0;
+                let check = move |batch: &mut WriteBatch, first_seqno: u64| {
+                    assert!(last.swap(first_seqno, Ordering::AcqRel) <= first_seqno, "checks out of order");
+                    if refuse {
+                        return Err(flowdb::error::Error::new(Code::Conflict, "refused"));
+                    }
+                    batch.put(b"added by a check", &first_seqno.to_be_bytes())
+                };
+                let options = CommitOptions { check: Some(Box::new(check)), ..CommitOptions::default() };
+                match engine.commit(batch, options) {
+                    Ok(_) => {}
+                    Err(error) => {
+                        assert_eq!(error.code(), Code::Conflict);
+                        refused += 1;
+                    }
+                }
+            }
+            refused
+        }));
+    }
+    let refused: u64 = threads.into_iter().map(|thread| thread.join().unwrap()).sum();
+    assert_eq!(refused, 8 * 72);
+    let mut scan = engine.scan(ScanRange::all(), Direction::Forward, None).unwrap();
+    let mut rows = 0;
+    while scan.advance().unwrap() {
+        rows += 1;
+    }
+    assert_eq!(rows, 8 * 500 - refused + 1);
+}
+
+#[test]
+fn a_panic_in_a_check_is_its_own_writers_and_the_engine_goes_on() {
+    let engine = Engine::open(Config::in_memory()).unwrap();
+    let panicking = engine.clone();
+    let outcome = std::thread::spawn(move || {
+        let mut batch = WriteBatch::new();
+        batch.put(b"key", b"value").unwrap();
+        let check: flowdb::engine::CommitCheck = Box::new(|_, _| panic!("on purpose"));
+        panicking.commit(batch, CommitOptions { check: Some(check), sync: None })
+    })
+    .join();
+    assert!(outcome.is_err());
+
+    let mut batch = WriteBatch::new();
+    batch.put(b"key", b"other").unwrap();
+    engine.commit(batch, CommitOptions::default()).unwrap();
+
+    assert_eq!(engine.get(b"key", None).unwrap().unwrap().bytes, b"other");
+}
+
+#[test]
+fn a_second_opening_is_refused_until_the_first_is_closed() {
+    let dir = TemporaryDir::new("lock");
+    let engine = Engine::open(Config::new(&dir.0)).unwrap();
+
+    assert_eq!(Engine::open(Config::new(&dir.0)).unwrap_err().code(), Code::Locked);
+
+    engine.close().unwrap();
+    assert_eq!(engine.get(b"key", None).unwrap_err().code(), Code::Closed);
+    assert_eq!(engine.commit(WriteBatch::new(), CommitOptions::default()).unwrap_err().code(), Code::Closed);
+    Engine::open(Config::new(&dir.0)).unwrap();
+}
+
+#[test]
+fn a_directory_that_is_a_file_and_one_that_must_exist_are_refused_clearly() {
+    let dir = TemporaryDir::new("file");
+    std::fs::write(&dir.0, b"not a directory").unwrap();
+    assert_eq!(Engine::open(Config::new(&dir.0)).unwrap_err().code(), Code::Io);
+    std::fs::remove_file(&dir.0).unwrap();
+
+    let config = Config { create_if_missing: false, ..Config::new(&dir.0) };
+    assert_eq!(Engine::open(config).unwrap_err().code(), Code::NotFound);
+    assert!(!dir.0.exists(), "a refused opening leaves nothing behind");
+}
+
+#[test]
+fn files_that_are_not_ours_stay() {
+    let dir = TemporaryDir::new("foreign");
+    std::fs::create_dir_all(&dir.0).unwrap();
+    for name in ["notes.txt", "7.tbl", "000007.tbl.bak", "MANIFEST-old"] {
+        std::fs::write(dir.0.join(name), b"mine").unwrap();
+    }
+    for _ in 0..3 {
+        let engine = Engine::open(Config::new(&dir.0)).unwrap();
+        write(&engine, 0, 1, 0);
+        engine.compact_all().unwrap();
+    }
+    for name in ["notes.txt", "7.tbl", "000007.tbl.bak", "MANIFEST-old"] {
+        assert_eq!(std::fs::read(dir.0.join(name)).unwrap(), b"mine", "{name}");
+    }
+}
