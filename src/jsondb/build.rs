@@ -67,9 +67,7 @@ fn fill(view: &mut View, store: &StoreDef, rest: &RowRange, started: u64) -> Res
         if scan.seqno() <= started {
             let primary = decode_document_key(scan.key(), &prefix)?;
             let stored = StoredDocument::decode(scan.value(), scan.key())?;
-            let rows = rows_of(store, &primary, &stored.document).map_err(|error| {
-                error.wrap(error.code(), format!("indexing the document {primary:?}: {error}"))
-            })?;
+            let rows = rows_of(store, &primary, &stored.document)?;
             view.reads.point(scan.key());
             let change = IndexChange::between(view, store, &primary, &[], rows)?;
             change.apply(&mut view.overlay);

@@ -44,7 +44,9 @@ impl Database {
         drop(rows);
         let ledger = Arc::new(Mutex::new(Ledger::new(schema, states)));
         let database = Self { engine, ledger, changing_schema: Mutex::new(next_id) };
-        database.remove_unfinished_indexes()?;
+        // A full disk must not keep a database from being read: an index that stays goes with the next attempt to
+        // create it, and until then is maintained, and not read.
+        let _ = database.remove_unfinished_indexes();
         Ok(database)
     }
 

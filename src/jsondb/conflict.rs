@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::ops::Bound;
 use std::sync::Arc;
 
-use super::rows::RowRange;
+use super::rows::{RowRange, split_row_key};
 
 /// The most rows and ranges that are listed; above it, the oldest are forgotten and transactions from before them
 /// can't commit any more.
@@ -17,24 +17,37 @@ pub const COMMITTED_WRITES_MAX: usize = 1 << 20;
 /// The most bytes of keys that are listed.
 pub const COMMITTED_BYTES_MAX: usize = 128 << 20;
 
-/// Above so many points or ranges, a transaction's reads are remembered as the one range from the first to the last.
-const READS_MAX: usize = 1 << 16;
+/// A transaction that has read more bytes of keys than this has its reads remembered more coarsely.
+pub const READS_BYTES_MAX: usize = 64 << 20;
+
+/// Counted for each point and range beside its bytes, for the nodes that hold it.
+const READ_BYTES: usize = 64;
+
+/// So many listed writes are dropped at most when a transaction ends, so that no one commit waits for all of them.
+const PRUNED_MAX: usize = 10_000;
 
 /// The rows that a transaction's outcome depends on.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct ReadSet {
     points: BTreeSet<Vec<u8>>,
     ranges: Vec<RowRange>,
+    bytes: usize,
+    bytes_max: usize,
+}
+
+impl Default for ReadSet {
+    fn default() -> Self {
+        Self { points: BTreeSet::new(), ranges: Vec::new(), bytes: 0, bytes_max: READS_BYTES_MAX }
+    }
 }
 
 impl ReadSet {
     /// Remembers that the row at `key` was looked up, whether it was there or not.
     pub(crate) fn point(&mut self, key: &[u8]) {
         if !self.points.contains(key) {
+            self.bytes += key.len() + READ_BYTES;
             self.points.insert(key.to_vec());
-            if self.points.len() > READS_MAX {
-                self.widen();
-            }
+            self.keep_bounded();
         }
     }
 
@@ -51,22 +64,32 @@ impl ReadSet {
                 return;
             }
         }
+        self.bytes += range.start.len() + range.end.len() + READ_BYTES;
         self.ranges.push(range);
-        if self.ranges.len() > READS_MAX {
-            self.widen();
-        }
+        self.keep_bounded();
     }
 
-    /// Everything from the first row read to the last, as one range: it may conflict with more than was read, and
-    /// takes no more memory however much is read.
-    fn widen(&mut self) {
-        let starts = self.points.first().into_iter().chain(self.ranges.iter().map(|range| &range.start));
-        let start = starts.min().cloned();
-        let behind_last = self.points.last().map(|key| successor(key));
-        let end = self.ranges.iter().map(|range| range.end.clone()).chain(behind_last).max();
-        self.points.clear();
-        self.ranges.clear();
-        self.ranges.extend(start.zip(end).map(|(start, end)| RowRange { start, end }));
+    /// Where too much has been read to remember it all, remembers one range for each kind of row of each store, from
+    /// the first that was read to the last: it may conflict with more than was read, and stays small.
+    fn keep_bounded(&mut self) {
+        if self.bytes <= self.bytes_max {
+            return;
+        }
+        let points = std::mem::take(&mut self.points).into_iter();
+        let points = points.map(|key| RowRange { end: successor(&key), start: key });
+        let mut widened: BTreeMap<Option<(u8, u64)>, RowRange> = BTreeMap::new();
+        for range in std::mem::take(&mut self.ranges).into_iter().chain(points) {
+            let place = split_row_key(&range.start).map(|(kind, store, _)| (kind, store));
+            match widened.get_mut(&place) {
+                None => drop(widened.insert(place, range)),
+                Some(whole) => {
+                    whole.start = range.start.min(std::mem::take(&mut whole.start));
+                    whole.end = range.end.max(std::mem::take(&mut whole.end));
+                }
+            }
+        }
+        self.ranges = widened.into_values().collect();
+        self.bytes = self.ranges.iter().map(|range| range.start.len() + range.end.len() + READ_BYTES).sum();
     }
 }
 
@@ -149,7 +172,10 @@ impl CommittedWrites {
             }
         }
         let oldest = self.active.keys().next().map_or(visible, |&oldest| oldest.min(visible));
-        while self.log.front().is_some_and(|(seqno, _)| *seqno <= oldest) {
+        for _ in 0..PRUNED_MAX {
+            if self.log.front().is_none_or(|(seqno, _)| *seqno > oldest) {
+                break;
+            }
             self.drop_oldest();
         }
     }
@@ -159,24 +185,37 @@ impl CommittedWrites {
         if snapshot < self.forgotten {
             return Err(Clash::Forgotten);
         }
-        let is_later = |seqno: &u64| *seqno > snapshot;
-        for key in &reads.points {
-            if self.points.get(key.as_slice()).is_some_and(is_later) {
-                return Err(Clash::Row(key.clone()));
-            }
+        let first_later = self.log.partition_point(|(seqno, _)| *seqno <= snapshot);
+        if first_later == self.log.len() {
+            return Ok(());
         }
+        let is_later = |seqno: &u64| *seqno > snapshot;
         for range in &reads.ranges {
             let bounds = (Bound::Included(range.start.as_slice()), Bound::Excluded(range.end.as_slice()));
             if let Some((key, _)) = self.points.range::<[u8], _>(bounds).find(|(_, seqno)| is_later(seqno)) {
                 return Err(Clash::Row(key.to_vec()));
             }
         }
-        if self.range_count > 0 { self.check_ranges(reads, snapshot) } else { Ok(()) }
+        if self.range_count > 0 {
+            self.check_ranges(reads, first_later)?;
+        }
+        // A check holds up every commit behind it, so the shorter of the two lists is gone through.
+        if self.log.len() - first_later < reads.points.len() {
+            let later = self.log.range(first_later..).filter_map(|(_, written)| match written {
+                Written::Row(key) => Some(key),
+                Written::Range(_) => None,
+            });
+            return later
+                .map(|key| &key[..])
+                .find(|key| reads.points.contains(*key))
+                .map_or(Ok(()), |key| Err(Clash::Row(key.to_vec())));
+        }
+        let read_later = |key: &&Vec<u8>| self.points.get(key.as_slice()).is_some_and(is_later);
+        reads.points.iter().find(read_later).map_or(Ok(()), |key| Err(Clash::Row(key.clone())))
     }
 
     /// Ranges are written only where a whole store is cleared, which is rare: they are looked for in the log.
-    fn check_ranges(&self, reads: &ReadSet, snapshot: u64) -> Result<(), Clash> {
-        let first_later = self.log.partition_point(|(seqno, _)| *seqno <= snapshot);
+    fn check_ranges(&self, reads: &ReadSet, first_later: usize) -> Result<(), Clash> {
         for (_, written) in self.log.range(first_later..) {
             let Written::Range(range) = written else { continue };
             let bounds = (Bound::Included(&range.start), Bound::Excluded(&range.end));
@@ -324,17 +363,37 @@ mod tests {
     }
 
     #[test]
-    fn a_read_set_stays_bounded_and_still_clashes() {
-        let mut reads = ReadSet::default();
-        for index in 0..=READS_MAX {
-            reads.point(format!("k{index:08}").as_bytes());
+    fn a_read_set_stays_bounded_and_still_clashes_store_by_store() {
+        let row = |kind: u8, store: u8, key: u8| vec![kind, store, key, key];
+        let mut reads = ReadSet { bytes_max: 4_000, ..ReadSet::default() };
+        for key in 0..100 {
+            reads.point(&row(3, 1, key));
+            reads.point(&row(3, 2, 50));
+            reads.range(RowRange { start: row(4, 1, key), end: row(4, 1, key + 1) });
         }
-        assert!(reads.points.is_empty() && reads.ranges.len() == 1);
-        let mut writes = CommittedWrites::default();
-        writes.record(2, rows(&["k00000007"]), vec![]);
+        assert!(reads.points.len() + reads.ranges.len() < 100 && reads.bytes < 4_200);
+        let clashes = |kind, store, key| {
+            let mut writes = CommittedWrites::default();
+            writes.record(2, vec![Arc::from(row(kind, store, key))], vec![]);
+            assert_eq!(writes.check(&reads, 2), Ok(()));
+            writes.check(&reads, 1).is_err()
+        };
 
-        assert!(writes.check(&reads, 1).is_err());
-        assert!(writes.check(&reads, 2).is_ok());
+        assert!((0..100).all(|key| clashes(3, 1, key) && clashes(4, 1, key)));
+        assert!(clashes(3, 2, 50));
+        assert!(!clashes(3, 2, 51) && !clashes(3, 0, 5) && !clashes(4, 2, 5) && !clashes(2, 1, 5));
+    }
+
+    #[test]
+    fn few_writes_against_many_reads_clash_alike() {
+        let many: Vec<String> = (0..100).map(|number| format!("k{number:03}")).collect();
+        let reads = reading(&many.iter().map(String::as_str).collect::<Vec<_>>(), &[]);
+        let mut writes = CommittedWrites::default();
+        writes.record(2, rows(&["k007"]), vec![]);
+        writes.record(4, rows(&["j", "k0070"]), vec![]);
+
+        assert_eq!(writes.check(&reads, 2), Ok(()));
+        assert_eq!(writes.check(&reads, 1), Err(Clash::Row(b"k007".to_vec())));
     }
 
     #[test]

@@ -163,12 +163,17 @@ fn check_unique(
     Err(Error::new(Code::Constraint, message))
 }
 
-/// The rows of a document that is stored under `primary`.
+/// The rows of a document that is stored under `primary`. It was checked when it was stored: what is wrong with it now
+/// is damage.
 pub(crate) fn rows_of(store: &StoreDef, primary: &Key, document: &Document) -> Result<Vec<IndexRow>> {
     if store.indexes.is_empty() {
         return Ok(Vec::new());
     }
-    Ok(DocumentKeys::read(store, document)?.index_rows(store, primary))
+    let keys = DocumentKeys::read(store, document).map_err(|error| {
+        let message = format!("the document {primary:?} of the object store {:?}: {error}", store.name);
+        error.wrap(Code::Corruption, message)
+    })?;
+    Ok(keys.index_rows(store, primary))
 }
 
 fn index_row(prefix: &[u8], index: &IndexDef, position: usize, key: &Key, primary: &Key) -> IndexRow {

@@ -9,11 +9,12 @@ use std::collections::btree_map::Range;
 use std::sync::Arc;
 
 use super::rows::RowRange;
-use crate::engine::{Direction, WriteBatch};
+use crate::engine::{Direction, VALUE_BYTES_MAX, WriteBatch};
 use crate::error::{Code, Error, Result};
 
-/// The most bytes of rows a transaction may write.
-pub const TRANSACTION_BYTES_MAX: usize = 1 << 30;
+/// The most bytes of rows a transaction may write: one largest document with room for the rows beside it, and less
+/// than a batch may hold.
+pub const TRANSACTION_BYTES_MAX: usize = VALUE_BYTES_MAX + (32 << 20);
 
 /// Counted for each row beside its bytes, for the nodes that hold it.
 const ENTRY_BYTES: usize = 64;
@@ -64,8 +65,12 @@ impl Overlay {
     /// Fails where `writes` would take the transaction beyond its limit, so that a caller can find out before it
     /// changes anything.
     pub(crate) fn check_room<'a>(&self, writes: impl Iterator<Item = (&'a Vec<u8>, usize)>) -> Result<()> {
-        let bytes: usize = writes.map(|(key, value_len)| cost(key.len(), value_len)).sum();
-        if self.bytes + bytes > TRANSACTION_BYTES_MAX + (64 << 10) {
+        let mut bytes = self.bytes;
+        for (key, value_len) in writes {
+            bytes += cost(key.len(), value_len);
+            bytes -= self.entries.get(key).map_or(0, |replaced| cost(key.len(), len_of(replaced)));
+        }
+        if bytes > TRANSACTION_BYTES_MAX {
             let message = format!(
                 "a transaction that writes more than {TRANSACTION_BYTES_MAX} bytes: commit it in parts"
             );

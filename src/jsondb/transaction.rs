@@ -21,8 +21,8 @@ use super::schema::{KeyPath, StoreDef};
 use super::view::View;
 use super::{Document, Format, Mode, Row};
 use crate::config::SyncMode;
+use crate::engine::VALUE_BYTES_MAX;
 use crate::error::{Code, Error, Result};
-use crate::key::VALUE_BYTES_MAX;
 
 /// The longest document, in bytes: the longest value of the engine less room for the header.
 pub const DOCUMENT_BYTES_MAX: usize = VALUE_BYTES_MAX - 64;

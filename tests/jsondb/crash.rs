@@ -5,7 +5,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use flowdb::config::Config;
-use flowdb::error::Result;
+use flowdb::error::{Code, Result};
 use flowdb::fs::{CrashOutcome, SimFs};
 use flowdb::jsondb::{JsonDb, Mode};
 use serde_json::json as j;
@@ -175,4 +175,51 @@ fn a_key_of_a_committed_document_is_not_generated_again_after_a_crash() {
             assert_eq!(added, key(count as f64 + 1.0), "crash_at={crash_at} {outcome:?}");
         }
     }
+}
+
+/// Failed writes leave counts, generators and the schema as if they had never been tried.
+#[test]
+fn a_full_disk_refuses_writes_and_takes_them_again_when_there_is_space() {
+    let disk = SimFs::new();
+    // Nothing is flushed, so that no log goes and makes space.
+    let config = Config { memtable_size_bytes: 64 << 20, ..config() };
+    let db = JsonDb::open_on(config, Arc::new(disk.clone())).unwrap();
+    db.create_object_store("items", keyed_by("id")).unwrap();
+    db.create_object_store("numbered", auto_increment(None)).unwrap();
+    create_indexes(&db);
+    let put = |id: u64| {
+        let document = json(&j!({ "id": id, "n": id, "text": "x".repeat(200) }));
+        db.update(&["items"], None, |tx| tx.put("items", None, document.clone()))
+    };
+    let mut stored = 0;
+    for round in 0..5 {
+        let used: usize = disk.files().iter().map(|file| disk.read_file(file).unwrap().len()).sum();
+        disk.set_capacity(used as u64 + 2_000);
+        let mut refused = 0;
+        for id in 0..20 {
+            match put(round * 100 + id) {
+                Ok(_) => stored += 1,
+                Err(error) => {
+                    refused += 1;
+                    assert_eq!(error.code(), Code::Io, "{error:?}");
+                }
+            }
+        }
+        assert!(refused > 0);
+        assert!(db.create_object_store("more", keyed_by("id")).is_err());
+        assert!(db.delete_object_store("numbered").is_err());
+        let count =
+            |db: &JsonDb| db.begin(&["items"], Mode::ReadOnly).unwrap().count("items", &all()).unwrap();
+        assert_eq!(count(&db), stored, "reads go on");
+        disk.set_capacity(u64::MAX);
+        put(round * 100 + 50).unwrap();
+        stored += 1;
+        let names: Vec<_> = db.schema().into_iter().map(|store| store.name).collect();
+        assert_eq!(names, ["items", "numbered"]);
+        let mut tx = db.begin(&["items"], Mode::ReadOnly).unwrap();
+        assert_eq!(crate::support::documents(&mut tx).len() as u64, stored);
+        assert_eq!(tx.count("items", &all()).unwrap(), stored);
+        assert_eq!(tx.count_by_index("items", "by_n", &all()).unwrap(), stored);
+    }
+    db.update(&["numbered"], None, |tx| tx.add("numbered", None, json(&j!({})))).unwrap();
 }

@@ -9,6 +9,7 @@ mod conflicts;
 mod crash;
 mod documents;
 mod generated_keys;
+mod golden;
 mod indexes;
 mod model;
 mod pages;

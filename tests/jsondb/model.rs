@@ -81,7 +81,7 @@ fn entries(model: &Model, field: &str) -> Vec<(i64, i64)> {
     for (id, document) in model {
         match &document[field] {
             Value::Array(elements) => {
-                entries.extend(elements.iter().map(|element| (element.as_i64().unwrap(), *id)))
+                entries.extend(elements.iter().map(|element| (element.as_i64().unwrap(), *id)));
             }
             Value::Null => {}
             value => entries.push((value.as_i64().unwrap(), *id)),

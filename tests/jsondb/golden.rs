@@ -1,0 +1,199 @@
+//! The rows on disk: that they stay as `docs/format/documents.md` shows them, and that damaged ones are refused.
+
+use std::ops::Bound;
+use std::sync::Arc;
+
+use flowdb::clock::ManualClock;
+use flowdb::config::Config;
+use flowdb::engine::{CommitOptions, Direction, Engine, ScanRange, WriteBatch};
+use flowdb::error::{Code, Result};
+use flowdb::fs::SimFs;
+use flowdb::jsondb::{Document, Format, JsonDb, Mode};
+use serde_json::json as j;
+
+use crate::support::{
+    all, auto_increment, compound_on, content, index_on, json, key, keyed_by, limits, multi_entry_on,
+    out_of_line, unique_on,
+};
+
+const GOLDEN: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/golden/documents.txt");
+
+type Rows = Vec<(Vec<u8>, Vec<u8>)>;
+
+fn config() -> Config {
+    Config {
+        clock: Arc::new(ManualClock::new(1_700_000_000_000)),
+        auto_background: false,
+        ..Config::new("db")
+    }
+}
+
+/// A database with every kind of row.
+fn make(db: &JsonDb) -> Result<()> {
+    db.create_object_store("people", keyed_by("id"))?;
+    db.create_index("people", "by_city", index_on("city"))?;
+    db.create_index("people", "by_mail", unique_on("mail"))?;
+    db.create_object_store("notes", auto_increment(None))?;
+    db.create_object_store("gone", out_of_line())?;
+    db.delete_object_store("gone")?;
+    db.create_object_store("tagged", auto_increment(Some("meta.id")))?;
+    db.create_index("tagged", "by_tag", multi_entry_on("tags"))?;
+    db.create_index("tagged", "by_both", compound_on(&["a", "b"]))?;
+    db.update(&["people", "notes", "tagged"], None, |tx| {
+        tx.put("people", None, json(&j!({ "id": 1, "city": "Ulm", "mail": "a@b" })))?;
+        tx.put("people", None, json(&j!({ "id": 2, "city": "Ulm" })))?;
+        tx.put("notes", None, Document { format: Format::Raw, bytes: vec![0, 1, 2] })?;
+        tx.put("notes", Some(key("x")), Document { format: Format::Structured, bytes: vec![0xff, 0x0f] })?;
+        tx.put("tagged", None, json(&j!({ "tags": ["p", 7], "a": true, "b": null })))
+    })?;
+    db.update(&["people"], None, |tx| tx.put("people", None, json(&j!({ "id": 2, "city": "Jena" }))))
+        .map(drop)
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+fn unhex(text: &str) -> Vec<u8> {
+    (0..text.len()).step_by(2).map(|at| u8::from_str_radix(&text[at..at + 2], 16).unwrap()).collect()
+}
+
+fn rows_of(engine: &Engine) -> Rows {
+    let range = ScanRange { start: Bound::Unbounded, end: Bound::Unbounded };
+    let mut scan = engine.scan(range, Direction::Forward, None).unwrap();
+    let mut rows = Rows::new();
+    while scan.advance().unwrap() {
+        rows.push((scan.key().to_vec(), scan.value().to_vec()));
+    }
+    rows
+}
+
+fn golden_rows() -> Rows {
+    let text = std::fs::read_to_string(GOLDEN).unwrap();
+    let lines = text.lines().filter(|line| !line.starts_with('#'));
+    lines.map(|line| line.split_once(" = ").unwrap()).map(|(key, value)| (unhex(key), unhex(value))).collect()
+}
+
+/// A disk with a database that holds these rows.
+fn disk_with(rows: &Rows) -> SimFs {
+    let disk = SimFs::new();
+    let engine = Engine::open_on(config(), Arc::new(disk.clone())).unwrap();
+    let mut batch = WriteBatch::new();
+    rows.iter().for_each(|(key, value)| batch.put(key, value).unwrap());
+    engine.commit(batch, CommitOptions::default()).unwrap();
+    engine.close().unwrap();
+    disk
+}
+
+#[test]
+fn the_rows_are_written_as_ever() {
+    let db = JsonDb::open_on(config(), Arc::new(SimFs::new())).unwrap();
+    make(&db).unwrap();
+
+    let text: String =
+        rows_of(db.engine()).iter().map(|(key, value)| format!("{} = {}\n", hex(key), hex(value))).collect();
+
+    let expected: String =
+        golden_rows().iter().map(|(key, value)| format!("{} = {}\n", hex(key), hex(value))).collect();
+    assert_eq!(
+        text, expected,
+        "the format of the rows has changed: it needs a new version, or it breaks databases"
+    );
+}
+
+#[test]
+fn rows_of_old_are_read() {
+    let db = JsonDb::open_on(config(), Arc::new(disk_with(&golden_rows()))).unwrap();
+
+    let mut tx = db.begin(&["people", "notes", "tagged"], Mode::ReadOnly).unwrap();
+    let row = tx.get("people", &key(2.0)).unwrap().unwrap();
+    assert_eq!(
+        (content(&row), row.version, row.updated_at),
+        (j!({ "id": 2, "city": "Jena" }), 2, 1_700_000_000_000)
+    );
+    let row = tx.get("notes", &key("x")).unwrap().unwrap();
+    assert_eq!(row.document, Document { format: Format::Structured, bytes: vec![0xff, 0x0f] });
+    for (store, index, count) in [
+        ("people", "by_city", 2),
+        ("people", "by_mail", 1),
+        ("tagged", "by_tag", 2),
+        ("tagged", "by_both", 1),
+    ] {
+        assert_eq!(tx.count_by_index(store, index, &all()).unwrap(), count);
+    }
+    let added = db.update(&["tagged"], None, |tx| tx.add("tagged", None, json(&j!({})))).unwrap();
+    assert_eq!(added, key(2.0));
+}
+
+/// Reads everything there is.
+fn read_everything(disk: &SimFs) -> Result<()> {
+    let db = JsonDb::open_on(config(), Arc::new(disk.clone()))?;
+    for store in db.schema() {
+        let mut tx = db.begin(&[&store.name], Mode::ReadWrite)?;
+        tx.count(&store.name, &all())?;
+        let indexes = store.indexes.iter().map(|index| Some(index.name.as_str()));
+        for index in indexes.chain([None]) {
+            for direction in [Direction::Forward, Direction::Reverse] {
+                tx.page(&store.name, index, &all(), direction, None, limits(100))?;
+            }
+        }
+    }
+    Ok(())
+}
+
+#[test]
+fn damaged_rows_are_corruption_or_another_valid_row_and_never_a_panic() {
+    let golden = golden_rows();
+    let mut refused = 0;
+    for (at, (key, value)) in golden.iter().enumerate() {
+        for position in 0..key.len() + value.len() {
+            for bits in [0x01, 0x40, 0xff] {
+                let mut rows = golden.clone();
+                let row = &mut rows[at];
+                match position.checked_sub(key.len()) {
+                    None => row.0[position] ^= bits,
+                    Some(position) => row.1[position] ^= bits,
+                }
+                if let Err(error) = read_everything(&disk_with(&rows)) {
+                    refused += 1;
+                    assert!(
+                        matches!(error.code(), Code::Corruption | Code::Version),
+                        "row {}, position {position}: {error:?}",
+                        hex(key)
+                    );
+                }
+            }
+        }
+    }
+    assert!(refused > 1_000, "{refused}");
+}
+
+#[test]
+fn rows_that_are_cut_or_missing_are_seen() {
+    let golden = golden_rows();
+    for (at, (key, value)) in golden.iter().enumerate() {
+        for len in 0..value.len() {
+            let mut rows = golden.clone();
+            rows[at].1.truncate(len);
+            if let Err(error) = read_everything(&disk_with(&rows)) {
+                assert!(matches!(error.code(), Code::Corruption), "row {}: {error:?}", hex(key));
+            }
+        }
+        let mut rows = golden.clone();
+        rows.remove(at);
+        // A document without its index rows can only be seen by comparing them all.
+        let is_index_or_unindexed = matches!(key[0], 1 | 4) || key.starts_with(&[3, 4]);
+        let result = read_everything(&disk_with(&rows));
+        assert!(result.is_err() || is_index_or_unindexed, "row {} is missing", hex(key));
+    }
+}
+
+#[test]
+fn a_newer_format_is_refused_as_such() {
+    let mut rows = golden_rows();
+    rows[0].1[0] += 1;
+    assert_eq!(read_everything(&disk_with(&rows)).unwrap_err().code(), Code::Version);
+    let mut rows = golden_rows();
+    rows[1].1[0] += 1;
+    assert_eq!(read_everything(&disk_with(&rows)).unwrap_err().code(), Code::Version);
+}
