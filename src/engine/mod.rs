@@ -22,6 +22,7 @@
 mod background;
 mod batch;
 mod commit;
+mod destroy;
 mod read;
 mod recovery;
 mod shared;
@@ -45,6 +46,7 @@ use crate::version::{CleanEnd, TableSource, VersionEdit, lock_path};
 pub use crate::key::{KEY_BYTES_MAX, VALUE_BYTES_MAX};
 pub use batch::{BATCH_BYTES_MAX, WriteBatch};
 pub use commit::{CommitCheck, CommitOptions};
+pub use destroy::destroy;
 pub use read::{Direction, Scan, ScanRange, TryGet, Value};
 pub use snapshot::Snapshot;
 pub use stats::Stats;

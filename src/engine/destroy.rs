@@ -1,0 +1,81 @@
+//! Removing a database that nobody has open.
+#![forbid(unsafe_code)]
+
+use std::path::Path;
+
+use crate::config::Config;
+use crate::error::Result;
+use crate::fs::{DiskFs, FileSystem};
+use crate::version::{FileKind, lock_path, parse};
+
+/// Removes the files of the database that `config` describes. Files that are not ours stay, and so does the directory.
+///
+/// # Errors
+///
+/// `Locked` while anybody has the database open, this process included; `Io`. What has been removed by then is gone.
+pub fn destroy(config: &Config) -> Result<()> {
+    if config.in_memory {
+        return Ok(());
+    }
+    destroy_on(&config.data_dir, &DiskFs)
+}
+
+fn destroy_on(dir: &Path, fs: &dyn FileSystem) -> Result<()> {
+    if !fs.exists(dir)? {
+        return Ok(());
+    }
+    let lock = fs.lock(&lock_path(dir))?;
+    let ours: Vec<FileKind> = fs.list(dir)?.iter().filter_map(|name| parse(name)).collect();
+    // Without CURRENT the other files are nothing, so a destruction that is cut short leaves no half a database.
+    if ours.contains(&FileKind::Current) {
+        fs.remove(&FileKind::Current.path(dir))?;
+        fs.sync_dir(dir)?;
+    }
+    for kind in ours.iter().filter(|kind| !matches!(kind, FileKind::Current | FileKind::Lock)) {
+        fs.remove(&kind.path(dir))?;
+    }
+    drop(lock);
+    // Last, because Windows does not remove a file that is open.
+    fs.remove(&lock_path(dir))?;
+    fs.sync_dir(dir)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::engine::{CommitOptions, Engine, WriteBatch};
+    use crate::error::Code;
+    use crate::fs::SimFs;
+
+    fn database(fs: &SimFs) -> Engine {
+        let config = Config { auto_background: false, ..Config::new("/db") };
+        let engine = Engine::open_on(config, Arc::new(fs.clone())).unwrap();
+        let mut batch = WriteBatch::new();
+        batch.put(b"key", b"value").unwrap();
+        engine.commit(batch, CommitOptions::default()).unwrap();
+        engine.flush().unwrap();
+        engine
+    }
+
+    #[test]
+    fn only_files_of_ours_are_removed() {
+        let fs = SimFs::in_memory();
+        database(&fs).close().unwrap();
+        fs.create(Path::new("/db/notes.txt")).unwrap();
+
+        destroy_on(Path::new("/db"), &fs).unwrap();
+
+        assert_eq!(fs.list(Path::new("/db")).unwrap(), ["notes.txt"]);
+    }
+
+    #[test]
+    fn an_open_database_is_not_destroyed() {
+        let fs = SimFs::in_memory();
+        let engine = database(&fs);
+
+        assert_eq!(destroy_on(Path::new("/db"), &fs).unwrap_err().code(), Code::Locked);
+        assert!(engine.get(b"key", None).unwrap().is_some());
+    }
+}
