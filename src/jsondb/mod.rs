@@ -22,6 +22,7 @@ mod registry;
 mod rows;
 mod schema;
 mod transaction;
+mod try_get;
 mod view;
 
 use std::hash::{BuildHasher, RandomState};
@@ -36,6 +37,7 @@ pub use schema::{
     STORES_MAX, StoreOptions, StoreSchema,
 };
 pub use transaction::{DOCUMENT_BYTES_MAX, Transaction};
+pub use try_get::TryRow;
 
 use crate::config::{Config, SyncMode};
 use crate::engine::Engine;
