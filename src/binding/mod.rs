@@ -1,1 +1,173 @@
-//! Written next.
+//! The N-API addon: what JavaScript can call.
+//!
+//! The way of an operation: `lib/packing.js` packs those of a tick into one run; `submit` copies it into the lane of
+//! its database (`database`); a worker of the `pool` reads it (`packing`), executes it (`execute`, `writes`,
+//! `cursor`) and packs the answers; they gather in the `outbox`, the JavaScript thread is woken once and `take`s them
+//! all, many to a crossing. Reads of what lies in memory are answered in the call, by `try_get`. docs/binding.md
+//! tells the whole story.
+//!
+//! Invariant: memory of JavaScript is only touched in the calls below, on its own thread; everything is copied.
+
+mod cursor;
+mod database;
+mod definitions;
+mod error;
+mod execute;
+mod link;
+mod options;
+mod outbox;
+mod packing;
+mod pool;
+mod transactions;
+mod writes;
+
+use std::sync::Arc;
+
+use napi::bindgen_prelude::{BufferSlice, External, Function};
+use napi::threadsafe_function::{ThreadsafeFunction, ThreadsafeFunctionCallMode};
+use napi::{Env, Status};
+use napi_derive::napi;
+use parking_lot::Mutex;
+
+use crate::error::Error;
+use crate::jsondb::{Format, Key, TryRow};
+
+use link::Link;
+use options::OpenOptions;
+use outbox::Taken;
+
+/// Calls back without arguments; it is unreferenced, so that an idle database lets the process end.
+type Waker = ThreadsafeFunction<(), (), (), Status, false, true>;
+
+/// One environment, as JavaScript holds it.
+pub struct Environment {
+    link: Arc<Link>,
+    /// Never called: it is referenced while operations are pending, and that keeps the process alive for them.
+    keep_alive: Mutex<Waker>,
+}
+
+/// Joins this environment: `wake` will be called when answers wait to be taken.
+#[napi(ts_return_type = "object")]
+pub fn connect(env: Env, wake: Function<'_, (), ()>) -> napi::Result<External<Environment>> {
+    let waker: Waker = wake.build_threadsafe_function().callee_handled::<false>().weak::<true>().build()?;
+    let keep_alive: Waker =
+        wake.build_threadsafe_function().callee_handled::<false>().weak::<true>().build()?;
+    let link = Arc::new(Link::new());
+    link.outbox.connect(Arc::new(move || {
+        waker.call((), ThreadsafeFunctionCallMode::NonBlocking);
+    }));
+    // Hooks run last in, first out: this one before the threadsafe functions above are taken down.
+    env.add_env_cleanup_hook(Arc::clone(&link), |link| link.shut_down())?;
+    Ok(External::new(Environment { link, keep_alive: Mutex::new(keep_alive) }))
+}
+
+/// Keeps the process alive, or no longer.
+#[napi]
+pub fn keep_alive(
+    env: Env,
+    #[napi(ts_arg_type = "object")] environment: &External<Environment>,
+    on: bool,
+) -> napi::Result<()> {
+    set_referenced(&mut environment.keep_alive.lock(), env, on)
+}
+
+#[expect(deprecated, reason = "no other call of napi-rs can reference and unreference a threadsafe function")]
+fn set_referenced(waker: &mut Waker, env: Env, on: bool) -> napi::Result<()> {
+    if on { waker.refer(&env) } else { waker.unref(&env) }
+}
+
+/// Makes a handle for a database and returns its number; the operation `Open` then opens it.
+#[napi]
+pub fn create(
+    #[napi(ts_arg_type = "object")] environment: &External<Environment>,
+    options: OpenOptions,
+) -> napi::Result<u32> {
+    options.into_config().and_then(|config| environment.link.add(config)).map_err(|error| thrown(&error))
+}
+
+/// Lets go of a closed handle.
+#[napi]
+pub fn forget(#[napi(ts_arg_type = "object")] environment: &External<Environment>, database: u32) {
+    environment.link.remove(database);
+}
+
+/// Queues a run of operations behind all that were submitted before.
+#[napi]
+pub fn submit(
+    #[napi(ts_arg_type = "object")] environment: &External<Environment>,
+    database: u32,
+    run: &[u8],
+) -> napi::Result<()> {
+    let database = environment.link.database(database).map_err(|error| thrown(&error))?;
+    database.submit(run).map_err(|error| thrown(&error))
+}
+
+/// Submits reads that need not wait for anything; what they see is fixed in this call.
+#[napi]
+pub fn submit_reads(
+    #[napi(ts_arg_type = "object")] environment: &External<Environment>,
+    database: u32,
+    run: &[u8],
+) -> napi::Result<()> {
+    let database = environment.link.database(database).map_err(|error| thrown(&error))?;
+    database.submit_reads(run).map_err(|error| thrown(&error))
+}
+
+/// Takes answers into `out`: returns how many bytes there are, 0 when nothing waits any more, or less than 0 when the
+/// next answers need as many bytes.
+#[napi]
+pub fn take(
+    #[napi(ts_arg_type = "object")] environment: &External<Environment>,
+    mut out: BufferSlice<'_>,
+) -> f64 {
+    match environment.link.outbox.take(&mut out) {
+        Taken::Bytes(length) => length as f64,
+        Taken::Nothing => 0.0,
+        Taken::NeedsRoom(length) => -(length as f64),
+    }
+}
+
+/// There is no document for the key.
+const MISSING: i32 = -1;
+/// The answer is not at hand, or is not a document: ask again with an operation.
+const NOT_AT_HAND: i32 = -2;
+
+/// Reads a document that lies in memory into `out`: returns its length doubled, plus one when it is a structured
+/// clone; or `-1` when there is none, or `-2` when this can't be told in the call. The key is the first `key_length`
+/// bytes of `key`, a buffer that is used again and again.
+#[napi]
+pub fn try_get(
+    #[napi(ts_arg_type = "object")] environment: &External<Environment>,
+    database: u32,
+    store: &[u8],
+    key: &[u8],
+    key_length: u32,
+    mut out: BufferSlice<'_>,
+) -> i32 {
+    let Some(key) = key.get(..key_length as usize) else { return NOT_AT_HAND };
+    read_from_memory(&environment.link, database, store, key, &mut out).unwrap_or(NOT_AT_HAND)
+}
+
+fn read_from_memory(link: &Link, database: u32, store: &[u8], key: &[u8], out: &mut [u8]) -> Option<i32> {
+    let json = link.database(database).ok()?.json().ok()?;
+    let key = Key::from_encoded(key).ok()?;
+    match json.try_get(std::str::from_utf8(store).ok()?, &key).ok()? {
+        TryRow::Missing => Some(MISSING),
+        TryRow::NeedsIo => None,
+        TryRow::Found(row) => {
+            let bytes = &row.document.bytes;
+            out.get_mut(..bytes.len())?.copy_from_slice(bytes);
+            let structured = match row.document.format {
+                Format::Json => 0,
+                Format::Structured => 1,
+                Format::Raw => return None,
+            };
+            Some(i32::try_from(bytes.len()).ok()? * 2 + structured)
+        }
+    }
+}
+
+/// An error that is thrown in the call: its description is the message, `lib/native.js` makes the real one of it.
+fn thrown(error: &Error) -> napi::Error {
+    napi::Error::from_reason(error::to_json(error))
+}

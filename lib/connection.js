@@ -1,0 +1,269 @@
+'use strict'
+
+/*
+ * One open database, as all of its facades use it: what was issued in a tick crosses to the addon at its end, and
+ * reads of what lies in memory are answered in the call.
+ *
+ * Two runs are packed side by side. What has to keep its place (writes, and reads behind them) goes into the ordered
+ * run; reads that no write of this connection is ahead of go into the other, and never wait behind a sync.
+ *
+ * Invariant: an operation sees the writes that were issued before it on this connection and none that were issued
+ * after it. So the run of reads is sent first: what it sees is fixed when it is sent.
+ */
+
+const { FlowDBError } = require('./errors.js')
+const { KEY_BYTES_MAX, writeKey } = require('./key.js')
+const native = require('./native.js')
+const { Run, VERB } = require('./packing.js')
+
+/** A run is sent before the tick ends once it has so many bytes, so that a worker can begin. */
+const RUN_BYTES_MAX = 1024 * 1024
+
+/** Reads are sent in runs of so many operations, so that several workers share them. */
+const READS_MAX = 128
+
+/** Answers given in the call before the event loop gets a turn: by effort, one for a small document … */
+const EFFORT_MAX = 1000
+/** … and by time, looked at whenever so much effort has gone by. */
+const EFFORT_BETWEEN_LOOKS = 32
+const MS_BETWEEN_TURNS = 2
+
+const keyScratch = Buffer.allocUnsafeSlow(KEY_BYTES_MAX)
+const ignore = () => {}
+
+/**
+ * How an operation travels.
+ *
+ * @typedef {object} Way
+ * @property {number} [transaction] the transaction it belongs to
+ * @property {boolean} [isWrite] later reads have to see what it does
+ * @property {boolean} [isOrdered] it keeps its place among what was issued
+ * @property {boolean} [isFree] it has a snapshot of its own, which no write can change
+ * @property {number} [wants] what the page that it asks for carries
+ */
+
+/** Packs the fields of an operation. @typedef {(run: Run) => void} Pack */
+
+class Connection {
+  #database
+  #ordered = { run: new Run(), numbers: /** @type {number[]} */ ([]) }
+  #reads = { run: new Run(), numbers: /** @type {number[]} */ ([]) }
+  #isFlushing = false
+  /** Operations that have no answer yet. */
+  #pending = 0
+  /** Those of them that later reads have to wait for. */
+  #pendingWrites = 0
+  /** @type {(() => void) | undefined} called when nothing is pending any more */
+  #onIdle
+  #isClosed = false
+  /** @type {Promise<void> | undefined} */
+  #closing
+  #lastId = 0
+  /** The number of the request that was issued last. */
+  lastNumber = 0
+  #effort = 0
+  #nextLook = EFFORT_BETWEEN_LOOKS
+  #lastTurn = 0
+
+  /**
+   * Begins to open a database.
+   *
+   * @param {import('../native.d.ts').OpenOptions} options
+   * @param {number} [first] the operation that begins it
+   */
+  constructor (options, first = VERB.OPEN) {
+    this.#database = native.create(options)
+    /** @type {Promise<void>} */
+    this.ready = this.issue(first, { isWrite: true }, ignore)
+    // Who does not ask for it learns of a failure from the first operation.
+    this.ready.catch(ignore)
+  }
+
+  /**
+   * Removes the files of a database that nobody has open.
+   *
+   * @param {import('../native.d.ts').OpenOptions} options
+   * @returns {Promise<void>}
+   */
+  static async destroy (options) {
+    const connection = new Connection(options, VERB.DESTROY)
+    try {
+      await connection.ready
+    } finally {
+      await connection.close()
+    }
+  }
+
+  /** A number that no other transaction or cursor of this connection has. */
+  nextId () {
+    this.#lastId = this.#lastId % 0xffffffff + 1
+    return this.#lastId
+  }
+
+  /**
+   * Issues an operation and resolves to its answer.
+   *
+   * @param {number} verb
+   * @param {Way} way
+   * @param {Pack} pack throws only before it has been issued
+   * @returns {Promise<any>}
+   */
+  issue (verb, way, pack) {
+    this.checkOpen()
+    return this.#issue(verb, way, pack)
+  }
+
+  /** Throws when the connection has been closed. */
+  checkOpen () {
+    if (this.#isClosed) throw new FlowDBError('FLOWDB_CLOSED', 'the database is closed')
+  }
+
+  /** Whether what is issued now has to wait for writes. */
+  get hasPendingWrites () {
+    return this.#pendingWrites > 0
+  }
+
+  /**
+   * @param {number} verb
+   * @param {Way} way
+   * @param {Pack} pack
+   * @returns {Promise<any>}
+   */
+  #issue (verb, way, pack) {
+    const { transaction = 0, isWrite = false, wants = 0 } = way
+    const lane = this.#laneFor(way)
+    /** @type {(value: any) => void} */
+    let resolve = ignore
+    /** @type {(failure: unknown) => void} */
+    let reject = ignore
+    const promise = new Promise((onResolve, onReject) => {
+      resolve = onResolve
+      reject = onReject
+    })
+    const number = native.register({ resolve, reject, wants, settled: () => this.#settled(isWrite) })
+    this.#pending++
+    if (isWrite) this.#pendingWrites++
+    try {
+      pack(lane.run.begin(verb, number, transaction))
+    } catch (error) {
+      lane.run.cancel()
+      native.unregister(number)
+      throw error
+    }
+    lane.numbers.push(number)
+    this.lastNumber = number
+    this.#flushLater(lane)
+    return native.settle(promise)
+  }
+
+  /**
+   * Issues an operation whose answer nobody waits for, such as letting go of a cursor.
+   *
+   * @param {number} verb
+   * @param {Way} way
+   * @param {Pack} pack
+   */
+  tell (verb, way, pack) {
+    if (this.#isClosed) return
+    const lane = this.#laneFor(way)
+    pack(lane.run.begin(verb, 0, way.transaction ?? 0))
+    this.#flushLater(lane)
+  }
+
+  /** @param {Way} way */
+  #laneFor ({ isWrite = false, isOrdered = false, isFree = false }) {
+    return isWrite || isOrdered || (this.#pendingWrites > 0 && !isFree) ? this.#ordered : this.#reads
+  }
+
+  /** @param {boolean} wasWrite */
+  #settled (wasWrite) {
+    if (wasWrite) this.#pendingWrites--
+    if (--this.#pending === 0 && this.#onIdle !== undefined) this.#onIdle()
+  }
+
+  /** @param {{ run: Run }} lane the one that has just grown */
+  #flushLater ({ run }) {
+    if (run.length >= RUN_BYTES_MAX || (run === this.#reads.run && run.count >= READS_MAX)) this.#flush()
+    if (this.#isFlushing) return
+    this.#isFlushing = true
+    // nextTick and not a microtask: it comes after all microtasks of this turn, so it gathers what they issue, too.
+    process.nextTick(() => {
+      this.#isFlushing = false
+      this.#flush()
+    })
+  }
+
+  #flush () {
+    this.#send(this.#reads, true)
+    this.#send(this.#ordered, false)
+  }
+
+  /**
+   * @param {{ run: Run, numbers: number[] }} lane
+   * @param {boolean} readsOnly
+   */
+  #send (lane, readsOnly) {
+    if (lane.run.count === 0) return
+    const numbers = lane.numbers
+    lane.numbers = []
+    native.submit(this.#database, lane.run.bytes, numbers, readsOnly)
+    lane.run.reset()
+  }
+
+  /**
+   * Reads a document in the call if it lies in memory and no write is ahead of the read.
+   *
+   * @param {Uint8Array} store
+   * @param {unknown} key from `plainKey`
+   * @returns {unknown} the document, `undefined`, or `native.NOT_AT_HAND`
+   */
+  tryGet (store, key) {
+    if (this.#pendingWrites > 0) return native.NOT_AT_HAND
+    const length = writeKey(key, keyScratch, 0)
+    return native.tryGet(this.#database, store, keyScratch, length)
+  }
+
+  /**
+   * A promise for a value that is there already. Now and then it resolves only after the event loop has turned:
+   * a loop that awaits nothing else would otherwise keep timers and sockets waiting for ever.
+   *
+   * @template T
+   * @param {T} value
+   * @returns {Promise<T>}
+   */
+  resolved (value) {
+    if (++this.#effort < this.#nextLook) return Promise.resolve(value)
+    const now = performance.now()
+    this.#nextLook = this.#effort + EFFORT_BETWEEN_LOOKS
+    if (this.#effort < EFFORT_MAX && now - this.#lastTurn < MS_BETWEEN_TURNS) return Promise.resolve(value)
+    this.#effort = 0
+    this.#nextLook = EFFORT_BETWEEN_LOOKS
+    return new Promise((resolve) => setImmediate(() => {
+      this.#lastTurn = performance.now()
+      resolve(value)
+    }))
+  }
+
+  /**
+   * Waits for what was issued, closes, and refuses everything from now on.
+   *
+   * @returns {Promise<void>}
+   */
+  close () {
+    this.#closing ??= this.#close()
+    return this.#closing
+  }
+
+  async #close () {
+    this.#isClosed = true
+    if (this.#pending > 0) await new Promise((resolve) => { this.#onIdle = () => resolve(undefined) })
+    this.#onIdle = undefined
+    try {
+      await this.#issue(VERB.CLOSE, { isWrite: true }, ignore)
+    } finally {
+      native.forget(this.#database)
+    }
+  }
+}
+
+exports.Connection = Connection

@@ -1,0 +1,234 @@
+'use strict'
+
+/*
+ * Reading rows page by page, one page ahead of whoever iterates.
+ *
+ * The first page is small, so that a search that ends early costs little; the others are large. Memory is bounded by
+ * two pages. The cursor in the addon holds a snapshot; it is let go of at the end, by `return`, or when nobody holds
+ * the iterator any more.
+ */
+
+const { VERB } = require('./packing.js')
+
+/** The size of the first page, and of the others. */
+const FIRST_PAGE_BYTES = 4 * 1024
+const PAGE_BYTES = 64 * 1024
+/** The size of pages that are gathered whole. */
+const GATHERED_PAGE_BYTES = 256 * 1024
+
+const ROWS_MAX = 0xffffffff
+const ignore = () => {}
+
+/**
+ * What is read.
+ *
+ * @typedef {object} Scan
+ * @property {Uint8Array} store
+ * @property {Uint8Array | undefined} index
+ * @property {import('./packing.js').Bounds | undefined} bounds
+ * @property {boolean} reverse
+ * @property {number} limit how many rows at most
+ * @property {number} wants
+ * @property {boolean} [isGathered] the caller wants all rows and not the first ones soon
+ */
+
+/** @type {FinalizationRegistry<Cursor>} */
+const forgotten = new FinalizationRegistry((cursor) => cursor.close())
+
+/** A cursor in the addon. */
+class Cursor {
+  #session
+  #id
+  #wants
+  #pageBytes
+  #left
+  /** Whether the addon holds the cursor, as far as is known here. */
+  #isOpen = true
+  /** @type {Promise<import('./packing.js').Page | undefined>} */
+  #ahead
+
+  /**
+   * @param {import('./session.js').Session} session
+   * @param {Scan} scan
+   * @param {unknown} storeName for the session's own checks
+   */
+  constructor (session, scan, storeName) {
+    const { store, index, bounds, reverse, limit, wants, isGathered } = scan
+    this.#session = session
+    this.#id = session.connection.nextId()
+    this.#wants = wants
+    this.#pageBytes = isGathered ? GATHERED_PAGE_BYTES : PAGE_BYTES
+    this.#left = limit
+    const firstBytes = isGathered ? GATHERED_PAGE_BYTES : FIRST_PAGE_BYTES
+    this.#ahead = limit === 0
+      ? Promise.resolve(undefined)
+      : this.#take(session.issue(VERB.OPEN_CURSOR, { store: storeName, wants }, (run) => {
+        run.u32(this.#id).bytes32(store)
+        if (index === undefined) run.absent()
+        else run.bytes32(index)
+        run.range(bounds).u8(reverse ? 1 : 0).u8(wants).u32(this.#rows).u32(firstBytes)
+      }))
+  }
+
+  /** How many rows the next page may have. */
+  get #rows () {
+    return Math.min(this.#left, ROWS_MAX)
+  }
+
+  /**
+   * Waits for a page, and asks for the one after it.
+   *
+   * @param {Promise<import('./packing.js').Page>} answer
+   */
+  #take (answer) {
+    const taken = answer.then((page) => {
+      this.#left -= Math.max(page.keys.length, page.documents.length)
+      if (!page.more) this.#isOpen = false
+      if (this.#left <= 0) this.close()
+      this.#ahead = this.#isOpen ? this.#ask() : Promise.resolve(undefined)
+      return page
+    })
+    // A page that fails is told to whoever asks for it, and is nobody's business before.
+    taken.catch(() => { this.#isOpen = false })
+    return taken
+  }
+
+  #ask () {
+    try {
+      return this.#take(this.#session.issue(VERB.NEXT_PAGE, { wants: this.#wants, isFree: true }, (run) => {
+        run.u32(this.#id).u32(this.#rows).u32(this.#pageBytes)
+      }))
+    } catch (error) {
+      this.#isOpen = false
+      const refused = Promise.reject(error)
+      refused.catch(ignore)
+      return refused
+    }
+  }
+
+  /**
+   * The next page, or `undefined` after the last.
+   *
+   * @returns {Promise<import('./packing.js').Page | undefined>}
+   */
+  next () {
+    return this.#ahead
+  }
+
+  /** Lets go of the snapshot. */
+  close () {
+    if (!this.#isOpen) return
+    this.#isOpen = false
+    this.#session.tell(VERB.CLOSE_CURSOR, (run) => run.u32(this.#id))
+  }
+}
+
+/**
+ * Iterates over rows.
+ *
+ * @template T
+ * @implements {AsyncIterableIterator<T>}
+ */
+class Rows {
+  #cursor
+  #select
+  /** @type {readonly T[]} */
+  #page = []
+  #at = 0
+  #isDone = false
+  /** Calls of `next` that wait for a page, in order. @type {Promise<unknown> | undefined} */
+  #waiting
+
+  /**
+   * @param {import('./session.js').Session} session
+   * @param {Scan} scan
+   * @param {unknown} storeName
+   * @param {(page: import('./packing.js').Page) => readonly T[]} select
+   */
+  constructor (session, scan, storeName, select) {
+    this.#cursor = new Cursor(session, scan, storeName)
+    this.#select = select
+    forgotten.register(this, this.#cursor, this.#cursor)
+  }
+
+  /** @returns {Promise<IteratorResult<T, undefined>>} */
+  next () {
+    if (this.#waiting === undefined && this.#at < this.#page.length) {
+      return Promise.resolve({ value: this.#page[this.#at++], done: false })
+    }
+    return this.#nextInTurn()
+  }
+
+  /** @returns {Promise<IteratorResult<T, undefined>>} */
+  async #nextInTurn () {
+    const before = this.#waiting
+    /** @type {() => void} */
+    let done = ignore
+    const turn = new Promise((resolve) => { done = () => resolve(undefined) })
+    this.#waiting = turn
+    try {
+      await before
+      while (!this.#isDone && this.#at >= this.#page.length) await this.#turnPage()
+      if (this.#isDone) return { value: undefined, done: true }
+      return { value: this.#page[this.#at++], done: false }
+    } catch (error) {
+      this.#end()
+      throw error
+    } finally {
+      if (this.#waiting === turn) this.#waiting = undefined
+      done()
+    }
+  }
+
+  async #turnPage () {
+    const page = await this.#cursor.next()
+    if (page === undefined) this.#end()
+    if (page === undefined || this.#isDone) return
+    this.#page = this.#select(page)
+    this.#at = 0
+  }
+
+  #end () {
+    this.#isDone = true
+    this.#page = []
+    this.#at = 0
+    this.#cursor.close()
+    forgotten.unregister(this.#cursor)
+  }
+
+  /**
+   * Every row that is left, in one array.
+   *
+   * @returns {Promise<T[]>}
+   */
+  async gather () {
+    /** @type {T[]} */
+    const rows = []
+    while (!this.#isDone) {
+      for (; this.#at < this.#page.length; this.#at++) rows.push(this.#page[this.#at])
+      await this.#turnPage()
+    }
+    return rows
+  }
+
+  /** @returns {Promise<IteratorResult<T, undefined>>} */
+  async return () {
+    this.#end()
+    return { value: undefined, done: true }
+  }
+
+  /**
+   * @param {unknown} error
+   * @returns {Promise<IteratorResult<T, undefined>>}
+   */
+  async throw (error) {
+    this.#end()
+    throw error
+  }
+
+  [Symbol.asyncIterator] () {
+    return this
+  }
+}
+
+exports.Rows = Rows

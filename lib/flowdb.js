@@ -1,0 +1,184 @@
+'use strict'
+
+/*
+ * FlowDB: documents in object stores, with indexes and transactions.
+ *
+ * `open` returns at once and the database opens in the background; what is asked of it meanwhile waits. Each call is
+ * a transaction of its own.
+ */
+
+const { Connection } = require('./connection.js')
+const { Documents } = require('./documents.js')
+const { FlowDBError } = require('./errors.js')
+const { checkKeyPath, checkName, checkOptions, invalid, kindOf, nameBytes } = require('./names.js')
+const { readOptions } = require('./options.js')
+const { VERB } = require('./packing.js')
+const { Session } = require('./session.js')
+const { beginTransaction } = require('./transaction.js')
+
+const ignore = () => {}
+
+/**
+ * @typedef {{ name: string, keyPath: string | string[], unique: boolean, multiEntry: boolean }} IndexDescription
+ * @typedef {object} StoreDescription
+ * @property {string} name
+ * @property {string | string[] | null} keyPath
+ * @property {boolean} autoIncrement
+ * @property {IndexDescription[]} indexes
+ */
+
+class FlowDB extends Documents {
+  #connection
+  #session
+
+  /** @param {Record<string, unknown>} options */
+  constructor (options) {
+    const connection = new Connection(readOptions('FlowDB.open', options))
+    const session = Session.owning(connection)
+    super(session)
+    this.#connection = connection
+    this.#session = session
+  }
+
+  /**
+   * Opens a database.
+   *
+   * @param {Record<string, unknown>} options
+   */
+  static open (options) {
+    return new FlowDB(options)
+  }
+
+  /**
+   * Resolves when the database is open, and rejects when it can't be opened.
+   *
+   * @returns {Promise<void>}
+   */
+  get ready () {
+    return this.#connection.ready
+  }
+
+  /**
+   * Creates a store; nothing happens where the same is there already.
+   *
+   * @param {string} name
+   * @param {unknown} [keyPath] a path, an array of paths, or `{ keyPath, autoIncrement }`
+   * @param {boolean} [autoIncrement]
+   * @returns {Promise<void>}
+   */
+  async createObjectStore (name, keyPath, autoIncrement) {
+    const isPath = keyPath === undefined || keyPath === null || typeof keyPath === 'string' || Array.isArray(keyPath)
+    if (!isPath && autoIncrement !== undefined) {
+      throw invalid('createObjectStore takes autoIncrement in the options or after the key path, not both')
+    }
+    const options = checkOptions('createObjectStore', isPath ? { keyPath, autoIncrement } : keyPath, {
+      keyPath: 'keyPath',
+      autoIncrement: 'boolean'
+    })
+    const definition = {
+      name: checkName('store', name),
+      keyPath: options.keyPath ?? null,
+      autoIncrement: options.autoIncrement ?? false
+    }
+    await this.#session.issue(VERB.CREATE_STORE, { isWrite: true }, (run) => run.text(JSON.stringify(definition)))
+  }
+
+  /**
+   * Removes a store with its documents and indexes.
+   *
+   * @param {string} name
+   * @returns {Promise<void>}
+   */
+  async deleteObjectStore (name) {
+    const store = nameBytes('store', name)
+    await this.#session.issue(VERB.DELETE_STORE, { isWrite: true }, (run) => run.bytes32(store))
+  }
+
+  /**
+   * Creates an index over what is in a store and what will come; nothing happens where the same is there already.
+   *
+   * @param {string} store
+   * @param {string} name
+   * @param {string | string[]} keyPath
+   * @param {unknown} [options] `true` for a unique index, or `{ unique, multiEntry }`
+   * @returns {Promise<void>}
+   */
+  async createIndex (store, name, keyPath, options) {
+    const storeBytes = nameBytes('store', store)
+    const checked = checkOptions('createIndex', typeof options === 'boolean' ? { unique: options } : options, {
+      unique: 'boolean',
+      multiEntry: 'boolean'
+    })
+    const definition = {
+      name: checkName('index', name),
+      keyPath: checkKeyPath(keyPath),
+      unique: checked.unique ?? false,
+      multiEntry: checked.multiEntry ?? false
+    }
+    await this.#session.issue(VERB.CREATE_INDEX, { isWrite: true }, (run) => {
+      run.bytes32(storeBytes).text(JSON.stringify(definition))
+    })
+  }
+
+  /**
+   * @param {string} store
+   * @param {string} name
+   * @returns {Promise<void>}
+   */
+  async deleteIndex (store, name) {
+    const [storeBytes, index] = [nameBytes('store', store), nameBytes('index', name)]
+    await this.#session.issue(VERB.DELETE_INDEX, { isWrite: true }, (run) => run.bytes32(storeBytes).bytes32(index))
+  }
+
+  /**
+   * The names of all stores, sorted.
+   *
+   * @returns {Promise<string[]>}
+   */
+  async storeNames () {
+    return (await this.#schema()).map(({ name }) => name)
+  }
+
+  /**
+   * How a store and its indexes are defined.
+   *
+   * @param {string} store
+   * @returns {Promise<StoreDescription>}
+   */
+  async describe (store) {
+    checkName('store', store)
+    const description = (await this.#schema()).find(({ name }) => name === store)
+    if (description !== undefined) return description
+    throw new FlowDBError('FLOWDB_NOT_FOUND', `there is no store ${kindOf(store)}`)
+  }
+
+  /** @returns {Promise<StoreDescription[]>} */
+  #schema () {
+    return this.#session.issue(VERB.SCHEMA, {}, ignore)
+  }
+
+  /**
+   * Begins a transaction.
+   *
+   * @param {string | string[]} stores the stores that it may use
+   * @param {'readonly' | 'readwrite'} [mode]
+   */
+  transaction (stores, mode = 'readonly') {
+    return beginTransaction(this.#session, stores, mode)
+  }
+
+  /**
+   * Waits for what was asked for, closes the database, and refuses everything from then on.
+   *
+   * @returns {Promise<void>}
+   */
+  async close () {
+    await this.#connection.close()
+  }
+
+  async [Symbol.asyncDispose] () {
+    await this.#connection.close()
+  }
+}
+
+exports.FlowDB = FlowDB

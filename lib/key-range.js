@@ -1,0 +1,111 @@
+'use strict'
+
+/* Ranges of keys, as in IndexedDB. */
+
+const { compareKeys, encodeKey, plainKey } = require('./key.js')
+const { invalid } = require('./names.js')
+
+/** The keys between two bounds; made by the static methods. */
+class KeyRange {
+  /**
+   * @param {unknown} lower from `plainKey`; `undefined` where there is no bound
+   * @param {unknown} upper
+   * @param {boolean} lowerOpen
+   * @param {boolean} upperOpen
+   */
+  constructor (lower, upper, lowerOpen, upperOpen) {
+    /** Where the range starts; `undefined` when every key up to `upper` is in it. */
+    this.lower = lower
+    /** Where the range ends; `undefined` when every key from `lower` is in it. */
+    this.upper = upper
+    /** Whether `lower` itself is left out. */
+    this.lowerOpen = lowerOpen
+    /** Whether `upper` itself is left out. */
+    this.upperOpen = upperOpen
+    Object.freeze(this)
+  }
+
+  /**
+   * The key alone.
+   *
+   * @param {unknown} key
+   */
+  static only (key) {
+    const plain = checked(key)
+    return new KeyRange(plain, plain, false, false)
+  }
+
+  /**
+   * From `key` on.
+   *
+   * @param {unknown} key
+   * @param {boolean} [open] whether the key itself is left out
+   */
+  static lowerBound (key, open = false) {
+    return new KeyRange(checked(key), undefined, Boolean(open), true)
+  }
+
+  /**
+   * Up to `key`.
+   *
+   * @param {unknown} key
+   * @param {boolean} [open] whether the key itself is left out
+   */
+  static upperBound (key, open = false) {
+    return new KeyRange(undefined, checked(key), true, Boolean(open))
+  }
+
+  /**
+   * From `lower` to `upper`.
+   *
+   * @param {unknown} lower
+   * @param {unknown} upper
+   * @param {boolean} [lowerOpen] whether `lower` itself is left out
+   * @param {boolean} [upperOpen] whether `upper` itself is left out
+   */
+  static bound (lower, upper, lowerOpen = false, upperOpen = false) {
+    const [from, to] = [checked(lower), checked(upper)]
+    const order = compareKeys(from, to)
+    if (order > 0 || (order === 0 && (lowerOpen || upperOpen))) {
+      throw invalid('no key can be in the range: its lower bound does not come before its upper bound')
+    }
+    return new KeyRange(from, to, Boolean(lowerOpen), Boolean(upperOpen))
+  }
+
+  /**
+   * Whether a key is in the range.
+   *
+   * @param {unknown} key
+   */
+  includes (key) {
+    const plain = checked(key)
+    const fromLower = this.lower === undefined ? 1 : compareKeys(plain, this.lower)
+    const toUpper = this.upper === undefined ? 1 : compareKeys(this.upper, plain)
+    return (this.lowerOpen ? fromLower > 0 : fromLower >= 0) && (this.upperOpen ? toUpper > 0 : toUpper >= 0)
+  }
+}
+
+/**
+ * A copy of a key that nobody can change; throws when it is no key.
+ *
+ * @param {unknown} key
+ */
+function checked (key) {
+  const plain = plainKey(key)
+  encodeKey(plain)
+  return plain
+}
+
+/**
+ * The bounds that an argument means: a range, a key for itself alone, or `undefined` or `null` for everything.
+ *
+ * @param {unknown} range
+ * @returns {import('./packing.js').Bounds | undefined}
+ */
+function toBounds (range) {
+  if (range === undefined || range === null) return undefined
+  return range instanceof KeyRange ? range : KeyRange.only(range)
+}
+
+exports.KeyRange = KeyRange
+exports.toBounds = toBounds

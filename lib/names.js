@@ -1,0 +1,124 @@
+'use strict'
+
+/* Names of stores and indexes, and key paths, as arguments: checked here, once for all facades. */
+
+const { FlowDBError } = require('./errors.js')
+
+/** So many names are remembered as bytes; a program that uses more has them encoded again. */
+const REMEMBERED_MAX = 1000
+
+/** @type {Map<string, Uint8Array>} */
+const remembered = new Map()
+
+/**
+ * Checks a name and gives its bytes. Whether such a store or index exists is for the database to say.
+ *
+ * @param {'store' | 'index'} what
+ * @param {unknown} name
+ * @returns {Uint8Array}
+ */
+function nameBytes (what, name) {
+  const known = remembered.get(/** @type {string} */ (name))
+  if (known !== undefined) return known
+  const bytes = Buffer.from(checkName(what, name))
+  if (remembered.size >= REMEMBERED_MAX) remembered.clear()
+  remembered.set(/** @type {string} */ (name), bytes)
+  return bytes
+}
+
+/**
+ * @param {'store' | 'index'} what
+ * @param {unknown} name
+ * @returns {string}
+ */
+function checkName (what, name) {
+  if (typeof name !== 'string') throw invalid(`the name of ${article(what)} is a string, not ${kindOf(name)}`)
+  if (name === '') throw invalid(`the name of ${article(what)} can't be empty`)
+  if (name.includes('\0')) throw invalid(`the name of ${article(what)} can't have a NUL in it`)
+  // Bytes can't tell lone surrogates apart: two names would be one.
+  if (/\p{Surrogate}/u.test(name)) throw invalid(`the name of ${article(what)} can't have half a surrogate pair in it`)
+  return name
+}
+
+/**
+ * @param {unknown} keyPath
+ * @returns {string | string[]}
+ */
+function checkKeyPath (keyPath) {
+  if (typeof keyPath === 'string') return keyPath
+  if (Array.isArray(keyPath) && keyPath.length > 0) {
+    const paths = [...keyPath]
+    if (paths.every((path) => typeof path === 'string')) return paths
+  }
+  throw invalid('a key path is a string with dots, or an array of at least one of them')
+}
+
+/**
+ * Checks that an options object has no property but those that are known, each of its type.
+ *
+ * @param {string} where
+ * @param {unknown} options
+ * @param {Record<string, 'boolean' | 'count' | 'keyPath' | 'any'>} known
+ * @returns {Record<string, any>}
+ */
+function checkOptions (where, options, known) {
+  if (options === undefined) return {}
+  if (typeof options !== 'object' || options === null || Array.isArray(options)) {
+    throw invalid(`the options of ${where} are an object, not ${kindOf(options)}`)
+  }
+  /** @type {Record<string, any>} */
+  const checked = {}
+  for (const [name, value] of Object.entries(options)) {
+    const type = Object.hasOwn(known, name) ? known[name] : undefined
+    if (type === undefined) throw invalid(`${where} has no option ${JSON.stringify(name)}`)
+    if (value === undefined) continue
+    if (type === 'boolean' && typeof value !== 'boolean') throw wrongType(where, name, 'true or false', value)
+    if (type === 'count') checkCount(where, name, value)
+    checked[name] = type === 'keyPath' && value !== null ? checkKeyPath(value) : value
+  }
+  return checked
+}
+
+/**
+ * @param {string} where
+ * @param {string} name
+ * @param {unknown} value
+ * @returns {number}
+ */
+function checkCount (where, name, value) {
+  const isCount = typeof value === 'number' && ((Number.isSafeInteger(value) && value >= 0) || value === Infinity)
+  if (!isCount) throw wrongType(where, name, 'a whole number from 0', value)
+  return value
+}
+
+/**
+ * @param {string} where
+ * @param {string} name
+ * @param {string} wanted
+ * @param {unknown} value
+ */
+function wrongType (where, name, wanted, value) {
+  return invalid(`${name} of ${where} is ${wanted}, not ${kindOf(value)}`)
+}
+
+/** @param {unknown} value */
+function kindOf (value) {
+  if (value === null || value === undefined || typeof value === 'boolean') return String(value)
+  if (typeof value === 'number' || typeof value === 'bigint') return `the ${typeof value} ${value}`
+  if (typeof value === 'string') return JSON.stringify(value)
+  return Array.isArray(value) ? 'an array' : typeof value === 'object' ? 'an object' : `a ${typeof value}`
+}
+
+/** @param {string} what */
+const article = (what) => what === 'index' ? 'an index' : `a ${what}`
+
+/** @param {string} message */
+const invalid = (message) => new FlowDBError('FLOWDB_INVALID_ARGUMENT', message)
+
+exports.checkCount = checkCount
+exports.checkKeyPath = checkKeyPath
+exports.checkName = checkName
+exports.checkOptions = checkOptions
+exports.invalid = invalid
+exports.kindOf = kindOf
+exports.nameBytes = nameBytes

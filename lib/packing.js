@@ -1,0 +1,316 @@
+'use strict'
+
+/*
+ * The packed encodings: operations on their way to the addon, answers on their way back.
+ *
+ * `src/binding/packing.rs` is the other side, and docs/binding.md lists every byte. Integers are little endian; bytes
+ * and text carry their length as a u32 before them.
+ *
+ * Invariant: nothing here runs a user's code. Keys have been through `plainKey` and documents are text or bytes before
+ * an operation is begun, so an operation is packed whole or, when a key can't be, not at all.
+ */
+
+const { KEY_BYTES_MAX, decodeKey, writeKey } = require('./key.js')
+
+/** What an operation asks for; the numbers that `src/binding/packing.rs` knows. */
+const VERB = Object.freeze({
+  OPEN: 1,
+  CLOSE: 2,
+  PUT: 3,
+  ADD: 4,
+  GET: 5,
+  HAS: 6,
+  DELETE: 7,
+  CLEAR: 8,
+  COUNT: 9,
+  OPEN_CURSOR: 10,
+  NEXT_PAGE: 11,
+  CLOSE_CURSOR: 12,
+  CREATE_STORE: 13,
+  DELETE_STORE: 14,
+  CREATE_INDEX: 15,
+  DELETE_INDEX: 16,
+  SCHEMA: 17,
+  BEGIN: 18,
+  COMMIT: 19,
+  ABORT: 20,
+  DESTROY: 21
+})
+
+/** How a document is written down. */
+const FORMAT = Object.freeze({ JSON: 1, STRUCTURED: 2 })
+
+/** What the pages of a cursor carry. */
+const WANTS = Object.freeze({ KEYS: 1, DOCUMENTS: 2 })
+
+const ABSENT = 0xffffffff
+const LOWER = 1
+const LOWER_OPEN = 2
+const UPPER = 4
+const UPPER_OPEN = 8
+
+/** A run keeps a buffer of this size; a larger one is given back after it was sent. */
+const ROOM_KEPT = 64 * 1024
+
+/** Texts up to this many UTF-16 units are measured by their longest possible encoding. */
+const SHORT_TEXT = 64 * 1024
+
+/**
+ * The bounds of a range, their keys made plain; `undefined` where it is open-ended.
+ *
+ * @typedef {{ lower: unknown, upper: unknown, lowerOpen: boolean, upperOpen: boolean }} Bounds
+ */
+
+/** A run of operations, packed one after the other. */
+class Run {
+  #buffer = Buffer.allocUnsafeSlow(ROOM_KEPT)
+  #end = 0
+  #begun = 0
+  /** How many operations are in the run. */
+  count = 0
+
+  /** The packed bytes, until the next operation is begun. */
+  get bytes () {
+    return this.#buffer.subarray(0, this.#end)
+  }
+
+  /** How many bytes are packed. */
+  get length () {
+    return this.#end
+  }
+
+  /** Empties the run. */
+  reset () {
+    this.#end = 0
+    this.count = 0
+    if (this.#buffer.length > ROOM_KEPT) this.#buffer = Buffer.allocUnsafeSlow(ROOM_KEPT)
+  }
+
+  /**
+   * Begins an operation; `cancel` takes it back.
+   *
+   * @param {number} verb
+   * @param {number} request
+   * @param {number} transaction
+   * @returns {this}
+   */
+  begin (verb, request, transaction) {
+    this.#begun = this.#end
+    this.#reserve(9)
+    this.#buffer[this.#end++] = verb
+    this.u32(request)
+    this.u32(transaction)
+    this.count++
+    return this
+  }
+
+  /** Takes back the operation that was begun last. */
+  cancel () {
+    this.#end = this.#begun
+    this.count--
+  }
+
+  /**
+   * @param {number} value
+   * @returns {this}
+   */
+  u8 (value) {
+    this.#reserve(1)
+    this.#buffer[this.#end++] = value
+    return this
+  }
+
+  /**
+   * @param {number} value
+   * @returns {this}
+   */
+  u32 (value) {
+    this.#reserve(4)
+    const buffer = this.#buffer
+    buffer[this.#end++] = value
+    buffer[this.#end++] = value >>> 8
+    buffer[this.#end++] = value >>> 16
+    buffer[this.#end++] = value >>> 24
+    return this
+  }
+
+  /**
+   * @param {Uint8Array} bytes
+   * @returns {this}
+   */
+  bytes32 (bytes) {
+    this.u32(bytes.length)
+    this.#reserve(bytes.length)
+    this.#buffer.set(bytes, this.#end)
+    this.#end += bytes.length
+    return this
+  }
+
+  /**
+   * @param {string} text
+   * @returns {this}
+   */
+  text (text) {
+    const room = text.length <= SHORT_TEXT ? text.length * 3 : Buffer.byteLength(text)
+    this.#reserve(4 + room)
+    const length = this.#buffer.write(text, this.#end + 4)
+    this.u32(length)
+    this.#end += length
+    return this
+  }
+
+  /** @returns {this} */
+  absent () {
+    return this.u32(ABSENT)
+  }
+
+  /**
+   * @param {unknown} key from `plainKey`
+   * @returns {this}
+   */
+  key (key) {
+    this.#reserve(4 + KEY_BYTES_MAX)
+    const start = this.#end + 4
+    const end = writeKey(key, this.#buffer, start)
+    this.u32(end - start)
+    this.#end = end
+    return this
+  }
+
+  /**
+   * @param {Bounds | undefined} bounds `undefined` for every key
+   * @returns {this}
+   */
+  range (bounds) {
+    if (bounds === undefined) return this.u8(0)
+    const { lower, upper, lowerOpen, upperOpen } = bounds
+    this.u8((lower === undefined ? 0 : LOWER | (lowerOpen ? LOWER_OPEN : 0)) |
+      (upper === undefined ? 0 : UPPER | (upperOpen ? UPPER_OPEN : 0)))
+    if (lower !== undefined) this.key(lower)
+    if (upper !== undefined) this.key(upper)
+    return this
+  }
+
+  /** @param {number} room */
+  #reserve (room) {
+    const needed = this.#end + room
+    if (needed <= this.#buffer.length) return
+    const larger = Buffer.allocUnsafeSlow(Math.max(needed, this.#buffer.length * 2))
+    this.#buffer.copy(larger, 0, 0, this.#end)
+    this.#buffer = larger
+  }
+}
+
+/**
+ * A page of a cursor.
+ *
+ * @typedef {object} Page
+ * @property {import('./key.js').Key[]} keys empty unless wanted
+ * @property {unknown[]} documents empty unless wanted
+ * @property {boolean} more whether rows are left
+ */
+
+/**
+ * An error as the addon describes it.
+ *
+ * @typedef {{ code?: string, errno?: number, message: string, cause?: Description }} Description
+ */
+
+/** Marks an answer that is an error, which is to be rejected with and not resolved with. */
+class Failure {
+  /** @param {Description} description */
+  constructor (description) {
+    this.description = description
+  }
+}
+
+/**
+ * How documents are read from their bytes.
+ *
+ * @typedef {(format: number, buffer: Buffer, start: number, end: number) => unknown} ReadDocument
+ */
+
+/**
+ * Reads packed answers and gives each to `settle`.
+ *
+ * @param {Buffer} buffer
+ * @param {number} end
+ * @param {(request: number) => number} wantsOf what the page that a request asked for carries
+ * @param {ReadDocument} readDocument
+ * @param {(request: number, value: unknown) => void} settle
+ */
+function readAnswers (buffer, end, wantsOf, readDocument, settle) {
+  let at = 0
+  while (at < end) {
+    const request = buffer.readUInt32LE(at)
+    const kind = buffer[at + 4]
+    const start = at + 9
+    at = start + buffer.readUInt32LE(at + 5)
+    let value
+    try {
+      value = readAnswer(kind, buffer, start, at, wantsOf(request), readDocument)
+    } catch (error) {
+      value = new Failure({ code: 'FLOWDB_INTERNAL', message: `an answer could not be read: ${error}` })
+    }
+    settle(request, value)
+  }
+}
+
+/**
+ * @param {number} kind
+ * @param {Buffer} buffer
+ * @param {number} start
+ * @param {number} end
+ * @param {number} wants
+ * @param {ReadDocument} readDocument
+ * @returns {unknown}
+ */
+function readAnswer (kind, buffer, start, end, wants, readDocument) {
+  switch (kind) {
+    case 0: return undefined
+    case 1: return decodeKey(buffer, start, end)
+    case 2: return readDocument(buffer[start], buffer, start + 1, end)
+    case 3: return buffer[start] !== 0
+    case 4: return buffer.readDoubleLE(start)
+    case 5: return readPage(buffer, start, wants, readDocument)
+    case 6: return JSON.parse(buffer.toString('utf8', start, end))
+    case 7: return new Failure(JSON.parse(buffer.toString('utf8', start, end)))
+    default: throw new RangeError(`no answer has the kind ${kind}`)
+  }
+}
+
+/**
+ * @param {Buffer} buffer
+ * @param {number} at
+ * @param {number} wants
+ * @param {ReadDocument} readDocument
+ * @returns {Page}
+ */
+function readPage (buffer, at, wants, readDocument) {
+  const more = buffer[at] !== 0
+  const count = buffer.readUInt32LE(at + 1)
+  at += 5
+  /** @type {Page} */
+  const page = { keys: [], documents: [], more }
+  for (let row = 0; row < count; row++) {
+    if (wants & WANTS.KEYS) {
+      const start = at + 4
+      at = start + buffer.readUInt32LE(at)
+      page.keys.push(decodeKey(buffer, start, at))
+    }
+    if (wants & WANTS.DOCUMENTS) {
+      const start = at + 5
+      const format = buffer[at]
+      at = start + buffer.readUInt32LE(at + 1)
+      page.documents.push(readDocument(format, buffer, start, at))
+    }
+  }
+  return page
+}
+
+exports.FORMAT = FORMAT
+exports.Failure = Failure
+exports.Run = Run
+exports.VERB = VERB
+exports.WANTS = WANTS
+exports.readAnswers = readAnswers

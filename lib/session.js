@@ -1,0 +1,204 @@
+'use strict'
+
+/*
+ * Where a facade's operations go: straight to the database, or into one of its transactions.
+ *
+ * Invariant: a session never throws where it should reject; facades pass its promises on as they are.
+ */
+
+const { plainKey } = require('./key.js')
+const { nameBytes } = require('./names.js')
+const native = require('./native.js')
+const { VERB } = require('./packing.js')
+const { Rows } = require('./cursor.js')
+const { toBounds } = require('./key-range.js')
+
+const ignore = () => {}
+
+/** @type {FinalizationRegistry<import('./connection.js').Connection>} */
+const forgotten = new FinalizationRegistry((connection) => connection.close().catch(ignore))
+
+/**
+ * What a session has to know of an operation.
+ *
+ * @typedef {object} What
+ * @property {unknown} [store] the store that it names
+ * @property {boolean} [isWrite]
+ * @property {boolean} [isFree] it belongs to a cursor that has been opened
+ * @property {number} [wants]
+ */
+
+/** Operations on the database itself, each a transaction of its own. */
+class Session {
+  /** @param {import('./connection.js').Connection} connection */
+  constructor (connection) {
+    this.connection = connection
+  }
+
+  /**
+   * A session that closes its connection when nobody holds it any more. Transactions and cursors hold it.
+   *
+   * @param {import('./connection.js').Connection} connection
+   */
+  static owning (connection) {
+    const session = new Session(connection)
+    forgotten.register(session, connection)
+    return session
+  }
+
+  /**
+   * Issues an operation.
+   *
+   * @param {number} verb
+   * @param {What} what
+   * @param {import('./connection.js').Pack} pack
+   * @returns {Promise<any>}
+   */
+  issue (verb, what, pack) {
+    return this.connection.issue(verb, what, pack)
+  }
+
+  /**
+   * Issues an operation whose answer nobody waits for.
+   *
+   * @param {number} verb
+   * @param {import('./connection.js').Pack} pack
+   */
+  tell (verb, pack) {
+    this.connection.tell(verb, {}, pack)
+  }
+
+  /**
+   * @param {number} verb
+   * @param {What} what
+   * @param {() => import('./connection.js').Pack} prepare checks the arguments
+   * @returns {Promise<any>}
+   */
+  #try (verb, what, prepare) {
+    try {
+      this.connection.checkOpen()
+      return this.issue(verb, what, prepare())
+    } catch (error) {
+      return Promise.reject(error)
+    }
+  }
+
+  /**
+   * @param {boolean} overwrite
+   * @param {unknown} store
+   * @param {() => import('./values.js').Encoded} encode
+   * @param {unknown} [key] `undefined` where the document holds it or it is generated
+   * @returns {Promise<import('./key.js').Key>}
+   */
+  put (overwrite, store, encode, key) {
+    return this.#try(overwrite ? VERB.PUT : VERB.ADD, { store, isWrite: true }, () => {
+      const name = nameBytes('store', store)
+      const plain = plainKey(key)
+      const { format, text, bytes } = encode()
+      return (run) => {
+        run.bytes32(name)
+        if (plain === undefined) run.absent()
+        else run.key(plain)
+        run.u8(format)
+        if (bytes === undefined) run.text(/** @type {string} */ (text))
+        else run.bytes32(bytes)
+      }
+    })
+  }
+
+  /**
+   * @param {unknown} store
+   * @param {unknown} key
+   * @returns {Promise<any>}
+   */
+  get (store, key) {
+    try {
+      this.connection.checkOpen()
+      const name = nameBytes('store', store)
+      const plain = plainKey(key)
+      const found = this.tryGet(name, plain)
+      if (found !== native.NOT_AT_HAND) return this.connection.resolved(found)
+      return this.issue(VERB.GET, { store }, (run) => run.bytes32(name).key(plain))
+    } catch (error) {
+      return Promise.reject(error)
+    }
+  }
+
+  /**
+   * @param {Uint8Array} name
+   * @param {unknown} key from `plainKey`
+   * @returns {unknown}
+   */
+  tryGet (name, key) {
+    return this.connection.tryGet(name, key)
+  }
+
+  /**
+   * @param {unknown} store
+   * @param {unknown} key
+   * @returns {Promise<boolean>}
+   */
+  has (store, key) {
+    return this.#try(VERB.HAS, { store }, () => packKey(store, key))
+  }
+
+  /**
+   * @param {unknown} store
+   * @param {unknown} key
+   * @returns {Promise<boolean>} whether it was there
+   */
+  delete (store, key) {
+    return this.#try(VERB.DELETE, { store, isWrite: true }, () => packKey(store, key))
+  }
+
+  /**
+   * @param {unknown} store
+   * @returns {Promise<void>}
+   */
+  clear (store) {
+    return this.#try(VERB.CLEAR, { store, isWrite: true }, () => {
+      const name = nameBytes('store', store)
+      return (run) => run.bytes32(name)
+    })
+  }
+
+  /**
+   * @param {unknown} store
+   * @param {unknown} range
+   * @returns {Promise<number>}
+   */
+  count (store, range) {
+    return this.#try(VERB.COUNT, { store }, () => {
+      const name = nameBytes('store', store)
+      const bounds = toBounds(range)
+      return (run) => run.bytes32(name).absent().range(bounds)
+    })
+  }
+
+  /**
+   * Starts to read rows; they are as they are now, whatever is written meanwhile.
+   *
+   * @template T
+   * @param {Omit<import('./cursor.js').Scan, 'store' | 'index'> & { store: unknown, index?: unknown }} scan
+   * @param {(page: import('./packing.js').Page) => readonly T[]} select what of a page is iterated over
+   * @returns {Rows<T>}
+   */
+  rows (scan, select) {
+    const store = nameBytes('store', scan.store)
+    const index = scan.index === undefined ? undefined : nameBytes('index', scan.index)
+    return new Rows(this, { ...scan, store, index }, scan.store, select)
+  }
+}
+
+/**
+ * @param {unknown} store
+ * @param {unknown} key
+ * @returns {import('./connection.js').Pack}
+ */
+function packKey (store, key) {
+  const name = nameBytes('store', store)
+  const plain = plainKey(key)
+  return (run) => run.bytes32(name).key(plain)
+}
+
+exports.Session = Session

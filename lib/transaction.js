@@ -1,0 +1,276 @@
+'use strict'
+
+/*
+ * A transaction: the session that carries its operations, and the class that users see.
+ *
+ * Its operations keep their order among each other and among those of the database, so it sees what was written
+ * before it began. A read-only one has its snapshot and waits for nobody.
+ *
+ * Invariant: a write that failed is never forgotten. Either somebody looked at its promise, or `commit` rejects with
+ * that failure and nothing of the transaction is committed. It is never an unhandled rejection on top of that.
+ */
+
+const { Documents } = require('./documents.js')
+const { FlowDBError } = require('./errors.js')
+const { invalid, kindOf, nameBytes } = require('./names.js')
+const native = require('./native.js')
+const { VERB } = require('./packing.js')
+const { Session } = require('./session.js')
+
+const ignore = () => {}
+
+/** @type {FinalizationRegistry<() => void>} */
+const forgotten = new FinalizationRegistry((abort) => abort())
+
+/**
+ * The promise of a write in a transaction. It knows whether anybody looked at it.
+ *
+ * @extends {Promise<any>}
+ */
+class Write extends Promise {
+  isObserved = false
+  /** The number of its request, while it has no answer. */
+  number = 0
+
+  static get [Symbol.species] () {
+    return Promise
+  }
+
+  /**
+   * @param {((value: any) => any) | null} [onFulfilled]
+   * @param {((reason: any) => any) | null} [onRejected]
+   */
+  then (onFulfilled, onRejected) {
+    this.isObserved = true
+    return super.then(onFulfilled, onRejected)
+  }
+}
+
+class TransactionSession extends Session {
+  #parent
+  #id
+  #isReadOnly
+  #scope
+  /** Whether it no longer has to wait for the operation that begins it. */
+  #isFree
+  #isActive = true
+  /** @type {Promise<void>} */
+  #begun
+  /** Writes without an answer. @type {Set<Write>} */
+  #writes = new Set()
+  /** Writes that failed. @type {Map<Write, unknown>} */
+  #failed = new Map()
+
+  /**
+   * @param {Session} parent
+   * @param {string[]} stores
+   * @param {boolean} isReadOnly
+   */
+  constructor (parent, stores, isReadOnly) {
+    super(parent.connection)
+    const { connection } = this
+    this.#parent = parent
+    this.#id = connection.nextId()
+    this.#isReadOnly = isReadOnly
+    this.#scope = new Set(stores)
+    // A read-only transaction that no write is ahead of has its snapshot when this call's tick ends.
+    this.#isFree = isReadOnly && !connection.hasPendingWrites
+    const names = [...this.#scope].map((store) => nameBytes('store', store))
+    this.#begun = connection.issue(VERB.BEGIN, this.#way({}), (run) => {
+      run.u8(isReadOnly ? 0 : 1).u32(names.length)
+      for (const name of names) run.bytes32(name)
+    })
+    this.#begun.then(() => { this.#isFree = isReadOnly }, ignore)
+    const way = { transaction: this.#id, isOrdered: true }
+    forgotten.register(this, () => connection.tell(VERB.ABORT, way, ignore), this)
+  }
+
+  /** @param {import('./session.js').What} what */
+  #way ({ wants }) {
+    return { transaction: this.#id, isOrdered: !this.#isFree, isFree: this.#isFree, wants }
+  }
+
+  /**
+   * @param {number} verb
+   * @param {import('./session.js').What} what
+   * @param {import('./connection.js').Pack} pack
+   * @returns {Promise<any>}
+   */
+  issue (verb, what, pack) {
+    this.#checkActive()
+    if (what.isWrite && this.#isReadOnly) {
+      throw new FlowDBError('FLOWDB_READ_ONLY', 'the transaction is read-only: begin one with the mode "readwrite"')
+    }
+    if (what.store !== undefined && !this.#scope.has(/** @type {string} */ (what.store))) {
+      const message = `the store ${kindOf(what.store)} is not among those that the transaction was begun for`
+      throw new FlowDBError('FLOWDB_NOT_FOUND', message)
+    }
+    const answer = this.#explained(this.connection.issue(verb, this.#way(what), pack))
+    return what.isWrite ? this.#watch(answer) : answer
+  }
+
+  #checkActive () {
+    this.connection.checkOpen()
+    if (this.#isActive) return
+    throw new FlowDBError('FLOWDB_TRANSACTION_INACTIVE', 'the transaction has been committed or aborted')
+  }
+
+  /**
+   * When the transaction could not even begin, that is what its operations fail for.
+   *
+   * @param {Promise<any>} answer
+   */
+  async #explained (answer) {
+    try {
+      return await answer
+    } catch (error) {
+      await this.#begun
+      throw error
+    }
+  }
+
+  /**
+   * @param {Promise<any>} answer
+   * @returns {Write}
+   */
+  #watch (answer) {
+    const write = new Write((resolve, reject) => { answer.then(resolve, reject) })
+    write.number = this.connection.lastNumber
+    this.#writes.add(write)
+    answer.then(() => this.#writes.delete(write), (error) => {
+      this.#writes.delete(write)
+      this.#failed.set(write, error)
+    })
+    // `commit` reports what nobody looked at; Promise's own `then` does not count as a look.
+    Promise.prototype.then.call(write, undefined, ignore)
+    return write
+  }
+
+  /**
+   * @param {number} verb
+   * @param {import('./connection.js').Pack} pack
+   */
+  tell (verb, pack) {
+    this.connection.tell(verb, this.#way({}), pack)
+  }
+
+  /** What lies in memory is not what the transaction sees: it has writes of its own, or an older snapshot. */
+  tryGet () {
+    return native.NOT_AT_HAND
+  }
+
+  /** @returns {Promise<void>} */
+  commit () {
+    this.#checkActive()
+    for (const [write, error] of this.#failed) {
+      if (write.isObserved) continue
+      this.abort().catch(ignore)
+      return Promise.reject(unobserved(error))
+    }
+    // Those without an answer are executed before the commit, which is refused when one of these fails.
+    const reliedOn = [...this.#writes].filter((write) => !write.isObserved)
+    this.#end()
+    const way = { ...this.#way({}), isWrite: !this.#isReadOnly }
+    const answer = this.connection.issue(VERB.COMMIT, way, (run) => {
+      run.u32(reliedOn.length)
+      for (const write of reliedOn) run.u32(write.number)
+    })
+    return this.#committed(answer, reliedOn)
+  }
+
+  /**
+   * @param {Promise<void>} answer
+   * @param {Write[]} reliedOn
+   */
+  async #committed (answer, reliedOn) {
+    try {
+      await this.#explained(answer)
+    } catch (error) {
+      const culprit = reliedOn.find((write) => this.#failed.has(write))
+      throw culprit === undefined ? error : unobserved(this.#failed.get(culprit))
+    }
+  }
+
+  /** @returns {Promise<void>} */
+  abort () {
+    this.#checkActive()
+    this.#end()
+    return this.connection.issue(VERB.ABORT, this.#way({}), ignore)
+  }
+
+  #end () {
+    this.#isActive = false
+    forgotten.unregister(this)
+  }
+
+  get isActive () {
+    return this.#isActive
+  }
+
+  /** The database that the transaction belongs to stays open for it. */
+  get parent () {
+    return this.#parent
+  }
+}
+
+/** @param {unknown} error of a write that nobody looked at */
+function unobserved (error) {
+  const { code, message } = /** @type {FlowDBError} */ (error)
+  const what = `nothing was committed, because a write in the transaction failed unnoticed: ${message}`
+  return new FlowDBError(code, what, { cause: error })
+}
+
+/** A transaction of FlowDB. */
+class Transaction extends Documents {
+  #session
+
+  /** @param {TransactionSession} session */
+  constructor (session) {
+    super(session)
+    this.#session = session
+  }
+
+  /**
+   * Makes everything that was written in the transaction durable and visible, at once.
+   *
+   * @returns {Promise<void>}
+   */
+  async commit () {
+    await this.#session.commit()
+  }
+
+  /**
+   * Forgets everything that was written in the transaction.
+   *
+   * @returns {Promise<void>}
+   */
+  async abort () {
+    await this.#session.abort()
+  }
+
+  /** Aborts the transaction unless it has ended: `await using` rolls back what was not committed. */
+  async [Symbol.asyncDispose] () {
+    if (this.#session.isActive) await this.#session.abort()
+  }
+}
+
+/**
+ * Begins a transaction.
+ *
+ * @param {Session} session
+ * @param {unknown} stores a name, or an array of them
+ * @param {unknown} mode
+ * @returns {Transaction}
+ */
+function beginTransaction (session, stores, mode) {
+  const names = Array.isArray(stores) ? [...stores] : [stores]
+  if (names.length === 0) throw invalid('a transaction is begun for at least one store')
+  for (const name of names) nameBytes('store', name)
+  if (mode !== 'readonly' && mode !== 'readwrite') {
+    throw invalid(`the mode of a transaction is "readonly" or "readwrite", not ${kindOf(mode)}`)
+  }
+  return new Transaction(new TransactionSession(session, names, mode === 'readonly'))
+}
+
+exports.Transaction = Transaction
+exports.beginTransaction = beginTransaction

@@ -1,0 +1,273 @@
+'use strict'
+
+/*
+ * Documents between JavaScript and bytes.
+ *
+ * FlowDB keeps JSON: a document that JSON would damage is refused, with the place of the damage. FlashStore keeps any
+ * value that structured clone knows: as JSON where that survives exactly, else as a structured clone.
+ *
+ * Invariant: what is read from a buffer is copied out of it, because the buffer is used again.
+ */
+
+const { types } = require('node:util')
+const v8 = require('node:v8')
+const { FlowDBError } = require('./errors.js')
+const { FORMAT } = require('./packing.js')
+
+/** A document may be nested so deep; deeper ones are taken for cyclic ones unless they are looked at closely. */
+const DEPTH_MAX = 1000
+
+/** Values nested deeper than this are not tried as JSON. */
+const JSON_DEPTH_MAX = 100
+
+/**
+ * A value as it is stored.
+ *
+ * @typedef {{ format: number, text?: string, bytes?: Uint8Array }} Encoded
+ */
+
+/** Where in a document JSON would do damage, and which. The path is gathered on the way out. */
+class Damage {
+  /** @param {string} what */
+  constructor (what) {
+    this.what = what
+    /** @type {(string | number)[]} */
+    this.path = []
+  }
+
+  /** @param {string | number} step */
+  at (step) {
+    this.path.unshift(step)
+    return this
+  }
+
+  get place () {
+    const steps = this.path.map((step) => {
+      if (typeof step === 'number') return `[${step}]`
+      return /^[\p{ID_Start}_$][\p{ID_Continue}$]*$/u.test(step) ? `.${step}` : `[${JSON.stringify(step)}]`
+    })
+    return steps.length === 0 ? 'the document' : `the document's ${steps.join('').replace(/^\./, '')}`
+  }
+}
+
+/**
+ * Writes a document as JSON.
+ *
+ * @param {unknown} document
+ * @returns {Encoded}
+ */
+function encodeDocument (document) {
+  let damage
+  let text
+  try {
+    damage = findDamage(document, '', [])
+    if (damage === undefined) text = JSON.stringify(document)
+  } catch (error) {
+    throw unreadable(error)
+  }
+  if (damage !== undefined) {
+    throw new FlowDBError('FLOWDB_INVALID_VALUE', `${damage.place} ${damage.what}, which JSON can't hold`)
+  }
+  if (text === undefined) {
+    throw new FlowDBError('FLOWDB_INVALID_VALUE', 'the document\'s toJSON gives nothing that JSON can hold')
+  }
+  return { format: FORMAT.JSON, text }
+}
+
+/** @param {unknown} error thrown by a getter or proxy, or by a stack or string that grew too large */
+function unreadable (error) {
+  const reason = error instanceof Error ? error.message : String(error)
+  return new FlowDBError('FLOWDB_INVALID_VALUE', `the value could not be read: ${reason}`, { cause: error })
+}
+
+/**
+ * Looks for what JSON would damage. `undefined` as a property is no damage: the property is not there, then as now.
+ *
+ * @param {unknown} value
+ * @param {string} key the property it was found under, for `toJSON`
+ * @param {object[]} ancestors
+ * @returns {Damage | undefined}
+ */
+function findDamage (value, key, ancestors) {
+  switch (typeof value) {
+    case 'string':
+    case 'boolean':
+      return undefined
+    case 'number':
+      return Number.isFinite(value) ? undefined : new Damage(`is ${value}`)
+    case 'object':
+      return value === null ? undefined : findDamageInside(value, key, ancestors)
+    case 'undefined':
+      return new Damage('is undefined')
+    default:
+      return new Damage(`is a ${typeof value}`)
+  }
+}
+
+/**
+ * @param {object} value
+ * @param {string} key
+ * @param {object[]} ancestors
+ * @returns {Damage | undefined}
+ */
+function findDamageInside (value, key, ancestors) {
+  if (ancestors.includes(value)) return new Damage('contains itself')
+  if (ancestors.length >= DEPTH_MAX) return new Damage(`is nested more than ${DEPTH_MAX} deep`)
+  const isArray = Array.isArray(value)
+  if (!isArray) {
+    const kind = foreignKind(value)
+    if (kind !== undefined) return new Damage(`is ${kind}`)
+  }
+  ancestors.push(value)
+  const toJSON = /** @type {{ toJSON?: unknown }} */ (value).toJSON
+  const damage = typeof toJSON === 'function'
+    ? findDamage(toJSON.call(value, key), key, ancestors)
+    : isArray ? findDamageInArray(value, ancestors) : findDamageInObject(value, ancestors)
+  ancestors.pop()
+  return damage
+}
+
+/**
+ * @param {readonly unknown[]} array
+ * @param {object[]} ancestors
+ * @returns {Damage | undefined}
+ */
+function findDamageInArray (array, ancestors) {
+  const length = array.length
+  for (let index = 0; index < length; index++) {
+    const damage = findDamage(array[index], String(index), ancestors)
+    if (damage !== undefined) return damage.at(index)
+  }
+  return undefined
+}
+
+/**
+ * @param {object} object
+ * @param {object[]} ancestors
+ * @returns {Damage | undefined}
+ */
+function findDamageInObject (object, ancestors) {
+  const properties = /** @type {Record<string, unknown>} */ (object)
+  for (const key of Object.keys(properties)) {
+    const value = properties[key]
+    if (value === undefined) continue
+    const damage = findDamage(value, key, ancestors)
+    if (damage !== undefined) return damage.at(key)
+  }
+  return undefined
+}
+
+/** @type {[(value: unknown) => boolean, string][]} */
+const FOREIGN = [
+  [types.isDate, 'a Date'],
+  [types.isMap, 'a Map'],
+  [types.isSet, 'a Set'],
+  [types.isRegExp, 'a RegExp'],
+  [ArrayBuffer.isView, 'a typed array, Buffer or DataView'],
+  [types.isAnyArrayBuffer, 'an ArrayBuffer'],
+  [types.isNativeError, 'an Error'],
+  [types.isPromise, 'a Promise'],
+  [types.isWeakMap, 'a WeakMap'],
+  [types.isWeakSet, 'a WeakSet'],
+  [types.isBoxedPrimitive, 'a primitive in an object']
+]
+
+/**
+ * What an object is if not one of properties. An instance of a class is: it is stored by its properties.
+ *
+ * @param {object} value
+ * @returns {string | undefined}
+ */
+function foreignKind (value) {
+  const prototype = Object.getPrototypeOf(value)
+  if (prototype === Object.prototype || prototype === null) return undefined
+  return FOREIGN.find(([is]) => is(value))?.[1]
+}
+
+/**
+ * Writes any value that structured clone knows.
+ *
+ * @param {unknown} value
+ * @returns {Encoded}
+ */
+function encodeValue (value) {
+  let asJson
+  try {
+    asJson = survivesJson(value, 0)
+  } catch (error) {
+    throw unreadable(error)
+  }
+  if (asJson) return { format: FORMAT.JSON, text: JSON.stringify(value) }
+  try {
+    return { format: FORMAT.STRUCTURED, bytes: v8.serialize(value) }
+  } catch (error) {
+    const reason = error instanceof Error ? error.message : String(error)
+    throw new FlowDBError('FLOWDB_NOT_CLONEABLE', `the value can't be cloned: ${reason}`, { cause: error })
+  }
+}
+
+/**
+ * Whether a value comes back from JSON as it went in.
+ *
+ * @param {unknown} value
+ * @param {number} depth
+ * @returns {boolean}
+ */
+function survivesJson (value, depth) {
+  switch (typeof value) {
+    case 'string':
+    case 'boolean':
+      return true
+    case 'number':
+      return Number.isFinite(value) && !Object.is(value, -0)
+    case 'object':
+      if (value === null) return true
+      if (depth >= JSON_DEPTH_MAX) return false
+      return Array.isArray(value) ? arraySurvives(value, depth + 1) : objectSurvives(value, depth + 1)
+    default:
+      return false
+  }
+}
+
+/**
+ * @param {readonly unknown[]} array
+ * @param {number} depth
+ */
+function arraySurvives (array, depth) {
+  if (Object.getPrototypeOf(array) !== Array.prototype) return false
+  // A hole makes fewer keys than elements, a further property more.
+  if (Object.keys(array).length !== array.length) return false
+  return array.every((element) => survivesJson(element, depth))
+}
+
+/**
+ * @param {object} object
+ * @param {number} depth
+ */
+function objectSurvives (object, depth) {
+  const prototype = Object.getPrototypeOf(object)
+  if (prototype !== Object.prototype && prototype !== null) return false
+  const properties = /** @type {Record<string, unknown>} */ (object)
+  for (const key of Object.keys(properties)) if (!survivesJson(properties[key], depth)) return false
+  return true
+}
+
+/**
+ * Reads a document from the bytes between `start` and `end`.
+ *
+ * @param {number} format
+ * @param {Buffer} buffer
+ * @param {number} start
+ * @param {number} end
+ * @returns {unknown}
+ */
+function readDocument (format, buffer, start, end) {
+  if (format === FORMAT.JSON) return JSON.parse(buffer.toString('utf8', start, end))
+  // Typed arrays in the result lie on the bytes they are read from, so those have to be its own.
+  if (format === FORMAT.STRUCTURED) return v8.deserialize(Uint8Array.prototype.slice.call(buffer, start, end))
+  throw new RangeError(`no document has the format ${format}`)
+}
+
+exports.encodeDocument = encodeDocument
+exports.encodeValue = encodeValue
+exports.readDocument = readDocument

@@ -1,0 +1,269 @@
+//! One open handle of a JavaScript environment: its lane of ordered work, its transactions and its cursors.
+//!
+//! Two ways lead through here. Work that must keep the order in which it was issued goes through the lane, which one
+//! worker at a time empties. Reads that no earlier write of the handle could change go straight to the pool, so they
+//! never wait behind a sync.
+//!
+//! Invariant: the lane is scheduled whenever it holds runs; runs are executed in the order they came.
+#![forbid(unsafe_code)]
+
+use std::collections::{HashMap, VecDeque};
+use std::sync::Arc;
+
+use parking_lot::Mutex;
+
+use crate::config::Config;
+use crate::engine;
+use crate::error::{Code, Error, Result};
+use crate::jsondb::{JsonDb, Mode, Transaction};
+
+use super::cursor::Cursor;
+use super::execute::{Snapshots, run_in_order, run_reads};
+use super::outbox::Outbox;
+use super::packing::{self, Answer, Operation, PageSize};
+use super::pool::Pool;
+use super::transactions::{SharedTransaction, Transactions, with_transaction};
+
+/// The runs that wait in a lane may hold so many bytes; a single larger one is taken when the lane is empty.
+const LANE_BYTES_MAX: usize = 512 << 20;
+
+/// A worker takes runs off the lane until it has so many bytes, so that their writes share commits.
+const TURN_BYTES: usize = 1 << 20;
+
+/// The handle.
+pub(crate) struct Database {
+    outbox: Arc<Outbox>,
+    pool: Arc<Pool>,
+    config: Config,
+    state: Mutex<State>,
+    lane: Mutex<Lane>,
+    transactions: Transactions,
+    cursors: Mutex<HashMap<u32, Arc<Mutex<Cursor>>>>,
+}
+
+enum State {
+    Unopened,
+    Open(JsonDb),
+    Failed(Error),
+    Closed,
+}
+
+#[derive(Default)]
+struct Lane {
+    runs: VecDeque<Vec<u8>>,
+    /// Of the runs that wait and of those being executed.
+    bytes: usize,
+    scheduled: bool,
+}
+
+impl Database {
+    /// A handle that the operation `Open` will open.
+    pub(crate) fn new(config: Config, outbox: Arc<Outbox>, pool: Arc<Pool>) -> Self {
+        Self {
+            outbox,
+            pool,
+            config,
+            state: Mutex::new(State::Unopened),
+            lane: Mutex::default(),
+            transactions: Transactions::default(),
+            cursors: Mutex::default(),
+        }
+    }
+
+    /// Queues a run behind everything that was submitted before it.
+    ///
+    /// # Errors
+    ///
+    /// `Busy` when too much waits already; `Internal` for a run that can't be read. Nothing of it is executed then.
+    pub(crate) fn submit(self: &Arc<Self>, run: &[u8]) -> Result<()> {
+        packing::read_run(run)?;
+        let mut lane = self.lane.lock();
+        if lane.bytes > 0 && lane.bytes + run.len() > LANE_BYTES_MAX {
+            return Err(busy());
+        }
+        if !lane.scheduled {
+            self.schedule()?;
+            lane.scheduled = true;
+        }
+        lane.bytes += run.len();
+        lane.runs.push_back(run.to_vec());
+        Ok(())
+    }
+
+    /// Hands a run of reads to any worker. What they see is fixed here, in the call.
+    ///
+    /// # Errors
+    ///
+    /// As [`Database::submit`], and when the database is not open.
+    pub(crate) fn submit_reads(self: &Arc<Self>, run: &[u8]) -> Result<()> {
+        let snapshots = Snapshots::take(self, &packing::read_run(run)?)?;
+        let (database, run) = (Arc::clone(self), run.to_vec());
+        let job = move || {
+            if let Ok(operations) = packing::read_run(&run) {
+                run_reads(&database, &operations, snapshots);
+            }
+        };
+        self.pool.run(Box::new(job)).map_err(|_| busy())
+    }
+
+    fn schedule(self: &Arc<Self>) -> Result<()> {
+        let database = Arc::clone(self);
+        self.pool.run(Box::new(move || database.empty_lane())).map_err(|_| busy())
+    }
+
+    fn empty_lane(self: &Arc<Self>) {
+        while let Some(runs) = self.take_turn() {
+            let operations: Vec<Operation<'_>> =
+                runs.iter().filter_map(|run| packing::read_run(run).ok()).flatten().collect();
+            run_in_order(self, &operations);
+            self.lane.lock().bytes -= runs.iter().map(Vec::len).sum::<usize>();
+            // Others get their turn; where the queue is too full for that, this worker goes on.
+            if self.pool.is_busy() && self.schedule().is_ok() {
+                return;
+            }
+        }
+    }
+
+    /// The runs to execute next; with none left, the lane is no longer scheduled.
+    fn take_turn(&self) -> Option<Vec<Vec<u8>>> {
+        let mut lane = self.lane.lock();
+        let mut runs = Vec::new();
+        let mut bytes = 0;
+        while bytes < TURN_BYTES {
+            let Some(run) = lane.runs.pop_front() else { break };
+            bytes += run.len();
+            runs.push(run);
+        }
+        lane.scheduled = !runs.is_empty();
+        lane.scheduled.then_some(runs)
+    }
+
+    /// Sends packed answers to JavaScript.
+    pub(crate) fn send(&self, answers: Vec<u8>) {
+        self.outbox.publish(answers);
+    }
+
+    /// Opens the database, the first operation of every handle.
+    pub(crate) fn open(&self) -> Result<()> {
+        let mut state = self.state.lock();
+        if !matches!(*state, State::Unopened) {
+            return Ok(());
+        }
+        // Not under the lock: opening may recover a long log, and a call from JavaScript must not wait for that.
+        let opened = parking_lot::MutexGuard::unlocked(&mut state, || JsonDb::open(self.config.clone()));
+        match opened {
+            Ok(json) => {
+                *state = State::Open(json);
+                Ok(())
+            }
+            Err(error) => {
+                *state = State::Failed(error.clone());
+                Err(error)
+            }
+        }
+    }
+
+    /// The open database.
+    pub(crate) fn json(&self) -> Result<JsonDb> {
+        match &*self.state.lock() {
+            State::Open(json) => Ok(json.clone()),
+            State::Failed(error) => {
+                let message = format!("the database could not be opened: {}", error.message());
+                Err(error.wrap(error.code(), message))
+            }
+            State::Unopened | State::Closed => Err(Error::new(Code::Closed, "the database is not open")),
+        }
+    }
+
+    /// Aborts what is open on the handle, and closes it.
+    pub(crate) fn close(&self) -> Result<()> {
+        self.cursors.lock().clear();
+        self.transactions.abort_all();
+        let state = std::mem::replace(&mut *self.state.lock(), State::Closed);
+        match state {
+            State::Open(json) => json.close(),
+            _ => Ok(()),
+        }
+    }
+
+    /// Removes the files of the database, which this handle has not open.
+    pub(crate) fn destroy(&self) -> Result<()> {
+        self.close()?;
+        engine::destroy(&self.config)
+    }
+
+    /// Begins a transaction under a number.
+    pub(crate) fn begin(&self, id: u32, scope: &[&str], mode: Mode) -> Result<()> {
+        let transaction = self.json()?.begin(scope, mode)?;
+        self.transactions.insert(id, transaction);
+        Ok(())
+    }
+
+    /// The transaction with this number.
+    pub(crate) fn transaction(&self, id: u32) -> Result<SharedTransaction> {
+        self.transactions.get(id)
+    }
+
+    /// Reads in the transaction with this number.
+    pub(crate) fn in_transaction<T>(
+        &self,
+        id: u32,
+        work: impl FnOnce(&mut Transaction) -> Result<T>,
+    ) -> Result<T> {
+        with_transaction(&self.transactions.get(id)?, work)
+    }
+
+    /// Writes in a transaction.
+    pub(crate) fn write(&self, operation: &Operation<'_>) -> Result<Answer> {
+        // A write of its own gets here only when the database is not open: it is told that.
+        if operation.transaction == 0 {
+            self.json()?;
+        }
+        self.transactions.write(operation)
+    }
+
+    /// Commits the transaction with this number, unless a write that the caller relied on has failed.
+    pub(crate) fn commit(&self, id: u32, relied_on: &[u32]) -> Result<()> {
+        self.transactions.end(id, relied_on)?.commit(None)
+    }
+
+    /// Aborts the transaction with this number, if there is one.
+    pub(crate) fn abort(&self, id: u32) {
+        if let Ok(transaction) = self.transactions.end(id, &[]) {
+            transaction.abort();
+        }
+    }
+
+    /// Reads the first page of a cursor, and keeps the cursor when there is more.
+    pub(crate) fn read_new_cursor(&self, id: u32, mut cursor: Cursor, size: PageSize) -> Result<Answer> {
+        let page = cursor.next_page(size)?;
+        let wants = cursor.wants();
+        if page.next.is_some() {
+            self.cursors.lock().insert(id, Arc::new(Mutex::new(cursor)));
+        }
+        Ok(Answer::Page(page, wants))
+    }
+
+    /// Reads the next page of a cursor. One that failed or came to its end is forgotten.
+    pub(crate) fn read_cursor(&self, id: u32, size: PageSize) -> Result<Answer> {
+        let cursor = self.cursors.lock().get(&id).cloned().ok_or_else(|| {
+            Error::new(Code::Closed, "the cursor is closed: its database or transaction has ended")
+        })?;
+        let mut cursor = cursor.lock();
+        let page = cursor.next_page(size);
+        if page.as_ref().map_or(true, |page| page.next.is_none()) {
+            self.forget_cursor(id);
+        }
+        Ok(Answer::Page(page?, cursor.wants()))
+    }
+
+    /// Lets go of a cursor and its snapshot.
+    pub(crate) fn forget_cursor(&self, id: u32) {
+        self.cursors.lock().remove(&id);
+    }
+}
+
+fn busy() -> Error {
+    let message = "too much work is waiting already: await some of it, then try again";
+    Error::new(Code::Busy, message)
+}

@@ -1,0 +1,211 @@
+//! Doing what operations ask for, on a worker thread.
+//!
+//! Invariant: every operation of a run gets exactly one answer, whatever fails or panics on the way.
+#![forbid(unsafe_code)]
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+use crate::error::{Code, Error, Result};
+use crate::jsondb::{JsonDb, Key, Mode, Transaction};
+
+use super::cursor::Cursor;
+use super::database::Database;
+use super::packing::{Answer, Answers, Operation, RawRange, Verb};
+use super::transactions::shared;
+use super::{definitions, error, writes};
+
+/// Answers are sent on their way when there are so many bytes of them.
+const SEND_BYTES: usize = 64 * 1024;
+
+/// Runs `operations` in order.
+pub(crate) fn run_in_order(database: &Database, operations: &[Operation<'_>]) {
+    let mut answers = Answers::default();
+    let mut snapshots = Snapshots::default();
+    let mut rest = operations;
+    while let Some(first) = rest.first() {
+        let group = writes::group_len(rest);
+        match database.json() {
+            Ok(json) if group > 0 => {
+                writes::commit(&json, &rest[..group], &mut answers);
+                snapshots.clear();
+            }
+            _ => answers.push(first.request, guarded(|| execute(database, first, &mut snapshots))),
+        }
+        rest = &rest[group.max(1)..];
+        send_if_full(database, &mut answers);
+    }
+    database.send(answers.take());
+}
+
+/// Runs reads, from the snapshots that were taken when they were submitted.
+pub(crate) fn run_reads(database: &Database, operations: &[Operation<'_>], mut snapshots: Snapshots) {
+    let mut answers = Answers::default();
+    for operation in operations {
+        answers.push(operation.request, guarded(|| execute(database, operation, &mut snapshots)));
+        send_if_full(database, &mut answers);
+    }
+    database.send(answers.take());
+}
+
+fn send_if_full(database: &Database, answers: &mut Answers) {
+    if answers.len() >= SEND_BYTES {
+        database.send(answers.take());
+    }
+}
+
+/// Runs `work`; a panic becomes an error, so that a defect rejects one promise and Node lives on.
+pub(crate) fn guarded<T>(work: impl FnOnce() -> Result<T>) -> Result<T> {
+    catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|payload| Err(error::panicked(payload.as_ref())))
+}
+
+fn execute(database: &Database, operation: &Operation<'_>, snapshots: &mut Snapshots) -> Result<Answer> {
+    match &operation.verb {
+        Verb::Open => database.open().map(|()| Answer::Nothing),
+        Verb::Close => database.close().map(|()| Answer::Nothing),
+        Verb::Put { .. } | Verb::Delete { .. } | Verb::Clear { .. } => database.write(operation),
+        Verb::Get { store, .. } | Verb::Has { store, .. } | Verb::Count { store, .. } => {
+            if operation.transaction != 0 {
+                return database
+                    .in_transaction(operation.transaction, |transaction| read(transaction, &operation.verb));
+            }
+            read(snapshots.of(&database.json()?, store)?, &operation.verb)
+        }
+        Verb::OpenCursor { cursor, scan, size } => {
+            let transaction = match operation.transaction {
+                0 => shared(snapshots.for_cursor(&database.json()?, *cursor, scan.store)?),
+                id => database.transaction(id)?,
+            };
+            let cursor_open = Cursor::new(transaction, scan)?;
+            database.read_new_cursor(*cursor, cursor_open, *size)
+        }
+        Verb::NextPage { cursor, size } => database.read_cursor(*cursor, *size),
+        Verb::CloseCursor { cursor } => {
+            database.forget_cursor(*cursor);
+            Ok(Answer::Nothing)
+        }
+        Verb::CreateStore { definition } => {
+            let (name, options) = definitions::store(definition)?;
+            database.json()?.create_object_store(&name, options).map(|()| Answer::Nothing)
+        }
+        Verb::DeleteStore { store } => database.json()?.delete_object_store(store).map(|()| Answer::Nothing),
+        Verb::CreateIndex { store, definition } => {
+            let (name, options) = definitions::index(definition)?;
+            database.json()?.create_index(store, &name, options).map(|()| Answer::Nothing)
+        }
+        Verb::DeleteIndex { store, index } => {
+            database.json()?.delete_index(store, index).map(|()| Answer::Nothing)
+        }
+        Verb::Schema => Ok(Answer::Text(definitions::schema(&database.json()?.schema()))),
+        Verb::Begin { mode, scope } => {
+            let begun = snapshots.begun(operation.transaction);
+            begun
+                .unwrap_or_else(|| database.begin(operation.transaction, scope, *mode))
+                .map(|()| Answer::Nothing)
+        }
+        Verb::Commit { relied_on } => {
+            database.commit(operation.transaction, relied_on).map(|()| Answer::Nothing)
+        }
+        Verb::Abort => {
+            // Aborting is also how a transaction that never began, or has ended, is let go of.
+            database.abort(operation.transaction);
+            Ok(Answer::Nothing)
+        }
+        Verb::Destroy => database.destroy().map(|()| Answer::Nothing),
+    }
+}
+
+fn read(transaction: &mut Transaction, verb: &Verb<'_>) -> Result<Answer> {
+    match verb {
+        Verb::Get { store, key } => Ok(match transaction.get(store, &Key::from_encoded(*key)?)? {
+            Some(row) => Answer::Document(row.document),
+            None => Answer::Nothing,
+        }),
+        Verb::Has { store, key } => {
+            Ok(Answer::Flag(transaction.get(store, &Key::from_encoded(*key)?)?.is_some()))
+        }
+        Verb::Count { store, index, range } => count(transaction, store, *index, range),
+        _ => Err(Error::new(Code::Internal, "an operation that reads no document was taken for a read")),
+    }
+}
+
+fn count(
+    transaction: &mut Transaction,
+    store: &str,
+    index: Option<&str>,
+    range: &RawRange<'_>,
+) -> Result<Answer> {
+    let range = range.decode()?;
+    let count = match index {
+        Some(index) => transaction.count_by_index(store, index, &range)?,
+        None => transaction.count(store, &range)?,
+    };
+    Ok(Answer::Count(count))
+}
+
+/// Read-only transactions that single reads share, so that a thousand gets of one tick take one snapshot.
+///
+/// Those of a run of reads are taken in the call that submits it: such a read sees the database as it was then, and
+/// never a write that was issued after it.
+#[derive(Default)]
+pub(crate) struct Snapshots {
+    by_store: Vec<(String, Result<Transaction>)>,
+    /// Cursors outlive the run, so each has its own.
+    by_cursor: Vec<(u32, Result<Transaction>)>,
+    /// How the beginning of transactions went, which are kept by the database.
+    by_transaction: Vec<(u32, Result<()>)>,
+}
+
+impl Snapshots {
+    /// Takes the snapshots that `operations` will ask for. Nothing fails here: an unknown store is the error of the
+    /// operations that name it.
+    pub(crate) fn take(database: &Database, operations: &[Operation<'_>]) -> Result<Self> {
+        let json = &database.json()?;
+        let mut snapshots = Self::default();
+        for operation in operations {
+            match &operation.verb {
+                Verb::Begin { mode, scope } => {
+                    let id = operation.transaction;
+                    snapshots.by_transaction.push((id, database.begin(id, scope, *mode)));
+                }
+                _ if operation.transaction != 0 => {}
+                Verb::Get { store, .. } | Verb::Has { store, .. } | Verb::Count { store, .. } => {
+                    snapshots.add(json, store);
+                }
+                Verb::OpenCursor { cursor, scan, .. } => {
+                    snapshots.by_cursor.push((*cursor, json.begin(&[scan.store], Mode::ReadOnly)));
+                }
+                _ => {}
+            }
+        }
+        Ok(snapshots)
+    }
+
+    fn begun(&mut self, transaction: u32) -> Option<Result<()>> {
+        let at = self.by_transaction.iter().position(|(id, _)| *id == transaction)?;
+        Some(self.by_transaction.swap_remove(at).1)
+    }
+
+    fn clear(&mut self) {
+        *self = Self::default();
+    }
+
+    fn add(&mut self, json: &JsonDb, store: &str) -> usize {
+        if let Some(at) = self.by_store.iter().position(|(name, _)| name == store) {
+            return at;
+        }
+        self.by_store.push((store.to_owned(), json.begin(&[store], Mode::ReadOnly)));
+        self.by_store.len() - 1
+    }
+
+    fn of(&mut self, json: &JsonDb, store: &str) -> Result<&mut Transaction> {
+        let at = self.add(json, store);
+        self.by_store[at].1.as_mut().map_err(|error| error.clone())
+    }
+
+    fn for_cursor(&mut self, json: &JsonDb, cursor: u32, store: &str) -> Result<Transaction> {
+        match self.by_cursor.iter().position(|(id, _)| *id == cursor) {
+            Some(at) => self.by_cursor.swap_remove(at).1,
+            None => json.begin(&[store], Mode::ReadOnly),
+        }
+    }
+}

@@ -1,0 +1,452 @@
+//! The packed encodings: operations as they come from JavaScript, answers as they go back.
+//!
+//! `lib/packing.js` is the other side, and docs/binding.md lists every byte. Integers are little endian; bytes and
+//! text carry their length as a u32 before them. Nothing here is kept on disk, so both sides may change together.
+//!
+//! Invariant: a run of operations is read whole before the first is executed, so one that can't be read is refused
+//! in the call that brought it and every request in it can still be answered.
+#![forbid(unsafe_code)]
+
+use std::ops::Bound;
+
+use crate::error::{Code, Error, Result};
+use crate::jsondb::{Document, Format, Key, KeyRange, Mode, Page};
+
+use super::error::to_json;
+
+/// The length that says "there is none" where bytes are optional.
+const ABSENT: u32 = u32::MAX;
+
+/// A page carries the keys of its rows.
+pub(crate) const WANTS_KEYS: u8 = 1;
+/// A page carries the documents of its rows.
+pub(crate) const WANTS_DOCUMENTS: u8 = 2;
+
+const LOWER: u8 = 1;
+const LOWER_OPEN: u8 = 2;
+const UPPER: u8 = 4;
+const UPPER_OPEN: u8 = 8;
+
+/// One request, borrowed from the run it came in.
+#[derive(Debug, PartialEq)]
+pub(crate) struct Operation<'a> {
+    /// The answer carries this number back. No answer is wanted for request 0.
+    pub(crate) request: u32,
+    /// The transaction that the operation belongs to; 0 for an operation of its own.
+    pub(crate) transaction: u32,
+    pub(crate) verb: Verb<'a>,
+}
+
+/// What an operation asks for.
+#[derive(Debug, PartialEq)]
+pub(crate) enum Verb<'a> {
+    Open,
+    Close,
+    Put {
+        store: &'a str,
+        key: Option<&'a [u8]>,
+        format: Format,
+        document: &'a [u8],
+        overwrite: bool,
+    },
+    Get {
+        store: &'a str,
+        key: &'a [u8],
+    },
+    Has {
+        store: &'a str,
+        key: &'a [u8],
+    },
+    Delete {
+        store: &'a str,
+        key: &'a [u8],
+    },
+    Clear {
+        store: &'a str,
+    },
+    Count {
+        store: &'a str,
+        index: Option<&'a str>,
+        range: RawRange<'a>,
+    },
+    OpenCursor {
+        cursor: u32,
+        scan: Scan<'a>,
+        size: PageSize,
+    },
+    NextPage {
+        cursor: u32,
+        size: PageSize,
+    },
+    CloseCursor {
+        cursor: u32,
+    },
+    /// The definition is JSON: `{ name, keyPath, autoIncrement }`.
+    CreateStore {
+        definition: &'a str,
+    },
+    DeleteStore {
+        store: &'a str,
+    },
+    /// The definition is JSON: `{ name, keyPath, unique, multiEntry }`.
+    CreateIndex {
+        store: &'a str,
+        definition: &'a str,
+    },
+    DeleteIndex {
+        store: &'a str,
+        index: &'a str,
+    },
+    Schema,
+    Begin {
+        mode: Mode,
+        scope: Vec<&'a str>,
+    },
+    /// Refused when one of the writes in the transaction that these requests are for has failed.
+    Commit {
+        relied_on: Vec<u32>,
+    },
+    Abort,
+    /// Removes the files of a database that is not open.
+    Destroy,
+}
+
+/// What a cursor runs over.
+#[derive(Debug, PartialEq)]
+pub(crate) struct Scan<'a> {
+    pub(crate) store: &'a str,
+    pub(crate) index: Option<&'a str>,
+    pub(crate) range: RawRange<'a>,
+    pub(crate) reverse: bool,
+    /// [`WANTS_KEYS`], [`WANTS_DOCUMENTS`] or both.
+    pub(crate) wants: u8,
+}
+
+/// How much a page may hold; it holds a row whenever there is one.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) struct PageSize {
+    pub(crate) rows: u32,
+    pub(crate) bytes: u32,
+}
+
+/// A range whose keys have not been checked yet.
+#[derive(Debug, PartialEq)]
+pub(crate) struct RawRange<'a> {
+    lower: Bound<&'a [u8]>,
+    upper: Bound<&'a [u8]>,
+}
+
+impl RawRange<'_> {
+    /// The range with its keys checked.
+    pub(crate) fn decode(&self) -> Result<KeyRange> {
+        Ok(KeyRange { lower: decode_bound(self.lower)?, upper: decode_bound(self.upper)? })
+    }
+}
+
+fn decode_bound(bound: Bound<&[u8]>) -> Result<Bound<Key>> {
+    Ok(match bound {
+        Bound::Included(bytes) => Bound::Included(Key::from_encoded(bytes)?),
+        Bound::Excluded(bytes) => Bound::Excluded(Key::from_encoded(bytes)?),
+        Bound::Unbounded => Bound::Unbounded,
+    })
+}
+
+/// Reads every operation of a run.
+pub(crate) fn read_run(mut run: &[u8]) -> Result<Vec<Operation<'_>>> {
+    let length = run.len();
+    let mut operations = Vec::new();
+    while !run.is_empty() {
+        let at = length - run.len();
+        let operation = read_operation(&mut run).ok_or_else(|| malformed(at))?;
+        operations.push(operation);
+    }
+    Ok(operations)
+}
+
+fn malformed(at: usize) -> Error {
+    Error::new(Code::Internal, format!("the operation packed at byte {at} of its run can't be read"))
+}
+
+fn read_operation<'a>(input: &mut &'a [u8]) -> Option<Operation<'a>> {
+    let number = take_u8(input)?;
+    let request = take_u32(input)?;
+    let transaction = take_u32(input)?;
+    let verb = match number {
+        1 => Verb::Open,
+        2 => Verb::Close,
+        3 | 4 => Verb::Put {
+            store: take_text(input)?,
+            key: take_optional_bytes(input)?,
+            format: take_format(input)?,
+            document: take_bytes(input)?,
+            overwrite: number == 3,
+        },
+        5 => Verb::Get { store: take_text(input)?, key: take_bytes(input)? },
+        6 => Verb::Has { store: take_text(input)?, key: take_bytes(input)? },
+        7 => Verb::Delete { store: take_text(input)?, key: take_bytes(input)? },
+        8 => Verb::Clear { store: take_text(input)? },
+        9 => Verb::Count {
+            store: take_text(input)?,
+            index: take_optional_text(input)?,
+            range: take_range(input)?,
+        },
+        10 => Verb::OpenCursor {
+            cursor: take_u32(input)?,
+            scan: Scan {
+                store: take_text(input)?,
+                index: take_optional_text(input)?,
+                range: take_range(input)?,
+                reverse: take_u8(input)? != 0,
+                wants: take_u8(input)?,
+            },
+            size: take_page_size(input)?,
+        },
+        11 => Verb::NextPage { cursor: take_u32(input)?, size: take_page_size(input)? },
+        12 => Verb::CloseCursor { cursor: take_u32(input)? },
+        13 => Verb::CreateStore { definition: take_text(input)? },
+        14 => Verb::DeleteStore { store: take_text(input)? },
+        15 => Verb::CreateIndex { store: take_text(input)?, definition: take_text(input)? },
+        16 => Verb::DeleteIndex { store: take_text(input)?, index: take_text(input)? },
+        17 => Verb::Schema,
+        18 => Verb::Begin { mode: take_mode(input)?, scope: take_texts(input)? },
+        19 => Verb::Commit { relied_on: take_numbers(input)? },
+        20 => Verb::Abort,
+        21 => Verb::Destroy,
+        _ => return None,
+    };
+    Some(Operation { request, transaction, verb })
+}
+
+fn take_u8(input: &mut &[u8]) -> Option<u8> {
+    let (&byte, rest) = input.split_first()?;
+    *input = rest;
+    Some(byte)
+}
+
+fn take_u32(input: &mut &[u8]) -> Option<u32> {
+    let (bytes, rest) = input.split_first_chunk::<4>()?;
+    *input = rest;
+    Some(u32::from_le_bytes(*bytes))
+}
+
+fn take_bytes<'a>(input: &mut &'a [u8]) -> Option<&'a [u8]> {
+    take_optional_bytes(input)?
+}
+
+fn take_optional_bytes<'a>(input: &mut &'a [u8]) -> Option<Option<&'a [u8]>> {
+    let length = take_u32(input)?;
+    if length == ABSENT {
+        return Some(None);
+    }
+    let (bytes, rest) = input.split_at_checked(usize::try_from(length).ok()?)?;
+    *input = rest;
+    Some(Some(bytes))
+}
+
+fn take_text<'a>(input: &mut &'a [u8]) -> Option<&'a str> {
+    std::str::from_utf8(take_bytes(input)?).ok()
+}
+
+fn take_optional_text<'a>(input: &mut &'a [u8]) -> Option<Option<&'a str>> {
+    match take_optional_bytes(input)? {
+        Some(bytes) => Some(Some(std::str::from_utf8(bytes).ok()?)),
+        None => Some(None),
+    }
+}
+
+/// The count is not trusted with an allocation: the list grows by what is really there.
+fn take_texts<'a>(input: &mut &'a [u8]) -> Option<Vec<&'a str>> {
+    let count = take_u32(input)?;
+    (0..count).map(|_| take_text(input)).collect()
+}
+
+fn take_numbers(input: &mut &[u8]) -> Option<Vec<u32>> {
+    let count = take_u32(input)?;
+    (0..count).map(|_| take_u32(input)).collect()
+}
+
+fn take_format(input: &mut &[u8]) -> Option<Format> {
+    match take_u8(input)? {
+        1 => Some(Format::Json),
+        2 => Some(Format::Structured),
+        3 => Some(Format::Raw),
+        _ => None,
+    }
+}
+
+fn take_mode(input: &mut &[u8]) -> Option<Mode> {
+    match take_u8(input)? {
+        0 => Some(Mode::ReadOnly),
+        1 => Some(Mode::ReadWrite),
+        _ => None,
+    }
+}
+
+fn take_page_size(input: &mut &[u8]) -> Option<PageSize> {
+    Some(PageSize { rows: take_u32(input)?, bytes: take_u32(input)? })
+}
+
+fn take_range<'a>(input: &mut &'a [u8]) -> Option<RawRange<'a>> {
+    let flags = take_u8(input)?;
+    let lower = take_bound(input, flags & LOWER != 0, flags & LOWER_OPEN != 0)?;
+    let upper = take_bound(input, flags & UPPER != 0, flags & UPPER_OPEN != 0)?;
+    Some(RawRange { lower, upper })
+}
+
+fn take_bound<'a>(input: &mut &'a [u8], present: bool, open: bool) -> Option<Bound<&'a [u8]>> {
+    Some(match (present, open) {
+        (false, _) => Bound::Unbounded,
+        (true, false) => Bound::Included(take_bytes(input)?),
+        (true, true) => Bound::Excluded(take_bytes(input)?),
+    })
+}
+
+/// What a request came to.
+pub(crate) enum Answer {
+    /// Done, with nothing to say; JavaScript sees `undefined`.
+    Nothing,
+    Key(Key),
+    Document(Document),
+    Flag(bool),
+    Count(u64),
+    Page(Page, u8),
+    /// JSON text.
+    Text(String),
+}
+
+/// Answers on their way back, packed one after the other.
+#[derive(Default)]
+pub(crate) struct Answers(Vec<u8>);
+
+impl Answers {
+    /// Packs the answer to `request`; an answer that nobody wants is dropped.
+    pub(crate) fn push(&mut self, request: u32, answer: Result<Answer>) {
+        if request == 0 {
+            return;
+        }
+        self.0.extend_from_slice(&request.to_le_bytes());
+        match answer {
+            Ok(Answer::Nothing) => self.payload(0, |_| {}),
+            Ok(Answer::Key(key)) => self.payload(1, |out| out.extend_from_slice(key.as_bytes())),
+            Ok(Answer::Document(document)) => self.payload(2, |out| {
+                out.push(document.format as u8);
+                out.extend_from_slice(&document.bytes);
+            }),
+            Ok(Answer::Flag(flag)) => self.payload(3, |out| out.push(u8::from(flag))),
+            // JavaScript counts in f64, exact to 2^53.
+            Ok(Answer::Count(count)) => self.payload(4, |out| {
+                out.extend_from_slice(&(count as f64).to_le_bytes());
+            }),
+            Ok(Answer::Page(page, wants)) => self.payload(5, |out| put_page(out, &page, wants)),
+            Ok(Answer::Text(text)) => self.payload(6, |out| out.extend_from_slice(text.as_bytes())),
+            Err(error) => self.payload(7, |out| out.extend_from_slice(to_json(&error).as_bytes())),
+        }
+    }
+
+    /// Takes what is packed so far, for sending.
+    pub(crate) fn take(&mut self) -> Vec<u8> {
+        std::mem::take(&mut self.0)
+    }
+
+    /// The length of what is packed so far, in bytes.
+    pub(crate) fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    fn payload(&mut self, kind: u8, write: impl FnOnce(&mut Vec<u8>)) {
+        self.0.push(kind);
+        let at = self.0.len();
+        self.0.extend_from_slice(&[0; 4]);
+        write(&mut self.0);
+        let length = length_u32(self.0.len() - at - 4);
+        self.0[at..at + 4].copy_from_slice(&length.to_le_bytes());
+    }
+}
+
+fn put_page(out: &mut Vec<u8>, page: &Page, wants: u8) {
+    out.push(u8::from(page.next.is_some()));
+    out.extend_from_slice(&length_u32(page.rows.len()).to_le_bytes());
+    for row in &page.rows {
+        if wants & WANTS_KEYS != 0 {
+            put_bytes(out, row.key.as_bytes());
+        }
+        if wants & WANTS_DOCUMENTS != 0 {
+            out.push(row.document.format as u8);
+            put_bytes(out, &row.document.bytes);
+        }
+    }
+}
+
+fn put_bytes(out: &mut Vec<u8>, bytes: &[u8]) {
+    out.extend_from_slice(&length_u32(bytes.len()).to_le_bytes());
+    out.extend_from_slice(bytes);
+}
+
+fn length_u32(length: usize) -> u32 {
+    u32::try_from(length).expect("a value has at most 1 GiB and a page little more than one value")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn text(out: &mut Vec<u8>, text: &str) {
+        put_bytes(out, text.as_bytes());
+    }
+
+    fn a_put() -> Vec<u8> {
+        let mut run = vec![3, 7, 0, 0, 0, 0, 0, 0, 0];
+        text(&mut run, "users");
+        run.extend_from_slice(&ABSENT.to_le_bytes());
+        run.push(1);
+        text(&mut run, "{}");
+        run
+    }
+
+    #[test]
+    fn a_run_reads_back_as_the_operations_that_were_packed() {
+        let mut run = a_put();
+        run.extend_from_slice(&[17, 8, 0, 0, 0, 0, 0, 0, 0]);
+
+        let operations = read_run(&run).unwrap();
+
+        let put =
+            Verb::Put { store: "users", key: None, format: Format::Json, document: b"{}", overwrite: true };
+        assert_eq!(operations[0], Operation { request: 7, transaction: 0, verb: put });
+        assert_eq!(operations[1], Operation { request: 8, transaction: 0, verb: Verb::Schema });
+    }
+
+    #[test]
+    fn a_run_cut_anywhere_is_refused_and_never_a_panic() {
+        let run = a_put();
+        for end in 1..run.len() {
+            assert_eq!(read_run(&run[..end]).unwrap_err().code(), Code::Internal, "cut at {end}");
+        }
+    }
+
+    #[test]
+    fn a_count_that_lies_allocates_nothing() {
+        let mut run = vec![18, 1, 0, 0, 0, 1, 0, 0, 0, 1];
+        run.extend_from_slice(&u32::MAX.to_le_bytes());
+
+        assert!(read_run(&run).is_err());
+    }
+
+    #[test]
+    fn an_answer_carries_its_request_kind_and_length() {
+        let mut answers = Answers::default();
+
+        answers.push(9, Ok(Answer::Flag(true)));
+
+        assert_eq!(answers.take(), [9, 0, 0, 0, 3, 1, 0, 0, 0, 1]);
+    }
+
+    #[test]
+    fn an_answer_that_nobody_wants_is_not_packed() {
+        let mut answers = Answers::default();
+
+        answers.push(0, Ok(Answer::Nothing));
+
+        assert_eq!(answers.len(), 0);
+    }
+}
