@@ -1,0 +1,247 @@
+'use strict'
+
+/*
+ * The addon, and the requests that are on their way through it. Nothing else imports the addon.
+ *
+ * A request gets a number; its answer carries the number back. Workers gather answers and wake this thread once for
+ * all of them, then they are taken in portions, so that the event loop turns in between.
+ *
+ * Invariant: every request is settled exactly once, and while one is pending the process stays alive for it.
+ */
+
+const util = require('node:util')
+const { FlowDBError } = require('./errors.js')
+const { Failure, readAnswers } = require('./packing.js')
+const { readDocument } = require('./values.js')
+const addon = /** @type {typeof import('../native.d.ts')} */ (require('../native.js'))
+
+/** Answers are taken in portions of so many bytes. */
+const PORTION_BYTES = 256 * 1024
+
+/** After so long the event loop gets its turn, even if more answers wait. */
+const PORTIONS_MS_MAX = 3
+
+/** Documents up to this size are read in the call when they lie in memory. */
+const FAST_DOCUMENT_BYTES_MAX = 64 * 1024
+
+/** @type {object | undefined} */
+let environment
+const portion = Buffer.allocUnsafeSlow(PORTION_BYTES)
+const fastDocument = Buffer.allocUnsafeSlow(FAST_DOCUMENT_BYTES_MAX)
+
+/** What `tryGet` gives when it can't tell without waiting. */
+const NOT_AT_HAND = Symbol('not at hand')
+
+/**
+ * A request that waits for its answer.
+ *
+ * @typedef {object} Request
+ * @property {(value: any) => void} resolve
+ * @property {(failure: unknown) => void} reject
+ * @property {number} wants what the page that it asked for carries
+ * @property {() => void} settled called once, before the promise settles
+ */
+
+/** @type {(Request | undefined)[]} by number; number 0 means that no answer is wanted */
+const requests = [undefined]
+/** @type {number[]} */
+const freeNumbers = []
+let pending = 0
+
+/** The environment's half of the addon, made when the first database is opened. */
+function link () {
+  environment ??= addon.connect(takeAnswers)
+  return environment
+}
+
+/**
+ * Runs a call into the addon; what it throws becomes the error it stands for.
+ *
+ * @template T
+ * @param {() => T} call
+ * @returns {T}
+ */
+function calling (call) {
+  try {
+    return call()
+  } catch (error) {
+    throw toError(described(error))
+  }
+}
+
+/**
+ * @param {unknown} error thrown by the addon: its message is a description in JSON
+ * @returns {import('./packing.js').Description}
+ */
+function described (error) {
+  const message = error instanceof Error ? error.message : String(error)
+  try {
+    return JSON.parse(message)
+  } catch {
+    return { code: 'FLOWDB_INTERNAL', message: `the addon refused a call: ${message}` }
+  }
+}
+
+/**
+ * Makes the error that a description stands for. Its stack starts where this is called.
+ *
+ * @param {import('./packing.js').Description} description
+ * @returns {Error}
+ */
+function toError ({ code, errno, message, cause }) {
+  const options = cause === undefined ? undefined : { cause: toError(cause) }
+  if (code !== undefined) return new FlowDBError(code, message, options)
+  const error = /** @type {NodeJS.ErrnoException} */ (new Error(message, options))
+  if (errno !== undefined) {
+    error.errno = errno
+    // Node's names are for libuv's numbers, which are the system's own negated, but not on Windows.
+    if (process.platform !== 'win32') error.code = util.getSystemErrorName(-errno)
+  }
+  return error
+}
+
+/**
+ * Waits for a request. A failure becomes an error here, in an async function, because V8 then writes the callers
+ * that await it into the stack, and that costs nothing unless something fails.
+ *
+ * @template T
+ * @param {Promise<T>} promise
+ * @returns {Promise<T>}
+ */
+async function settle (promise) {
+  try {
+    return await promise
+  } catch (failure) {
+    if (!(failure instanceof Failure)) throw failure
+    const error = toError(failure.description)
+    Error.captureStackTrace(error, settle)
+    throw error
+  }
+}
+
+/**
+ * Makes a handle for a database.
+ *
+ * @param {import('../native.d.ts').OpenOptions} options
+ * @returns {number}
+ */
+function create (options) {
+  return calling(() => addon.create(link(), options))
+}
+
+/**
+ * Takes a number for a request that is about to be packed.
+ *
+ * @param {Request} request
+ * @returns {number}
+ */
+function register (request) {
+  const number = freeNumbers.pop() ?? requests.length
+  requests[number] = request
+  if (pending++ === 0) addon.keepAlive(link(), true)
+  return number
+}
+
+/**
+ * Gives a number back and returns its request.
+ *
+ * @param {number} number
+ * @returns {Request | undefined}
+ */
+function unregister (number) {
+  const request = requests[number]
+  if (request === undefined) return undefined
+  requests[number] = undefined
+  freeNumbers.push(number)
+  if (--pending === 0) addon.keepAlive(link(), false)
+  request.settled()
+  return request
+}
+
+/**
+ * Sends a run of operations to a database. Where it is refused, every request in it is rejected.
+ *
+ * @param {number} database
+ * @param {Uint8Array} run
+ * @param {number[]} numbers the requests in it
+ * @param {boolean} readsOnly whether it may overtake what was submitted before
+ */
+function submit (database, run, numbers, readsOnly) {
+  try {
+    if (readsOnly) addon.submitReads(link(), database, run)
+    else addon.submit(link(), database, run)
+  } catch (error) {
+    const failure = new Failure(described(error))
+    for (const number of numbers) unregister(number)?.reject(failure)
+  }
+}
+
+/** Takes the answers that wait, and settles their requests. */
+function takeAnswers () {
+  const started = performance.now()
+  let buffer = portion
+  for (;;) {
+    const length = addon.take(link(), buffer)
+    if (length === 0) return
+    if (length < 0) {
+      buffer = Buffer.allocUnsafeSlow(-length)
+      continue
+    }
+    readAnswers(buffer, length, wantsOf, readDocument, answer)
+    buffer = portion
+    if (performance.now() - started > PORTIONS_MS_MAX) {
+      setImmediate(takeAnswers)
+      return
+    }
+  }
+}
+
+/** @param {number} number */
+function wantsOf (number) {
+  return requests[number]?.wants ?? 0
+}
+
+/**
+ * @param {number} number
+ * @param {unknown} value
+ */
+function answer (number, value) {
+  const request = unregister(number)
+  if (request === undefined) return
+  if (value instanceof Failure) request.reject(value)
+  else request.resolve(value)
+}
+
+/**
+ * Reads a document that lies in memory.
+ *
+ * @param {number} database
+ * @param {Uint8Array} store the store's name
+ * @param {Uint8Array} key a buffer with the encoded key at its start
+ * @param {number} keyLength
+ * @returns {unknown} the document, `undefined` where there is none, or `NOT_AT_HAND`
+ */
+function tryGet (database, store, key, keyLength) {
+  const found = addon.tryGet(link(), database, store, key, keyLength, fastDocument)
+  if (found === -1) return undefined
+  if (found < 0) return NOT_AT_HAND
+  return readDocument(1 + (found & 1), fastDocument, 0, found >>> 1)
+}
+
+/**
+ * Lets go of a closed handle.
+ *
+ * @param {number} database
+ */
+function forget (database) {
+  addon.forget(link(), database)
+}
+
+exports.NOT_AT_HAND = NOT_AT_HAND
+exports.create = create
+exports.forget = forget
+exports.register = register
+exports.settle = settle
+exports.submit = submit
+exports.tryGet = tryGet
+exports.unregister = unregister
