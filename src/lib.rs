@@ -3,6 +3,8 @@
 //! From the ground up: [`fs`] is the file-system contract; `wal`, `memtable`, `sstable` and `version` are one
 //! on-disk or in-memory thing each; [`engine`] joins them into an ordered, transactional key-value store;
 //! [`jsondb`] keeps documents and their indexes in it; `binding` (feature `node`) carries both into Node.js.
+// Tests may unwrap, also those in tests/, which is why this is not in Cargo.toml with the other lints.
+#![warn(clippy::unwrap_used)]
 
 pub mod clock;
 pub(crate) mod coding;

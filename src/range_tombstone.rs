@@ -76,11 +76,6 @@ impl RangeTombstones {
         self.fragments.is_empty()
     }
 
-    /// The disjoint ranges in key order.
-    pub(crate) fn fragments(&self) -> &[Fragment] {
-        &self.fragments
-    }
-
     /// The tombstones of the fragments, one for each range and seqno, in key order.
     pub(crate) fn tombstones(&self) -> impl Iterator<Item = RangeTombstone> + '_ {
         self.fragments.iter().flat_map(|fragment| {

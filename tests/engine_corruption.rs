@@ -1,7 +1,5 @@
 //! Every byte of every file of a small database, damaged one at a time: right data or `Corruption`, never wrong data.
 
-mod common;
-
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;

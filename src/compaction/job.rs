@@ -79,12 +79,12 @@ fn merge_inputs(task: &Task) -> Result<MergeIterator> {
     let mut children: Vec<Box<dyn InternalIterator>> = Vec::new();
     if task.level == 0 {
         for table in &task.inputs {
-            children.push(Box::new(table.open()?.iter()));
+            children.push(Box::new(table.open()?.iter_uncached()));
         }
     } else {
-        children.push(Box::new(LevelIterator::new(task.inputs.clone())));
+        children.push(Box::new(LevelIterator::new_uncached(task.inputs.clone())));
     }
-    children.push(Box::new(LevelIterator::new(task.overlapped.clone())));
+    children.push(Box::new(LevelIterator::new_uncached(task.overlapped.clone())));
     Ok(MergeIterator::new(children))
 }
 
@@ -169,7 +169,7 @@ impl<'a> Outputs<'a> {
             match retention.fate(&entry, is_bottom) {
                 Fate::Keep => self.add(&entry)?,
                 Fate::Bury => {
-                    self.add(&EntryRef { kind: Kind::Tombstone, expires_at: 0, value: b"", ..entry })?
+                    self.add(&EntryRef { kind: Kind::Tombstone, expires_at: 0, value: b"", ..entry })?;
                 }
                 Fate::Drop => {}
             }

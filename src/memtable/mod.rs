@@ -80,11 +80,13 @@ impl Memtable {
     }
 
     /// Inserts one entry; see [`MemtableWriter::insert`].
+    #[cfg(test)]
     pub(crate) fn insert(&self, key: &[u8], seqno: SeqNo, kind: Kind, expires_at: u64, value: &[u8]) {
         self.writer().insert(key, seqno, kind, expires_at, value);
     }
 
     /// Deletes the keys from `start` (inclusive) to `end` (exclusive) whose entries are older than `seqno`.
+    #[cfg(test)]
     pub(crate) fn insert_range_tombstone(&self, start: &[u8], end: &[u8], seqno: SeqNo) {
         self.writer().insert_range_tombstone(start, end, seqno);
     }
@@ -97,6 +99,7 @@ impl Memtable {
     }
 
     /// The seqno of the newest version of `key`, visible or not. Range tombstones are not consulted.
+    #[cfg(test)]
     pub(crate) fn newest_seqno(&self, key: &[u8]) -> Option<SeqNo> {
         let record = self.hash.find(&self.arena, Tag::of(key), key)?;
         Some(record::seqno(&self.arena, record::newest(&self.arena, record)))

@@ -15,12 +15,18 @@ pub(crate) struct LevelIterator {
     /// The table that `current` walks.
     at: usize,
     current: Option<TableIterator>,
+    through_cache: bool,
 }
 
 impl LevelIterator {
     /// The entries of `tables`, which are disjoint and in key order.
     pub(crate) fn new(tables: Vec<Arc<TableHandle>>) -> Self {
-        Self { tables, at: 0, current: None }
+        Self { tables, at: 0, current: None, through_cache: true }
+    }
+
+    /// As [`LevelIterator::new`], for a compaction: it reads every block once and would only fill the cache.
+    pub(crate) fn new_uncached(tables: Vec<Arc<TableHandle>>) -> Self {
+        Self { through_cache: false, ..Self::new(tables) }
     }
 
     /// Opens the table at `at`; off the end where there is none.
@@ -28,7 +34,8 @@ impl LevelIterator {
         if self.current.is_none() || self.at != at {
             self.current = None;
             let Some(handle) = self.tables.get(at) else { return Ok(None) };
-            self.current = Some(handle.open()?.iter());
+            let table = handle.open()?;
+            self.current = Some(if self.through_cache { table.iter() } else { table.iter_uncached() });
             self.at = at;
         }
         Ok(self.current.as_mut())

@@ -9,7 +9,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
-pub(crate) use super::edit::{CleanEnd, TableMeta, VersionEdit};
+use super::edit::VersionEdit;
 use super::file_name::{FileKind, current_path, manifest_path, parse};
 use crate::error::{Code, Error, Result};
 use crate::fs::{File, FileSystem};
@@ -204,6 +204,7 @@ mod tests {
     use super::super::file_name::{log_path, table_path};
     use super::*;
     use crate::fs::{CrashOutcome, Fault, SimFs};
+    use crate::version::CleanEnd;
     use crate::wal::SEGMENT_HEADER_BYTES;
 
     fn dir() -> &'static Path {

@@ -20,9 +20,9 @@ use crate::error::{Code, Error, Result};
 use crate::range_tombstone::{RangeTombstone, RangeTombstones};
 
 pub(crate) use edit::{CleanEnd, TableMeta, VersionEdit};
-pub(crate) use file_name::{FileKind, current_path, lock_path, log_path, manifest_path, parse, table_path};
+pub(crate) use file_name::{FileKind, lock_path, log_path, parse, table_path};
 pub(crate) use iterator::LevelIterator;
-pub(crate) use manifest::{Manifest, ManifestState};
+pub(crate) use manifest::Manifest;
 pub(crate) use table_handle::{TableHandle, TableSource};
 
 /// How many levels there are. Each holds ten times the one above, so that seven are enough for any disk.

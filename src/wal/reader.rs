@@ -114,6 +114,7 @@ impl LogReader {
     }
 
     /// The seqno of the last entry that was read, or the one before the header's first.
+    #[cfg(test)]
     pub(crate) fn last_seqno(&self) -> SeqNo {
         self.next_seqno - 1
     }

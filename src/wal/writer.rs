@@ -96,6 +96,7 @@ impl LogWriter {
     }
 
     /// Encodes a record in memory, for [`write_pending`](Self::write_pending) to write later.
+    #[cfg(test)]
     pub(crate) fn buffer(
         &mut self,
         first_seqno: SeqNo,
@@ -168,6 +169,7 @@ impl LogWriter {
     }
 
     /// The last seqno in the file, or the one before the header's first; buffered records don't count.
+    #[cfg(test)]
     pub(crate) fn last_seqno(&self) -> SeqNo {
         self.last_seqno
     }
