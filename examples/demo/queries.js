@@ -30,7 +30,7 @@ function byRegion (db, country, admin1) {
 async function nearest (db, point, limit) {
   for (let degrees = 0.25; ; degrees *= 2) {
     const band = await db.rangeByIndex(STORE, 'place', [point.lat - degrees], [point.lat + degrees])
-    const found = byDistance(band, point).slice(0, limit)
+    const found = nearestOf(band, point, limit)
     const isAll = degrees > 180
     if (isAll || (found.length === limit && found[limit - 1].km < degrees * KM_IN_A_DEGREE)) {
       return { found, read: band.length }
@@ -38,10 +38,22 @@ async function nearest (db, point, limit) {
   }
 }
 
-function byDistance (candidates, point) {
+/** The `limit` candidates nearest to `point`, nearest first; of two at one distance the one with the lower id. */
+function nearestOf (candidates, point, limit) {
   const found = []
-  for (const city of candidates) found.push({ city, km: distanceKm(city, point) })
-  return found.sort((a, b) => a.km - b.km || a.city.id - b.city.id)
+  for (const city of candidates) {
+    const candidate = { city, km: distanceKm(city, point) }
+    // There may be many candidates, so only the best so far are kept.
+    if (found.length === limit && !isNearer(candidate, found[limit - 1])) continue
+    const place = found.findIndex((other) => isNearer(candidate, other))
+    found.splice(place < 0 ? found.length : place, 0, candidate)
+    found.length = Math.min(found.length, limit)
+  }
+  return found
+}
+
+function isNearer (a, b) {
+  return a.km < b.km || (a.km === b.km && a.city.id < b.city.id)
 }
 
 /** The length of the great circle between two points, by the haversine formula. */
@@ -64,7 +76,7 @@ function sameById (found, matches) {
 }
 
 function sameNearest (found, point) {
-  assert.deepEqual(found, byDistance(cities(), point).slice(0, found.length), 'the index and the file disagree')
+  assert.deepEqual(found, nearestOf(cities(), point, found.length), 'the index and the file disagree')
 }
 
 function inFile (matches) {
