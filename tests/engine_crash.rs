@@ -135,18 +135,18 @@ fn check(config: &Config, disk: &SimFs, run: &Run, least: usize, context: &str) 
             "{context}"
         );
     }
-    go_on(config, engine, disk, state, context);
+    go_on(config, &engine, disk, state, context);
 }
 
 /// The database that was recovered takes writes, and they are there after a clean close.
-fn go_on(config: &Config, engine: Engine, disk: &SimFs, mut state: State, context: &str) {
+fn go_on(config: &Config, engine: &Engine, disk: &SimFs, mut state: State, context: &str) {
     let mut batch = WriteBatch::new();
     batch.put(b"after the crash", b"written").unwrap();
     engine.commit(batch, CommitOptions::default()).unwrap();
     state.insert(b"after the crash".to_vec(), b"written".to_vec());
     engine.close().unwrap();
-    let engine = Engine::open_on(config.clone(), Arc::new(disk.clone())).unwrap();
-    assert_eq!(read_all(&engine, Direction::Forward), state, "{context}: after another opening");
+    let again = Engine::open_on(config.clone(), Arc::new(disk.clone())).unwrap();
+    assert_eq!(read_all(&again, Direction::Forward), state, "{context}: after another opening");
 }
 
 fn check_outcomes(seed: u64, config: &Config, disk: &SimFs, run: &Run, operation: u64) -> u64 {

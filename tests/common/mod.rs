@@ -1,8 +1,4 @@
 //! What the integration tests share: a seeded generator, and small databases on a simulated disk.
-#![expect(
-    clippy::allow_attributes,
-    reason = "an expectation would fail in the one test that uses everything"
-)]
 #![allow(dead_code, reason = "each test binary compiles this file for itself and uses its own part of it")]
 
 use std::sync::Arc;
