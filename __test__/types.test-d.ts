@@ -1,0 +1,115 @@
+/* Checked by `tsc` and never run: what users' code may say, and what must be an error. */
+
+import { FlashStore, FlowDB, FlowDBError, KeyRange } from 'flowdb'
+import type { AnySchema, Key, StoreDescription, Transaction } from 'flowdb'
+
+interface User {
+  id: number
+  name: string
+  email: string
+}
+
+interface Shop {
+  users: { key: number, value: User, indexes: { email: string, place: [string, number] } }
+  notes: { key: string, value: { text: string } }
+}
+
+/** Holds only when `T` is exactly what was got: neither wider nor narrower. */
+declare function exactly<T> (): <G>(got: G, ...same: [T] extends [G] ? ([G] extends [T] ? [] : [never]) : [never]) => void
+
+async function documents (db: FlowDB<Shop>) {
+  exactly<number>()(await db.put('users', { id: 1, name: 'Ada', email: 'a@b.c' }))
+  exactly<string>()(await db.add('notes', { text: 'x' }, 'key'))
+  exactly<User | undefined>()(await db.get('users', 1))
+  exactly<boolean>()(await db.delete('users', 1))
+  exactly<void>()(await db.clear('users'))
+  exactly<number>()(await db.count('users', KeyRange.lowerBound(3)))
+  exactly<User[]>()(await db.getAll('users', null, 10))
+  exactly<number[]>()(await db.getAllKeys('users', undefined, { reverse: true }))
+  exactly<User[]>()(await db.getByIndex('users', 'email', 'a@b.c'))
+  exactly<User[]>()(await db.rangeByIndex('users', 'place', ['a'], ['b', 3]))
+  for await (const user of db.scan('users', 7, { limit: 3 })) exactly<User>()(user)
+
+  // @ts-expect-error there is no such store
+  await db.get('user', 1)
+  // @ts-expect-error the keys are numbers
+  await db.get('users', '1')
+  // @ts-expect-error the document lacks its fields
+  await db.put('users', { id: 1 })
+  // @ts-expect-error there is no such index
+  await db.getByIndex('users', 'name', 'Ada')
+  // @ts-expect-error the second part of the key is a number
+  await db.rangeByIndex('users', 'place', ['a', 'b'])
+  // @ts-expect-error a store without indexes has none
+  await db.getByIndex('notes', 'text', 'x')
+}
+
+async function transactions (db: FlowDB<Shop>) {
+  const transaction = db.transaction(['users'], 'readwrite')
+  exactly<User | undefined>()(await transaction.get('users', 1))
+  exactly<void>()(await transaction.commit())
+  // @ts-expect-error the transaction was not begun for this store
+  await transaction.get('notes', 'x')
+  // @ts-expect-error there is no such mode
+  db.transaction('users', 'write')
+
+  await using scoped: Transaction<Pick<Shop, 'users' | 'notes'>> = db.transaction(['users', 'notes'])
+  await scoped.get('notes', 'x')
+}
+
+async function schema () {
+  await using db = FlowDB.open<Shop>({ dataDir: 'x', durability: 'relaxed', syncIntervalMs: 50 })
+  await db.ready
+  await db.createObjectStore('users', 'id')
+  await db.createObjectStore('notes')
+  await db.createObjectStore('notes', { keyPath: ['a', 'b'], autoIncrement: false })
+  await db.createIndex('users', 'email', 'email', true)
+  await db.createIndex('users', 'place', ['city', 'id'], { unique: false, multiEntry: false })
+  exactly<('users' | 'notes')[]>()(await db.storeNames())
+  exactly<StoreDescription>()(await db.describe('users'))
+  // @ts-expect-error there is no such durability
+  FlowDB.open({ dataDir: 'x', durability: 'safe' })
+  // @ts-expect-error there is no such option
+  FlowDB.open({ dataDir: 'x', directory: 'y' })
+}
+
+async function untyped () {
+  const db: FlowDB<AnySchema> = FlowDB.open({ inMemory: true })
+  await db.put('anything', { any: 'document' })
+  const document = await db.get('anything', [1, 'a', new Date(), new Uint8Array(1), null, 1n, true])
+  document.any.property.goes
+  await db.getByIndex('anything', 'any index', 3)
+}
+
+async function maps (store: FlashStore<string, Map<string, Date>>) {
+  exactly<FlashStore<string, Map<string, Date>>>()(await store.set('a', new Map()))
+  exactly<Map<string, Date> | undefined>()(await store.get('a'))
+  exactly<boolean>()(await store.has('a'))
+  exactly<number>()(await store.size)
+  for await (const [key, value] of store) {
+    exactly<string>()(key)
+    exactly<Map<string, Date>>()(value)
+  }
+  for await (const key of store.keys({ range: KeyRange.bound('a', 'b'), reverse: true })) exactly<string>()(key)
+  await store.forEach((value, key) => { value.get(key) })
+  // @ts-expect-error the keys are strings
+  await store.get(1)
+  // @ts-expect-error the values are maps
+  await store.set('a', 1)
+}
+
+function ranges (range: KeyRange<number>, key: Key) {
+  exactly<number | undefined>()(range.lower)
+  exactly<boolean>()(range.includes(key))
+  // @ts-expect-error an object is no key
+  KeyRange.only({})
+}
+
+function errors (error: unknown) {
+  if (!(error instanceof FlowDBError)) return
+  if (error.code === 'FLOWDB_CONFLICT') return
+  // @ts-expect-error there is no such code
+  if (error.code === 'FLOWDB_OOPS') return
+}
+
+export { documents, errors, maps, ranges, schema, transactions, untyped }

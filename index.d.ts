@@ -1,0 +1,299 @@
+/// <reference lib="esnext.disposable" />
+/// <reference types="node" />
+
+/**
+ * What can be a key of a document or of an index: in this order, numbers and bigints together by value, strings by
+ * UTF-16 code unit. `-0` is the same key as `0`; NaN and invalid dates are no keys.
+ */
+export type Key = null | boolean | number | bigint | Date | string | ArrayBuffer | ArrayBufferView | readonly Key[]
+
+/** The types of one object store: its primary keys, its documents, and the keys of its indexes. */
+export interface StoreTypes {
+  key: Key
+  value: unknown
+  indexes?: Record<string, Key>
+}
+
+/**
+ * The types of a database's object stores, by name:
+ *
+ * ```ts
+ * interface Shop {
+ *   users: { key: number, value: User, indexes: { email: string, city: [string, string] } }
+ * }
+ * const db = FlowDB.open<Shop>({ dataDir: 'shop' })
+ * ```
+ */
+export type Schema<S> = { [Name in keyof S]: StoreTypes }
+
+/** The schema of a database about which nothing has been said. */
+export interface AnySchema {
+  [store: string]: { key: any, value: any, indexes: { [index: string]: any } }
+}
+
+/** The names of the stores in a schema. */
+export type StoreName<S> = keyof S & string
+
+/** The documents of a store. */
+export type DocumentOf<S extends Schema<S>, Name extends StoreName<S>> = S[Name]['value']
+
+/** The primary keys of a store. */
+export type KeyOf<S extends Schema<S>, Name extends StoreName<S>> = S[Name]['key']
+
+/** The names of a store's indexes. */
+export type IndexName<S extends Schema<S>, Name extends StoreName<S>> = keyof NonNullable<S[Name]['indexes']> & string
+
+/** The keys of an index. */
+export type IndexKeyOf<S extends Schema<S>, Name extends StoreName<S>, Index extends IndexName<S, Name>> =
+  NonNullable<S[Name]['indexes']>[Index]
+
+/** Where a compound index key may begin or end: at any number of its first parts. */
+export type IndexBound<K> = K extends readonly [infer First, ...infer Rest] ? K | [] | [First] | FirstOf<[First], Rest> : K
+
+type FirstOf<Taken extends readonly unknown[], Rest extends readonly unknown[]> =
+  Rest extends readonly [infer Next, ...infer Others] ? [...Taken, Next] | FirstOf<[...Taken, Next], Others> : never
+
+/** The keys between two bounds. */
+export class KeyRange<K = any> {
+  private constructor ()
+  /** Where the range starts; `undefined` when every key up to `upper` is in it. */
+  readonly lower: K | undefined
+  /** Where the range ends; `undefined` when every key from `lower` is in it. */
+  readonly upper: K | undefined
+  /** Whether `lower` itself is left out. */
+  readonly lowerOpen: boolean
+  /** Whether `upper` itself is left out. */
+  readonly upperOpen: boolean
+  /** The key alone. */
+  static only<K extends Key> (key: K): KeyRange<K>
+  /** From `key` on; `open` leaves out the key itself. */
+  static lowerBound<K extends Key> (key: K, open?: boolean): KeyRange<K>
+  /** Up to `key`; `open` leaves out the key itself. */
+  static upperBound<K extends Key> (key: K, open?: boolean): KeyRange<K>
+  /**
+   * From `lower` to `upper`; the flags leave out the bounds themselves. Throws `FLOWDB_INVALID_ARGUMENT` when no key
+   * could be in the range.
+   */
+  static bound<K extends Key> (lower: K, upper: K, lowerOpen?: boolean, upperOpen?: boolean): KeyRange<K>
+  /** Whether a key is in the range. */
+  includes (key: Key): boolean
+}
+
+/** The codes of errors; docs/errors.md says what each means and what to do. */
+export type FlowDBErrorCode =
+  | 'FLOWDB_IO' | 'FLOWDB_CORRUPTION' | 'FLOWDB_POISONED' | 'FLOWDB_LOCKED' | 'FLOWDB_CLOSED' | 'FLOWDB_CONFLICT'
+  | 'FLOWDB_CONSTRAINT' | 'FLOWDB_NOT_FOUND' | 'FLOWDB_EXISTS' | 'FLOWDB_READ_ONLY' | 'FLOWDB_TRANSACTION_INACTIVE'
+  | 'FLOWDB_VERSION' | 'FLOWDB_INVALID_KEY' | 'FLOWDB_INVALID_VALUE' | 'FLOWDB_INVALID_ARGUMENT'
+  | 'FLOWDB_NOT_CLONEABLE' | 'FLOWDB_ABORTED' | 'FLOWDB_BUSY' | 'FLOWDB_UNSUPPORTED' | 'FLOWDB_INTERNAL'
+
+/** The error of everything that can fail. The code may be matched on; the message is for people. */
+export class FlowDBError extends Error {
+  constructor (code: FlowDBErrorCode, message: string, options?: { cause?: unknown })
+  name: 'FlowDBError'
+  code: FlowDBErrorCode
+}
+
+/** How a database is opened. */
+export interface OpenOptions {
+  /** The directory that holds the database. Needed unless `inMemory` is set. */
+  dataDir?: string
+  /** Keep everything in memory, in no files at all. Default false. */
+  inMemory?: boolean
+  /** Create the directory and the database where there is none. Default true. */
+  createIfMissing?: boolean
+  /**
+   * What a resolved write means: `'strict'` (default), it is on the disk and survives power loss; `'relaxed'`, it is
+   * with the operating system, and on the disk within `syncIntervalMs`; `'none'`, it is in memory.
+   */
+  durability?: 'strict' | 'relaxed' | 'none'
+  /** How often the log is synced with `durability: 'relaxed'`. Default 100; 1 to 60,000. */
+  syncIntervalMs?: number
+  /** The newest writes gather in memory up to this size. Default 64. */
+  memtableSizeMb?: number
+  /** So many full memtables may wait to be written out before writers wait too. Default 2; 1 to 64. */
+  maxFrozenMemtables?: number
+  /** The size of data blocks in bytes, before compression. Default 4096; 128 to 1 MiB. */
+  blockSize?: number
+  /** The size of tables. Default 32. */
+  tableSizeMb?: number
+  /** How much of the files may be kept in memory. Default 64. */
+  blockCacheCapacityMb?: number
+  /** Bits of filter for each key; 0 writes no filters. Default 10; 0 to 32. */
+  bloomBitsPerKey?: number
+  /** How data blocks are compressed. Default `'lz4'`. */
+  compression?: 'lz4' | 'none'
+  /** So many new tables are merged down. Default 4; 2 to 64. */
+  compactionThreshold?: number
+  /** The size of the first level of tables; each further one holds ten times more. Default 64. */
+  levelSizeMb?: number
+}
+
+/** How an object store is defined. */
+export interface ObjectStoreOptions {
+  /** Where a document holds its key: a path with dots, or several for a compound key; none for keys given apart. */
+  keyPath?: string | readonly string[] | null
+  /** Give 1, 2, 3 … to documents without a key. */
+  autoIncrement?: boolean
+}
+
+/** How an index is defined, beside its key path. */
+export interface IndexOptions {
+  /** Refuse a document whose key another document has. */
+  unique?: boolean
+  /** Take each element of an array as a key of its own. */
+  multiEntry?: boolean
+}
+
+/** An object store as `describe` tells of it. */
+export interface StoreDescription {
+  name: string
+  keyPath: string | string[] | null
+  autoIncrement: boolean
+  indexes: { name: string, keyPath: string | string[], unique: boolean, multiEntry: boolean }[]
+}
+
+/** In which order, and how many. */
+export interface ScanOptions {
+  /** The last keys first. */
+  reverse?: boolean
+  /** At most so many. */
+  limit?: number
+}
+
+/** The calls on documents, which a database and its transactions have in common. */
+export interface Documents<S extends Schema<S>> {
+  /**
+   * Stores a document, in place of the one that has its key, and resolves to the key. `key` is for stores without a
+   * key path. Rejects with `FLOWDB_CONSTRAINT` when a unique index has the document's key for another one.
+   */
+  put<Name extends StoreName<S>> (store: Name, document: DocumentOf<S, Name>, key?: KeyOf<S, Name>): Promise<KeyOf<S, Name>>
+  /** As `put`, but rejects with `FLOWDB_CONSTRAINT` when a document has the key already. */
+  add<Name extends StoreName<S>> (store: Name, document: DocumentOf<S, Name>, key?: KeyOf<S, Name>): Promise<KeyOf<S, Name>>
+  /** The document with this key, or `undefined`. */
+  get<Name extends StoreName<S>> (store: Name, key: KeyOf<S, Name>): Promise<DocumentOf<S, Name> | undefined>
+  /** Removes a document, and resolves to whether it was there. */
+  delete<Name extends StoreName<S>> (store: Name, key: KeyOf<S, Name>): Promise<boolean>
+  /** Removes every document of a store. */
+  clear<Name extends StoreName<S>> (store: Name): Promise<void>
+  /** How many documents there are, or how many have their key in a range. */
+  count<Name extends StoreName<S>> (store: Name, range?: KeyRange | KeyOf<S, Name> | null): Promise<number>
+  /** Iterates over documents in key order, as they are when it is called, with bounded memory. */
+  scan<Name extends StoreName<S>> (store: Name, range?: KeyRange | KeyOf<S, Name> | null, options?: ScanOptions): AsyncIterableIterator<DocumentOf<S, Name>>
+  /** Documents in key order. A number is a limit. */
+  getAll<Name extends StoreName<S>> (store: Name, range?: KeyRange | KeyOf<S, Name> | null, options?: number | ScanOptions): Promise<DocumentOf<S, Name>[]>
+  /** Primary keys in order. A number is a limit. */
+  getAllKeys<Name extends StoreName<S>> (store: Name, range?: KeyRange | KeyOf<S, Name> | null, options?: number | ScanOptions): Promise<KeyOf<S, Name>[]>
+  /** The documents that have a key in an index, by their primary keys; or, for a range, by the keys of the index. */
+  getByIndex<Name extends StoreName<S>, Index extends IndexName<S, Name>> (store: Name, index: Index, key: IndexKeyOf<S, Name, Index> | KeyRange): Promise<DocumentOf<S, Name>[]>
+  /**
+   * The documents whose key in an index is from `start` to before `end`, in the order of the index. `undefined` means
+   * the beginning or the end. Of a compound key the first parts are enough.
+   */
+  rangeByIndex<Name extends StoreName<S>, Index extends IndexName<S, Name>> (store: Name, index: Index, start?: IndexBound<IndexKeyOf<S, Name, Index>>, end?: IndexBound<IndexKeyOf<S, Name, Index>>): Promise<DocumentOf<S, Name>[]>
+}
+
+/**
+ * A transaction: it sees the database as it was when it began, and its own writes.
+ *
+ * A write that failed left everything as it was, so the transaction may go on; but when nobody looked at the promise
+ * of such a write, `commit` rejects with its error and nothing is committed. A transaction that is forgotten is
+ * aborted.
+ */
+export interface Transaction<S extends Schema<S> = AnySchema> extends Documents<S> {
+  /**
+   * Makes everything that was written visible and durable, at once. Rejects with `FLOWDB_CONFLICT`, and changes
+   * nothing, when something that the transaction had read was changed since.
+   */
+  commit (): Promise<void>
+  /** Forgets everything that was written. */
+  abort (): Promise<void>
+  /** Aborts unless the transaction has ended: `await using` rolls back what was not committed. */
+  [Symbol.asyncDispose] (): Promise<void>
+}
+
+/** Documents in object stores, with indexes and transactions. */
+export interface FlowDB<S extends Schema<S> = AnySchema> extends Documents<S> {
+  /** Resolves when the database is open; rejects when it can't be. Calls need not wait for it. */
+  readonly ready: Promise<void>
+  /**
+   * Creates a store, or does nothing where the same is there already; `FLOWDB_EXISTS` where it is there with another
+   * definition. Without a key path, keys are given beside the documents.
+   */
+  createObjectStore (name: StoreName<S>, keyPath?: string | readonly string[] | null, autoIncrement?: boolean): Promise<void>
+  createObjectStore (name: StoreName<S>, options: ObjectStoreOptions): Promise<void>
+  /**
+   * Creates an index over the documents that are there and those that will come, or does nothing where the same is
+   * there already. `true` makes it unique.
+   */
+  createIndex<Name extends StoreName<S>> (store: Name, name: IndexName<S, Name>, keyPath: string | readonly string[], options?: boolean | IndexOptions): Promise<void>
+  /** Removes a store with its documents and indexes. */
+  deleteObjectStore (name: StoreName<S>): Promise<void>
+  /** Removes an index. */
+  deleteIndex<Name extends StoreName<S>> (store: Name, name: IndexName<S, Name>): Promise<void>
+  /** The names of all stores, sorted. */
+  storeNames (): Promise<StoreName<S>[]>
+  /** How a store and its indexes are defined. */
+  describe (store: StoreName<S>): Promise<StoreDescription>
+  /** Begins a transaction on one or more stores. The default mode is `'readonly'`. */
+  transaction<Name extends StoreName<S>> (stores: Name | readonly Name[], mode?: 'readonly' | 'readwrite'): Transaction<Pick<S, Name>>
+  /** Waits for what was asked for, closes, and refuses everything from then on. */
+  close (): Promise<void>
+  /** Closes. */
+  [Symbol.asyncDispose] (): Promise<void>
+}
+
+export const FlowDB: {
+  /**
+   * Opens a database. It returns at once; what is asked of the database meanwhile waits, and rejects when it can't be
+   * opened. Throws `FLOWDB_INVALID_ARGUMENT` for options that are none.
+   */
+  open<S extends Schema<S> = AnySchema> (options: OpenOptions): FlowDB<S>
+  new<S extends Schema<S> = AnySchema> (options: OpenOptions): FlowDB<S>
+  readonly prototype: FlowDB
+}
+
+/** Which entries, in which order, and how many. */
+export interface EntryOptions<K> extends ScanOptions {
+  /** Those with their key in a range, or with one key. */
+  range?: KeyRange | K | null
+}
+
+/**
+ * A Map that stays.
+ *
+ * Keys keep their type and are in their order; values are whatever structured clone takes, and come back as they
+ * went in. It is opened by its first operation.
+ */
+export class FlashStore<K = Key, V = any> {
+  /** A store in a directory, or one with options. */
+  constructor (options: string | OpenOptions)
+  /** Stores a value under a key, and resolves to the store itself. */
+  set (key: K, value: V): Promise<this>
+  /** The value under a key, or `undefined`. */
+  get (key: K): Promise<V | undefined>
+  /** Whether there is an entry with this key. */
+  has (key: K): Promise<boolean>
+  /** Removes an entry, and resolves to whether it was there. */
+  delete (key: K): Promise<boolean>
+  /** The same as `delete`. */
+  del (key: K): Promise<boolean>
+  /** Removes every entry. */
+  clear (): Promise<void>
+  /** How many entries there are. */
+  readonly size: Promise<number>
+  /** Iterates over the keys as they are when it is called. */
+  keys (options?: EntryOptions<K>): AsyncIterableIterator<K>
+  /** Iterates over the values in the order of their keys. */
+  values (options?: EntryOptions<K>): AsyncIterableIterator<V>
+  /** Iterates over keys and values. */
+  entries (options?: EntryOptions<K>): AsyncIterableIterator<[K, V]>
+  [Symbol.asyncIterator] (): AsyncIterableIterator<[K, V]>
+  /** Calls a function for every entry, one after the other, and waits for what it returns. */
+  forEach<T = undefined> (callback: (this: T, value: V, key: K, store: this) => unknown, thisArg?: T): Promise<void>
+  /** Waits for what was asked for, and closes. */
+  close (): Promise<void>
+  /** Closes and removes the database's files, and the directory where nothing else is in it. */
+  destroy (): Promise<void>
+  /** Closes. */
+  [Symbol.asyncDispose] (): Promise<void>
+}
