@@ -326,3 +326,36 @@ fn a_schema_change_conflicts_with_writers_under_way_and_update_follows_it() {
     let mut tx = db.begin(&["items"], Mode::ReadOnly).unwrap();
     assert_eq!(tx.count_by_index("items", "by_n", &all()).unwrap(), 2);
 }
+
+/// Each writes down how many there were before: with phantoms, two would write the same number.
+#[test]
+fn threads_that_count_before_they_add_all_count_differently() {
+    const EACH: i64 = 30;
+    let db = open_with_items();
+    db.create_index("items", "by_n", index_on("n")).unwrap();
+
+    std::thread::scope(|scope| {
+        for thread in 0..6 {
+            let db = &db;
+            scope.spawn(move || {
+                for step in 0..EACH {
+                    let id = thread * EACH + step;
+                    change(db, |tx| {
+                        let n = match id % 3 {
+                            0 => tx.count("items", &all())?,
+                            1 => tx.count("items", &KeyRange::lower_bound(key(-1.0), false))?,
+                            _ => tx.count_by_index("items", "by_n", &all())?,
+                        };
+                        tx.put("items", None, json(&j!({ "id": id, "n": n })))
+                    })
+                    .unwrap();
+                }
+            });
+        }
+    });
+
+    let mut tx = db.begin(&["items"], Mode::ReadOnly).unwrap();
+    let rows = tx.page("items", Some("by_n"), &all(), Direction::Forward, None, limits(1_000)).unwrap().rows;
+    let numbers: Vec<_> = rows.iter().map(|row| content(row)["n"].as_i64().unwrap()).collect();
+    assert_eq!(numbers, (0..6 * EACH).collect::<Vec<_>>());
+}
