@@ -186,3 +186,57 @@ fn index_row(prefix: &[u8], index: &IndexDef, position: usize, key: &Key, primar
     row.extend_from_slice(primary.as_bytes());
     IndexRow { row, value: Vec::new(), position }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::config::Config;
+    use crate::engine::Engine;
+    use crate::jsondb::ledger::Database;
+    use crate::jsondb::{IndexOptions, KeyPath, StoreOptions};
+
+    fn store(building: bool) -> StoreDef {
+        let options = IndexOptions { key_path: KeyPath::One("u".into()), unique: true, multi_entry: false };
+        let index = IndexDef { id: 2, name: "by_u".into(), options, building };
+        StoreDef::new(1, "items", StoreOptions::default(), 1).unwrap().with_indexes(vec![index], 1).unwrap()
+    }
+
+    fn rows(store: &StoreDef, id: i64, json: &str) -> Vec<IndexRow> {
+        let document = Document { format: Format::Json, bytes: json.into() };
+        rows_of(store, &id.into(), &document).unwrap()
+    }
+
+    fn view() -> View {
+        let database = Arc::new(Database::open(Engine::open(Config::in_memory()).unwrap()).unwrap());
+        View::begin(&database, true).0
+    }
+
+    /// Documents from before a unique index may have the same key until the build finds out: the one that is indexed
+    /// must stay so when the other goes, or the index would lack it in the end.
+    #[test]
+    fn a_document_that_goes_during_a_build_takes_only_its_own_entry() {
+        let store = store(true);
+        let mut view = view();
+        let (first, second) = (rows(&store, 1, r#"{"u":5}"#), rows(&store, 2, r#"{"u":5}"#));
+        let indexed = IndexChange::between(&mut view, &store, &1.into(), &[], first.clone()).unwrap();
+        indexed.apply(&mut view.overlay);
+
+        let second_goes = IndexChange::between(&mut view, &store, &2.into(), &second, Vec::new()).unwrap();
+        let first_goes = IndexChange::between(&mut view, &store, &1.into(), &first, Vec::new()).unwrap();
+
+        assert_eq!(second_goes, IndexChange::default());
+        assert_eq!(first_goes.deletes, [first[0].row.clone()]);
+    }
+
+    #[test]
+    fn only_an_index_that_is_being_built_has_unchanged_entries_written_again() {
+        for building in [false, true] {
+            let store = store(building);
+            let same = rows(&store, 1, r#"{"u":5}"#);
+            let change = IndexChange::between(&mut view(), &store, &1.into(), &same, same.clone()).unwrap();
+            assert_eq!((change.puts.len(), change.deletes.len()), (usize::from(building), 0));
+        }
+    }
+}

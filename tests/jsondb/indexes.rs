@@ -213,3 +213,30 @@ fn an_index_built_while_others_write_matches_the_documents() {
         assert_eq!(tx.count("items", &all()).unwrap(), expected.len() as u64);
     }
 }
+
+/// A reader's schema is that of its snapshot: an index is there with all its entries or not at all.
+#[test]
+fn readers_see_an_index_whole_or_not_at_all_while_it_comes_and_goes() {
+    let db = open_with_items();
+    (0..50).for_each(|id| put(&db, j!({ "id": id, "n": id })));
+    let done = AtomicBool::new(false);
+
+    std::thread::scope(|scope| {
+        for _ in 0..3 {
+            scope.spawn(|| {
+                while !done.load(Ordering::Acquire) {
+                    let mut tx = db.begin(&["items"], Mode::ReadOnly).unwrap();
+                    match tx.count_by_index("items", "by_n", &all()) {
+                        Ok(count) => assert_eq!(count, 50),
+                        Err(error) => assert_eq!(error.code(), Code::NotFound, "{error}"),
+                    }
+                }
+            });
+        }
+        for _ in 0..150 {
+            db.create_index("items", "by_n", index_on("n")).unwrap();
+            db.delete_index("items", "by_n").unwrap();
+        }
+        done.store(true, Ordering::Release);
+    });
+}
