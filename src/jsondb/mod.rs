@@ -1,9 +1,9 @@
 //! Documents in object stores, their keys and indexes, and transactions over them.
 //!
-//! A document, its index rows and its store's count are rows of the engine ([`rows`]). A [`Transaction`] reads from a
-//! snapshot with its own writes laid over it ([`view`]) and is checked when it commits, in commit order, against what
-//! others committed meanwhile ([`commit`], [`conflict`]); so committed transactions are serializable. What all of
-//! them share is in one [`ledger`]. Schema changes are in [`catalog`], the building of indexes in [`build`].
+//! A document, its index rows and its store's count are rows of the engine (`rows`). A [`Transaction`] reads from a
+//! snapshot with its own writes laid over it (`view`, `overlay`) and is checked when it commits, in commit order,
+//! against what others committed meanwhile (`commit`, `conflict`); so committed transactions are serializable. What
+//! all of them share is in one `ledger`. Schema changes are in `catalog`, the building of indexes in `build`.
 #![forbid(unsafe_code)]
 
 mod build;

@@ -1,6 +1,7 @@
 //! Several openers of one directory in one process, and databases on the disk.
 
 use std::sync::Barrier;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use flowdb::config::{Config, SyncMode};
 use flowdb::error::Code;
@@ -113,4 +114,30 @@ fn threads_that_open_and_close_at_once_never_find_the_directory_locked() {
     });
 
     assert_eq!(open(&dir).begin(&["items"], Mode::ReadOnly).unwrap().count("items", &all()).unwrap(), 60);
+}
+
+/// On a disk a commit is checked well before it is visible: what a reader knows of the schema is as old as what it sees.
+#[test]
+fn readers_see_a_store_whole_or_not_at_all_while_it_comes_and_goes() {
+    let dir = TempDir::new();
+    let db = open(&dir);
+    let done = AtomicBool::new(false);
+
+    std::thread::scope(|scope| {
+        for _ in 0..2 {
+            scope.spawn(|| {
+                while !done.load(Ordering::Acquire) {
+                    match db.begin(&["items"], Mode::ReadOnly) {
+                        Ok(mut tx) => assert_eq!(tx.count("items", &all()).unwrap(), 0),
+                        Err(error) => assert_eq!(error.code(), Code::NotFound, "{error}"),
+                    }
+                }
+            });
+        }
+        for _ in 0..60 {
+            db.create_object_store("items", keyed_by("id")).unwrap();
+            db.delete_object_store("items").unwrap();
+        }
+        done.store(true, Ordering::Release);
+    });
 }
