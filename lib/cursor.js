@@ -76,16 +76,16 @@ class Cursor {
   }
 
   /**
-   * Waits for a page, and asks for the one after it.
+   * Takes a page that has been asked for.
    *
    * @param {Promise<import('./packing.js').Page>} answer
+   * @returns {Promise<import('./packing.js').Page>}
    */
   #take (answer) {
     const taken = answer.then((page) => {
       this.#left -= Math.max(page.keys.length, page.documents.length)
       if (!page.more) this.#isOpen = false
       if (this.#left <= 0) this.close()
-      this.#ahead = this.#isOpen ? this.#ask() : Promise.resolve(undefined)
       return page
     })
     // A page that fails is told to whoever asks for it, and is nobody's business before.
@@ -93,26 +93,24 @@ class Cursor {
     return taken
   }
 
-  #ask () {
-    try {
-      return this.#take(this.#session.issue(VERB.NEXT_PAGE, { wants: this.#wants, isFree: true }, (run) => {
-        run.u32(this.#id).u32(this.#rows).u32(this.#pageBytes)
-      }))
-    } catch (error) {
-      this.#isOpen = false
-      const refused = Promise.reject(error)
-      refused.catch(ignore)
-      return refused
-    }
+  /** @returns {Promise<import('./packing.js').Page | undefined>} */
+  async #ask () {
+    if (!this.#isOpen) return undefined
+    return await this.#take(this.#session.issue(VERB.NEXT_PAGE, { wants: this.#wants, isFree: true }, (run) => {
+      run.u32(this.#id).u32(this.#rows).u32(this.#pageBytes)
+    }))
   }
 
   /**
-   * The next page, or `undefined` after the last.
+   * The next page, or `undefined` after the last. The page behind it is asked for as soon as it is there.
    *
    * @returns {Promise<import('./packing.js').Page | undefined>}
    */
   next () {
-    return this.#ahead
+    const page = this.#ahead
+    this.#ahead = page.then(() => this.#ask())
+    this.#ahead.catch(ignore)
+    return page
   }
 
   /** Lets go of the snapshot. */

@@ -1,0 +1,78 @@
+'use strict'
+
+/* What the tests of the facades share: temporary folders, open databases, child processes. */
+
+const { spawn } = require('node:child_process')
+const { mkdtempSync, rmSync } = require('node:fs')
+const { tmpdir } = require('node:os')
+const { join } = require('node:path')
+const { FlashStore, FlowDB } = require('..')
+
+const PROGRAM_MS_MAX = 60_000
+
+/** A folder that is gone after the test. */
+function temporary (t) {
+  const folder = mkdtempSync(join(tmpdir(), 'flowdb-test-'))
+  t.after(() => rmSync(folder, { recursive: true, force: true, maxRetries: 3 }))
+  return folder
+}
+
+/** A database in memory with stores `{ name: keyPath }`, closed after the test. */
+async function openInMemory (t, stores = {}) {
+  const db = FlowDB.open({ inMemory: true })
+  t.after(() => db.close())
+  for (const [name, keyPath] of Object.entries(stores)) await db.createObjectStore(name, keyPath)
+  return db
+}
+
+/** A FlashStore in memory, closed after the test. */
+function flashInMemory (t) {
+  const store = new FlashStore({ inMemory: true })
+  t.after(() => store.close())
+  return store
+}
+
+/**
+ * Runs a JavaScript program in a process of its own: text, or the name of a file in __test__/programs.
+ *
+ * The program finds the package as `require('flowdb')` under `root` and the arguments in `process.argv`.
+ */
+function runProgram (program, args = [], { onOutput = () => {}, flags = [] } = {}) {
+  const file = join(__dirname, 'programs', program)
+  return new Promise((resolve, reject) => {
+    const child = spawn(process.execPath, [...flags, file, ...args], { stdio: ['ignore', 'pipe', 'pipe'] })
+    const timer = setTimeout(() => child.kill('SIGKILL'), PROGRAM_MS_MAX)
+    let output = ''
+    let errors = ''
+    child.stdout.setEncoding('utf8').on('data', (text) => {
+      output += text
+      onOutput(output, child)
+    })
+    child.stderr.setEncoding('utf8').on('data', (text) => { errors += text })
+    child.on('error', reject)
+    child.on('close', (code, signal) => {
+      clearTimeout(timer)
+      resolve({ code, signal, output, errors })
+    })
+  })
+}
+
+/** Everything that an async iterable gives. */
+async function gathered (iterable) {
+  const all = []
+  for await (const item of iterable) all.push(item)
+  return all
+}
+
+/** A promise's error, or a failure of the test when there is none. */
+async function errorOf (promise) {
+  let value
+  try {
+    value = await promise
+  } catch (error) {
+    return error
+  }
+  throw new Error(`it resolved to ${value} and should have rejected`)
+}
+
+module.exports = { errorOf, flashInMemory, gathered, openInMemory, runProgram, temporary }
