@@ -69,12 +69,15 @@ class Connection {
    * Begins to open a database.
    *
    * @param {import('../native.d.ts').OpenOptions} options
-   * @param {number} [first] the operation that begins it
+   * @param {string} [definition] of the store that it is opened for, in JSON: created where it is missing
    */
-  constructor (options, first = VERB.OPEN) {
+  constructor (options, definition) {
     this.#database = native.create(options)
     /** @type {Promise<void>} */
-    this.ready = this.issue(first, { isWrite: true }, ignore)
+    this.ready = this.issue(VERB.OPEN, { isWrite: true }, (run) => {
+      if (definition === undefined) run.absent()
+      else run.text(definition)
+    })
     // Who does not ask for it learns of a failure from the first operation.
     this.ready.catch(ignore)
   }
@@ -86,11 +89,15 @@ class Connection {
    * @returns {Promise<void>}
    */
   static async destroy (options) {
-    const connection = new Connection(options, VERB.DESTROY)
+    const database = native.create(options)
+    const run = new Run()
+    const { number, answer } = native.request()
+    run.begin(VERB.DESTROY, number, 0)
+    native.submit(database, run.bytes, [number], false)
     try {
-      await connection.ready
+      await answer
     } finally {
-      await connection.close()
+      native.forget(database)
     }
   }
 
@@ -132,28 +139,20 @@ class Connection {
   #issue (verb, way, pack) {
     const { transaction = 0, isWrite = false, wants = 0 } = way
     const lane = this.#laneFor(way)
-    /** @type {(value: any) => void} */
-    let resolve = ignore
-    /** @type {(failure: unknown) => void} */
-    let reject = ignore
-    const promise = new Promise((onResolve, onReject) => {
-      resolve = onResolve
-      reject = onReject
-    })
-    const number = native.register({ resolve, reject, wants, settled: () => this.#settled(isWrite) })
+    const { number, answer } = native.request(wants, () => this.#settled(isWrite))
     this.#pending++
     if (isWrite) this.#pendingWrites++
     try {
       pack(lane.run.begin(verb, number, transaction))
     } catch (error) {
       lane.run.cancel()
-      native.unregister(number)
+      native.withdraw(number)
       throw error
     }
     lane.numbers.push(number)
     this.lastNumber = number
     this.#flushLater(lane)
-    return native.settle(promise)
+    return answer
   }
 
   /**

@@ -68,6 +68,7 @@ class Cursor {
         else run.bytes32(index)
         run.range(bounds).u8(reverse ? 1 : 0).u8(wants).u32(this.#rows).u32(firstBytes)
       }))
+    this.#ahead.catch(ignore)
   }
 
   /** How many rows the next page may have. */
@@ -81,16 +82,17 @@ class Cursor {
    * @param {Promise<import('./packing.js').Page>} answer
    * @returns {Promise<import('./packing.js').Page>}
    */
-  #take (answer) {
-    const taken = answer.then((page) => {
+  async #take (answer) {
+    try {
+      const page = await answer
       this.#left -= Math.max(page.keys.length, page.documents.length)
       if (!page.more) this.#isOpen = false
       if (this.#left <= 0) this.close()
       return page
-    })
-    // A page that fails is told to whoever asks for it, and is nobody's business before.
-    taken.catch(() => { this.#isOpen = false })
-    return taken
+    } catch (error) {
+      this.#isOpen = false
+      throw error
+    }
   }
 
   /** @returns {Promise<import('./packing.js').Page | undefined>} */
@@ -108,9 +110,16 @@ class Cursor {
    */
   next () {
     const page = this.#ahead
-    this.#ahead = page.then(() => this.#ask())
+    this.#ahead = this.#askBehind(page)
+    // A page that fails is told to whoever asks for it, and is nobody's business before.
     this.#ahead.catch(ignore)
     return page
+  }
+
+  /** @param {Promise<unknown>} page */
+  async #askBehind (page) {
+    await page
+    return await this.#ask()
   }
 
   /** Lets go of the snapshot. */
@@ -179,11 +188,21 @@ class Rows {
   }
 
   async #turnPage () {
-    const page = await this.#cursor.next()
+    const page = await this.#nextPage()
     if (page === undefined) this.#end()
     if (page === undefined || this.#isDone) return
     this.#page = this.#select(page)
     this.#at = 0
+  }
+
+  async #nextPage () {
+    try {
+      return await this.#cursor.next()
+    } catch (error) {
+      // The page was asked for ahead; who waits for it is known only here.
+      if (error instanceof Error) Error.captureStackTrace(error)
+      throw error
+    }
   }
 
   #end () {

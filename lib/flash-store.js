@@ -13,7 +13,7 @@ const { FlowDBError } = require('./errors.js')
 const { toBounds } = require('./key-range.js')
 const { checkOptions, invalid } = require('./names.js')
 const { readOptions } = require('./options.js')
-const { VERB, WANTS } = require('./packing.js')
+const { WANTS } = require('./packing.js')
 const { Session } = require('./session.js')
 const { encodeValue } = require('./values.js')
 
@@ -35,10 +35,6 @@ class FlashStore {
   #options
   /** @type {{ connection: Connection, session: Session } | undefined} */
   #opened
-  /** Whether the object store is known to be there. */
-  #isReady = false
-  /** @type {Promise<void> | undefined} */
-  #created
   #isClosed = false
 
   /** @param {string | Record<string, unknown>} options a directory, or options with a `dataDir` */
@@ -50,30 +46,10 @@ class FlashStore {
   #session () {
     if (this.#isClosed) throw new FlowDBError('FLOWDB_CLOSED', 'the store is closed')
     if (this.#opened !== undefined) return this.#opened.session
-    const connection = new Connection(this.#options)
+    const connection = new Connection(this.#options, DEFINITION)
     const session = Session.owning(connection)
     this.#opened = { connection, session }
-    this.#created = session.issue(VERB.CREATE_STORE, { isWrite: true }, (run) => run.text(DEFINITION))
-    this.#created.then(() => { this.#isReady = true }, () => {})
     return session
-  }
-
-  /**
-   * Does an operation. One that fails because the store could not be opened or made fails for that reason.
-   *
-   * @template T
-   * @param {(session: Session) => Promise<T>} operation
-   * @returns {Promise<T>}
-   */
-  async #do (operation) {
-    const session = this.#session()
-    if (this.#isReady) return await operation(session)
-    try {
-      return await operation(session)
-    } catch (error) {
-      await this.#created
-      throw error
-    }
   }
 
   /**
@@ -83,7 +59,7 @@ class FlashStore {
    */
   async set (key, value) {
     checkKey(key)
-    await this.#do((session) => session.put(true, STORE, () => encodeValue(value), key))
+    await this.#session().put(true, STORE, () => encodeValue(value), key)
     return this
   }
 
@@ -92,8 +68,11 @@ class FlashStore {
    * @returns {Promise<any>} `undefined` where there is no entry
    */
   get (key) {
-    if (this.#isReady && !this.#isClosed) return this.#session().get(STORE, key)
-    return this.#do((session) => session.get(STORE, key))
+    try {
+      return this.#session().get(STORE, key)
+    } catch (error) {
+      return Promise.reject(error)
+    }
   }
 
   /**
@@ -101,7 +80,7 @@ class FlashStore {
    * @returns {Promise<boolean>}
    */
   async has (key) {
-    return await this.#do((session) => session.has(STORE, key))
+    return await this.#session().has(STORE, key)
   }
 
   /**
@@ -109,7 +88,7 @@ class FlashStore {
    * @returns {Promise<boolean>} whether it was there
    */
   async delete (key) {
-    return await this.#do((session) => session.delete(STORE, key))
+    return await this.#session().delete(STORE, key)
   }
 
   /**
@@ -124,7 +103,7 @@ class FlashStore {
 
   /** @returns {Promise<void>} */
   async clear () {
-    await this.#do((session) => session.clear(STORE))
+    await this.#session().clear(STORE)
   }
 
   /**
@@ -133,7 +112,11 @@ class FlashStore {
    * @returns {Promise<number>}
    */
   get size () {
-    return this.#do((session) => session.count(STORE, undefined))
+    return this.#count()
+  }
+
+  async #count () {
+    return await this.#session().count(STORE, undefined)
   }
 
   /** @param {unknown} [options] */

@@ -44,6 +44,7 @@ const NOT_AT_HAND = Symbol('not at hand')
 
 /** @type {(Request | undefined)[]} by number; number 0 means that no answer is wanted */
 const requests = [undefined]
+const ignore = () => {}
 /** @type {number[]} */
 const freeNumbers = []
 let pending = 0
@@ -130,16 +131,26 @@ function create (options) {
 }
 
 /**
- * Takes a number for a request that is about to be packed.
+ * Makes a request that is about to be packed under the number that it gets.
  *
- * @param {Request} request
- * @returns {number}
+ * @param {number} [wants] what the page that it asks for carries
+ * @param {() => void} [settled] called once, before the answer
+ * @returns {{ number: number, answer: Promise<any> }}
  */
-function register (request) {
+function request (wants = 0, settled = ignore) {
   const number = freeNumbers.pop() ?? requests.length
-  requests[number] = request
+  const promise = new Promise((resolve, reject) => { requests[number] = { resolve, reject, wants, settled } })
   if (pending++ === 0) addon.keepAlive(link(), true)
-  return number
+  return { number, answer: settle(promise) }
+}
+
+/**
+ * Takes back a request that could not be packed. Its promise stays pending, and nobody has it.
+ *
+ * @param {number} number
+ */
+function withdraw (number) {
+  unregister(number)
 }
 
 /**
@@ -240,8 +251,7 @@ function forget (database) {
 exports.NOT_AT_HAND = NOT_AT_HAND
 exports.create = create
 exports.forget = forget
-exports.register = register
-exports.settle = settle
+exports.request = request
 exports.submit = submit
 exports.tryGet = tryGet
-exports.unregister = unregister
+exports.withdraw = withdraw

@@ -105,8 +105,8 @@ class TransactionSession extends Session {
       const message = `the store ${kindOf(what.store)} is not among those that the transaction was begun for`
       throw new FlowDBError('FLOWDB_NOT_FOUND', message)
     }
-    const answer = this.#explained(this.connection.issue(verb, this.#way(what), pack))
-    return what.isWrite ? this.#watch(answer) : answer
+    const answer = this.connection.issue(verb, this.#way(what), pack)
+    return what.isWrite ? this.#watch(answer) : this.#explained(answer)
   }
 
   #checkActive () {
@@ -134,16 +134,34 @@ class TransactionSession extends Session {
    * @returns {Write}
    */
   #watch (answer) {
-    const write = new Write((resolve, reject) => { answer.then(resolve, reject) })
+    /** @type {Write[]} */
+    const written = []
+    // Nothing else may wait for what is awaited here, or V8 would no longer see who called.
+    const settled = this.#settledWrite(answer, written)
+    const write = new Write((resolve, reject) => { settled.then(resolve, reject) })
     write.number = this.connection.lastNumber
     this.#writes.add(write)
-    answer.then(() => this.#writes.delete(write), (error) => {
-      this.#writes.delete(write)
-      this.#failed.set(write, error)
-    })
-    // `commit` reports what nobody looked at; Promise's own `then` does not count as a look.
-    Promise.prototype.then.call(write, undefined, ignore)
+    written.push(write)
     return write
+  }
+
+  /**
+   * @param {Promise<any>} answer
+   * @param {Write[]} written
+   */
+  async #settledWrite (answer, written) {
+    try {
+      return await this.#explained(answer)
+    } catch (error) {
+      for (const write of written) {
+        this.#failed.set(write, error)
+        // `commit` reports what nobody looked at; Promise's own `then` does not count as a look.
+        if (!write.isObserved) Promise.prototype.then.call(write, undefined, ignore)
+      }
+      throw error
+    } finally {
+      for (const write of written) this.#writes.delete(write)
+    }
   }
 
   /**

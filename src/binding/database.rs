@@ -18,6 +18,7 @@ use crate::error::{Code, Error, Result};
 use crate::jsondb::{JsonDb, Mode, Transaction};
 
 use super::cursor::Cursor;
+use super::definitions;
 use super::execute::{Snapshots, run_in_order, run_reads};
 use super::outbox::Outbox;
 use super::packing::{self, Answer, Operation, PageSize};
@@ -143,14 +144,14 @@ impl Database {
         self.outbox.publish(answers);
     }
 
-    /// Opens the database, the first operation of every handle.
-    pub(crate) fn open(&self) -> Result<()> {
+    /// Opens the database, the first operation of every handle, and creates the store that it is opened for.
+    pub(crate) fn open(&self, definition: Option<&str>) -> Result<()> {
         let mut state = self.state.lock();
         if !matches!(*state, State::Unopened) {
             return Ok(());
         }
         // Not under the lock: opening may recover a long log, and a call from JavaScript must not wait for that.
-        let opened = parking_lot::MutexGuard::unlocked(&mut state, || JsonDb::open(self.config.clone()));
+        let opened = parking_lot::MutexGuard::unlocked(&mut state, || self.open_with(definition));
         match opened {
             Ok(json) => {
                 *state = State::Open(json);
@@ -161,6 +162,18 @@ impl Database {
                 Err(error)
             }
         }
+    }
+
+    fn open_with(&self, definition: Option<&str>) -> Result<JsonDb> {
+        let json = JsonDb::open(self.config.clone())?;
+        if let Some(definition) = definition {
+            let (name, options) = definitions::store(definition)?;
+            if let Err(error) = json.create_object_store(&name, options) {
+                json.close()?;
+                return Err(error);
+            }
+        }
+        Ok(json)
     }
 
     /// The open database.

@@ -60,7 +60,7 @@ pub(crate) fn guarded<T>(work: impl FnOnce() -> Result<T>) -> Result<T> {
 
 fn execute(database: &Database, operation: &Operation<'_>, snapshots: &mut Snapshots) -> Result<Answer> {
     match &operation.verb {
-        Verb::Open => database.open().map(|()| Answer::Nothing),
+        Verb::Open { definition } => database.open(*definition).map(|()| Answer::Nothing),
         Verb::Close => database.close().map(|()| Answer::Nothing),
         Verb::Put { .. } | Verb::Delete { .. } | Verb::Clear { .. } => database.write(operation),
         Verb::Get { store, .. } | Verb::Has { store, .. } | Verb::Count { store, .. } => {

@@ -40,7 +40,10 @@ pub(crate) struct Operation<'a> {
 /// What an operation asks for.
 #[derive(Debug, PartialEq)]
 pub(crate) enum Verb<'a> {
-    Open,
+    /// The definition, if any, is that of a store without which the database is of no use to who opens it.
+    Open {
+        definition: Option<&'a str>,
+    },
     Close,
     Put {
         store: &'a str,
@@ -172,7 +175,7 @@ fn read_operation<'a>(input: &mut &'a [u8]) -> Option<Operation<'a>> {
     let request = take_u32(input)?;
     let transaction = take_u32(input)?;
     let verb = match number {
-        1 => Verb::Open,
+        1 => Verb::Open { definition: take_optional_text(input)? },
         2 => Verb::Close,
         3 | 4 => Verb::Put {
             store: take_text(input)?,
