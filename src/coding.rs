@@ -22,7 +22,33 @@ pub(crate) fn varint_len(value: u64) -> usize {
 }
 
 /// Takes a varint from the front of `input`. Padded encodings (`0x80 0x00`) and overflows are refused.
+#[inline]
 pub(crate) fn take_varint(input: &mut &[u8]) -> Option<u64> {
+    let (&first, rest) = input.split_first()?;
+    if first < 0x80 {
+        *input = rest;
+        return Some(u64::from(first));
+    }
+    let Some(word) = input.first_chunk::<8>() else { return take_varint_bytewise(input) };
+    let word = u64::from_le_bytes(*word);
+    let ends = !word & 0x8080_8080_8080_8080;
+    if ends == 0 {
+        return take_varint_bytewise(input);
+    }
+    // Eight bytes at a time: drop what lies behind the first byte without its high bit, then close the gaps that the
+    // high bits leave between the groups of seven, pairwise.
+    let bits = ends.trailing_zeros() + 1;
+    if word >> (bits - 8) & 0xff == 0 {
+        return None;
+    }
+    let word = word & (u64::MAX >> (64 - bits)) & 0x7f7f_7f7f_7f7f_7f7f;
+    let pairs = (word & 0x007f_007f_007f_007f) | ((word & 0x7f00_7f00_7f00_7f00) >> 1);
+    let quads = (pairs & 0x0000_3fff_0000_3fff) | ((pairs & 0x3fff_0000_3fff_0000) >> 2);
+    *input = &input[bits as usize / 8..];
+    Some((quads & 0x0fff_ffff) | ((quads & 0x0fff_ffff_0000_0000) >> 4))
+}
+
+fn take_varint_bytewise(input: &mut &[u8]) -> Option<u64> {
     let mut value = 0u64;
     for (index, &byte) in input.iter().enumerate().take(VARINT_BYTES_MAX) {
         let bits = u64::from(byte & 0x7f);
@@ -108,6 +134,28 @@ mod tests {
     fn a_varint_that_is_cut_padded_or_too_large_is_refused() {
         for bytes in [&[0x80u8][..], &[], &[0x80, 0x00], &[0xff; 10], &[0xff; 11]] {
             assert_eq!(take_varint(&mut &bytes[..]), None, "{bytes:?}");
+        }
+    }
+
+    #[test]
+    fn a_varint_reads_the_same_whatever_stands_behind_it() {
+        for len in 1..=VARINT_BYTES_MAX {
+            for last in [0, 1, 2, 0x7f] {
+                for continued in [0x80, 0x81, 0xd5, 0xff] {
+                    let mut bytes = vec![continued; len - 1];
+                    bytes.push(last);
+                    let mut alone = &bytes[..];
+                    let wanted = take_varint_bytewise(&mut alone);
+                    for behind in [&[][..], &[0; 9], &[0xff; 9], &[0x80, 1, 2, 3, 4, 5, 6, 7]] {
+                        let longer = [&bytes[..], behind].concat();
+                        let mut input = &longer[..];
+                        assert_eq!(take_varint(&mut input), wanted, "{longer:x?}");
+                        if wanted.is_some() {
+                            assert_eq!(input, behind, "{longer:x?}");
+                        }
+                    }
+                }
+            }
         }
     }
 

@@ -5,7 +5,10 @@
 #![forbid(unsafe_code)]
 
 use std::cmp::Ordering;
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicBool, Ordering as AtomicOrdering};
 
+use super::directory::{Directory, Located};
 use super::{Damage, Decoded};
 use crate::coding::{put_varint, take_u32, take_varint, varint_len};
 use crate::key::{EntryRef, Kind, NEVER_EXPIRES, SEQNO_MAX, SeqNo};
@@ -115,6 +118,8 @@ pub(crate) struct DataBlock {
     /// Where the entries end and the restart points begin.
     entries_end: usize,
     restarts: usize,
+    searched: AtomicBool,
+    directory: OnceLock<Directory>,
 }
 
 impl DataBlock {
@@ -126,7 +131,13 @@ impl DataBlock {
         let restarts = take_u32(&mut count).ok_or(DAMAGE)? as usize;
         let entries_end =
             restarts.checked_mul(U32_BYTES).and_then(|len| body.len().checked_sub(len)).ok_or(DAMAGE)?;
-        let block = Self { entries_end, restarts, payload };
+        let block = Self {
+            payload,
+            entries_end,
+            restarts,
+            searched: AtomicBool::new(false),
+            directory: OnceLock::new(),
+        };
         let mut least = 0;
         for index in 0..restarts {
             let at = block.restart(index)?;
@@ -141,9 +152,11 @@ impl DataBlock {
         Ok(block)
     }
 
-    /// The bytes of memory that the block takes.
+    /// The bytes of memory that the block takes, or will take once it has a directory.
     pub(crate) fn charge(&self) -> usize {
-        self.payload.capacity() + size_of::<Self>()
+        self.payload.capacity()
+            + self.restarts * RESTART_INTERVAL * Directory::ENTRY_BYTES
+            + size_of::<Self>()
     }
 
     /// Where the entries end.
@@ -172,18 +185,54 @@ impl DataBlock {
         self.payload.get(slot.value..slot.end).unwrap_or_default()
     }
 
+    /// The entry of `key` itself that is the first at or after `(key, seqno)`.
+    pub(crate) fn get(&self, key: &[u8], seqno: SeqNo) -> Decoded<Option<Slot>> {
+        let found = match self.directory().map(|directory| directory.locate(key)) {
+            Some(Located::At(_) | Located::End) => None,
+            Some(Located::Candidate(at)) => self.find_from(at as usize, key, seqno)?,
+            Some(Located::Unknown) | None => self.find_by_restarts(key, seqno)?,
+        };
+        Ok(found.filter(|slot| key.get(slot.shared..) == Some(self.suffix(slot))))
+    }
+
     /// The first entry at or after `(key, seqno)`. The first `shared` bytes of its key are those of `key`.
     pub(crate) fn find(&self, key: &[u8], seqno: SeqNo) -> Decoded<Option<Slot>> {
+        match self.directory().map(|directory| directory.locate(key)) {
+            Some(Located::At(at)) => self.slot(at as usize).map(Some),
+            Some(Located::Candidate(at)) => self.find_from(at as usize, key, seqno),
+            Some(Located::End) => Ok(None),
+            Some(Located::Unknown) | None => self.find_by_restarts(key, seqno),
+        }
+    }
+
+    fn find_by_restarts(&self, key: &[u8], seqno: SeqNo) -> Decoded<Option<Slot>> {
         let below = self.partition_restarts(|block, restart| {
             let slot = block.slot(restart)?;
             Ok(block.suffix(&slot).cmp(key).then(seqno.cmp(&slot.seqno)) == Ordering::Less)
         })?;
-        let stop = if below < self.restarts { self.restart(below)? } else { self.entries_end };
-        let mut at = if below == 0 { stop } else { self.restart(below - 1)? };
-        // How many bytes of `key` the entry before `at` begins with.
-        let mut matched = 0;
-        while at < stop {
+        self.scan(self.restart(below.saturating_sub(1))?, 0, key, seqno)
+    }
+
+    /// As `find`, where the entry at `at` is the first that begins as `key` does so far as the directory knows.
+    fn find_from(&self, at: usize, key: &[u8], seqno: SeqNo) -> Decoded<Option<Slot>> {
+        let shared = self.slot(at)?.shared;
+        match self.directory.get() {
+            Some(directory) if shared <= directory.known().min(key.len()) => {
+                self.scan(at, shared, key, seqno)
+            }
+            _ => self.find_by_restarts(key, seqno),
+        }
+    }
+
+    /// The first entry from `at` on that is at or after `(key, seqno)`. The key before `at` begins with at least the
+    /// first `matched` bytes of `key` if the entry at `at` shares any.
+    fn scan(&self, mut at: usize, mut matched: usize, key: &[u8], seqno: SeqNo) -> Decoded<Option<Slot>> {
+        while at < self.entries_end {
             let slot = self.slot(at)?;
+            if slot.shared == 0 {
+                // The key is whole, as it is at a restart point: `shared` says nothing about the key before.
+                matched = 0;
+            }
             if slot.shared < matched {
                 // It differs from the entry before it, upwards, where that entry still equals `key`.
                 return Ok(Some(slot));
@@ -200,7 +249,16 @@ impl DataBlock {
             // Else it differs from `key` where the entry before it does, downwards.
             at = slot.end;
         }
-        if at < self.entries_end { self.slot(at).map(Some) } else { Ok(None) }
+        Ok(None)
+    }
+
+    /// The directory, from the second search on: a block that is searched once and then dropped never pays for it.
+    fn directory(&self) -> Option<&Directory> {
+        if !self.searched.load(AtomicOrdering::Relaxed) {
+            self.searched.store(true, AtomicOrdering::Relaxed);
+            return None;
+        }
+        Some(self.directory.get_or_init(|| Directory::of(self).unwrap_or_default()))
     }
 
     /// How many restart points come before the first for which `is_before` is false.
@@ -225,8 +283,8 @@ impl DataBlock {
     fn decode(&self, at: usize) -> Option<Slot> {
         let entries = self.payload.get(..self.entries_end)?;
         let mut input = entries.get(at..)?;
-        let shared = take_short(&mut input)? as usize;
-        let unshared = take_short(&mut input)? as usize;
+        let shared = take_varint(&mut input)? as usize;
+        let unshared = take_varint(&mut input)? as usize;
         let (&flags, rest) = input.split_first()?;
         input = rest;
         let kind = match Kind::from_u8(flags & KIND_MASK)? {
@@ -239,7 +297,7 @@ impl DataBlock {
             EXPIRES => take_varint(&mut input).filter(|&at| at != NEVER_EXPIRES)?,
             _ => return None,
         };
-        let value_len = usize::try_from(take_short(&mut input)?).ok()?;
+        let value_len = usize::try_from(take_varint(&mut input)?).ok()?;
         let suffix = self.entries_end - input.len();
         let value = suffix.checked_add(unshared)?;
         let end = value.checked_add(value_len).filter(|&end| end <= self.entries_end)?;
@@ -247,14 +305,97 @@ impl DataBlock {
     }
 }
 
-/// Takes a varint that mostly has one byte.
-#[inline]
-fn take_short(input: &mut &[u8]) -> Option<u64> {
-    match input.split_first() {
-        Some((&byte, rest)) if byte < 0x80 => {
-            *input = rest;
-            Some(u64::from(byte))
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::key::compare_internal;
+    use crate::sstable::testing::{Random, Row};
+
+    fn payload_of(rows: &[Row]) -> Vec<u8> {
+        let mut builder = DataBlockBuilder::default();
+        let mut last: &[u8] = b"";
+        for row in rows {
+            let most = builder.len_with(&row.entry());
+            builder.add(last, &row.entry());
+            assert!(builder.len() <= most, "the estimate was too low");
+            last = &row.key;
         }
-        _ => take_varint(input),
+        builder.finish().to_vec()
+    }
+
+    /// The first search of a block goes by its restart points, all others by its directory.
+    fn check_searches(payload: &[u8], rows: &[Row], key: &[u8], seqno: SeqNo) {
+        let wanted = rows
+            .iter()
+            .position(|row| compare_internal((&row.key, row.seqno), (key, seqno)) != Ordering::Less);
+        let block = DataBlock::new(payload.to_vec()).unwrap();
+        for search in 0..3 {
+            let found = block.find(key, seqno).unwrap();
+            let value = found.as_ref().map(|slot| block.value(slot));
+            let expected = wanted.map(|at| &rows[at].value[..]);
+            assert_eq!(value, expected, "search {search} for {key:?} at {seqno}");
+            if let Some(slot) = found {
+                let whole = [&key[..slot.shared], block.suffix(&slot)].concat();
+                assert_eq!(Some(&whole), wanted.map(|at| &rows[at].key), "search {search} for {key:?}");
+            }
+            let same = block.get(key, seqno).unwrap().map(|slot| block.value(&slot).to_vec());
+            let expected = wanted.filter(|&at| rows[at].key == key).map(|at| rows[at].value.clone());
+            assert_eq!(same, expected, "get {search} of {key:?} at {seqno}");
+        }
+    }
+
+    /// Keys that share far more than a directory knows of them, and many versions of each.
+    #[test]
+    fn both_ways_of_searching_find_the_same_entry() {
+        let mut random = Random::from_env();
+        for round in 0..60 {
+            let prefix = vec![b'p'; [0, 1, 7, 9, 300][round % 5]];
+            let mut keys: Vec<(Vec<u8>, SeqNo)> = (0..1 + random.below(60))
+                .map(|_| {
+                    let middle = [&b""[..], b"middle", b"middle of the key"][random.below(3) as usize];
+                    ([&prefix[..], middle, &random.key(3), &random.key(12)].concat(), random.below(9))
+                })
+                .collect();
+            keys.sort_by(|a, b| compare_internal((&a.0, a.1), (&b.0, b.1)));
+            keys.dedup();
+            let rows: Vec<Row> = keys
+                .iter()
+                .map(|(key, seqno)| Row::value(&key[..], *seqno, format!("{key:?}{seqno}")))
+                .collect();
+            let payload = payload_of(&rows);
+            for (key, _) in &keys {
+                for seqno in [0, 4, 8, SEQNO_MAX] {
+                    check_searches(&payload, &rows, key, seqno);
+                }
+                check_searches(&payload, &rows, &[key, &b"\0"[..]].concat(), 3);
+                check_searches(&payload, &rows, &key[..key.len() / 2], 3);
+            }
+            check_searches(&payload, &rows, b"", 3);
+            check_searches(&payload, &rows, b"\xff", 3);
+        }
+    }
+
+    #[test]
+    fn a_payload_without_sound_restart_points_is_refused() {
+        let rows: Vec<_> = (0..40).map(|i| Row::value(format!("{i:03}"), 1, "value")).collect();
+        let mut builder = DataBlockBuilder::default();
+        rows.iter().for_each(|row| builder.add(b"", &row.entry()));
+        let payload = builder.finish().to_vec();
+        let at = payload.len() - 4 * U32_BYTES;
+        let with = |at: usize, number: u32| {
+            let mut payload = payload.clone();
+            payload[at..at + U32_BYTES].copy_from_slice(&number.to_le_bytes());
+            DataBlock::new(payload).is_ok()
+        };
+
+        assert!(with(at, 0));
+        assert!(!with(at, 1), "the first entry is not a restart point");
+        assert!(!with(at + 8, 5), "the restart points don't ascend");
+        assert!(!with(at + 8, at as u32), "a restart point is beyond the entries");
+        assert!(!with(at + 12, 0), "there are none");
+        assert!(!with(at + 12, u32::MAX), "there are more than the payload holds");
+        for len in 0..8 {
+            assert!(DataBlock::new(vec![0; len]).is_err());
+        }
     }
 }

@@ -324,7 +324,9 @@ impl Blocks {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::sstable::Handle;
     use crate::sstable::block::DataBlockBuilder;
+    use crate::sstable::index::{IndexBlockBuilder, IndexEntry};
     use crate::sstable::testing::{Random, Row};
 
     /// A data block that takes about `len` bytes and says in its value where it belongs.
@@ -337,11 +339,10 @@ mod tests {
     }
 
     fn index(len: usize) -> Block {
-        let mut payload = Vec::new();
+        let mut builder = IndexBlockBuilder::default();
         let key = vec![1; len];
-        let entry = super::super::index::IndexEntry { key: &key, seqno: 0, handle: Default::default() };
-        super::super::index::put_entry(&mut payload, &entry);
-        Block::Index(Arc::new(IndexBlock::new(payload).unwrap()))
+        builder.add(&IndexEntry { key: &key, seqno: 0, handle: Handle::default() });
+        Block::Index(Arc::new(IndexBlock::new(builder.finish()).unwrap()))
     }
 
     /// Whether the cache gives the block that belongs to the place.

@@ -27,6 +27,11 @@ impl Cursor {
         self.slot.is_some()
     }
 
+    /// Where the entry under the cursor begins.
+    pub(crate) fn at(&self) -> Option<usize> {
+        self.slot.map(|slot| slot.at)
+    }
+
     /// Leaves the block.
     pub(crate) fn clear(&mut self) {
         self.slot = None;

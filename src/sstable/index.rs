@@ -9,8 +9,10 @@ use std::cmp::Ordering;
 
 use super::block::common_prefix_len;
 use super::{Damage, Decoded, Handle};
-use crate::coding::{put_prefixed, put_varint, take_prefixed, take_varint};
+use crate::coding::{put_prefixed, put_varint, take_bytes, take_prefixed, take_u32, take_varint};
 use crate::key::{SEQNO_MAX, SeqNo, compare_internal};
+
+const U32_BYTES: usize = 4;
 
 /// One entry of an index, borrowed from its block.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -20,12 +22,41 @@ pub(crate) struct IndexEntry<'a> {
     pub(crate) handle: Handle,
 }
 
-/// Appends an entry to the payload of an index block.
-pub(crate) fn put_entry(payload: &mut Vec<u8>, entry: &IndexEntry<'_>) {
-    put_prefixed(payload, entry.key);
-    put_varint(payload, entry.seqno);
-    put_varint(payload, entry.handle.offset);
-    put_varint(payload, u64::from(entry.handle.len));
+/// Builds the payload of one index block.
+#[derive(Default)]
+pub(crate) struct IndexBlockBuilder {
+    payload: Vec<u8>,
+    offsets: Vec<u32>,
+}
+
+impl IndexBlockBuilder {
+    /// Appends an entry that is above those before it.
+    pub(crate) fn add(&mut self, entry: &IndexEntry<'_>) {
+        self.offsets.push(self.payload.len() as u32);
+        put_prefixed(&mut self.payload, entry.key);
+        put_varint(&mut self.payload, entry.seqno);
+        put_varint(&mut self.payload, entry.handle.offset);
+        put_varint(&mut self.payload, u64::from(entry.handle.len));
+    }
+
+    /// How many entries have been added.
+    pub(crate) fn entries(&self) -> usize {
+        self.offsets.len()
+    }
+
+    /// How long the payload would be if it ended here.
+    pub(crate) fn len(&self) -> usize {
+        self.payload.len() + (self.offsets.len() + 1) * U32_BYTES
+    }
+
+    /// The whole payload.
+    pub(crate) fn finish(mut self) -> Vec<u8> {
+        for offset in &self.offsets {
+            self.payload.extend_from_slice(&offset.to_le_bytes());
+        }
+        self.payload.extend_from_slice(&(self.offsets.len() as u32).to_le_bytes());
+        self.payload
+    }
 }
 
 fn take_entry<'a>(input: &mut &'a [u8]) -> Option<IndexEntry<'a>> {
@@ -60,86 +91,93 @@ pub(crate) fn shortest_separator<'a>(last: &'a [u8], next: &'a [u8], scratch: &'
 /// A verified index block in memory.
 pub(crate) struct IndexBlock {
     payload: Vec<u8>,
+    /// Where the entries end and their offsets begin.
+    entries_end: usize,
     /// How many bytes all keys begin with.
     prefix: usize,
     /// For each entry, the eight bytes behind the prefix: most comparisons need nothing else.
     heads: Vec<u64>,
-    /// For each entry, where it begins.
-    offsets: Vec<u32>,
 }
 
 impl IndexBlock {
-    /// Takes a payload whose checksum was verified, and checks every entry and their order.
+    /// Takes a payload whose checksum was verified, and checks where its entries are. What else they say is checked
+    /// when they are used: a cold lookup uses one of some hundred.
     pub(crate) fn new(payload: Vec<u8>) -> Decoded<Self> {
-        const DAMAGE: Damage = Damage("an index entry is damaged");
-        let mut input = &payload[..];
-        let mut offsets = Vec::new();
-        let mut keys: Option<(&[u8], IndexEntry<'_>)> = None;
-        while !input.is_empty() {
-            offsets.push(u32::try_from(payload.len() - input.len()).map_err(|_| DAMAGE)?);
-            let entry = take_entry(&mut input).ok_or(DAMAGE)?;
-            if let Some((_, last)) = &keys {
-                let order = compare_internal((last.key, last.seqno), (entry.key, entry.seqno));
-                if order != Ordering::Less || last.handle.end() > entry.handle.offset {
-                    return Err(Damage("the index is out of order"));
-                }
+        const DAMAGE: Damage = Damage("the offsets of the index entries are damaged");
+        let (body, count) = payload.split_last_chunk::<U32_BYTES>().ok_or(DAMAGE)?;
+        let count = u32::from_le_bytes(*count) as usize;
+        let entries_end =
+            count.checked_mul(U32_BYTES).and_then(|len| body.len().checked_sub(len)).ok_or(DAMAGE)?;
+        let (entries, offsets) = body.split_at_checked(entries_end).ok_or(DAMAGE)?;
+        let mut keys = Vec::with_capacity(count);
+        let mut least = 0;
+        for &offset in offsets.as_chunks::<U32_BYTES>().0 {
+            let at = u32::from_le_bytes(offset) as usize;
+            if at < least || (least == 0) != (at == 0) {
+                return Err(DAMAGE);
             }
-            keys = Some((keys.map_or(entry.key, |(first, _)| first), entry));
+            let mut input = entries.get(at..).ok_or(DAMAGE)?;
+            keys.push(take_prefixed(&mut input).ok_or(DAMAGE)?);
+            least = at + 1;
         }
-        let prefix = keys.map_or(0, |(first, last)| common_prefix_len(first, last.key));
-        offsets.shrink_to_fit();
-        let mut block = Self { payload, prefix, heads: Vec::with_capacity(offsets.len()), offsets };
-        for index in 0..block.offsets.len() {
-            let key = block.entry(index).ok_or(DAMAGE)?.key;
-            block.heads.push(head(key.get(prefix..).unwrap_or_default()));
-        }
-        Ok(block)
+        let prefix = match (keys.first(), keys.last()) {
+            (Some(first), Some(last)) => common_prefix_len(first, last),
+            _ => 0,
+        };
+        let heads = keys.iter().map(|key| head(key.get(prefix..).unwrap_or_default())).collect();
+        Ok(Self { entries_end, prefix, heads, payload })
     }
 
     /// The bytes of memory that the block takes.
     pub(crate) fn charge(&self) -> usize {
-        self.payload.capacity()
-            + self.heads.capacity() * size_of::<u64>()
-            + self.offsets.capacity() * size_of::<u32>()
-            + size_of::<Self>()
+        self.payload.capacity() + self.heads.capacity() * size_of::<u64>() + size_of::<Self>()
     }
 
     /// How many entries there are.
     pub(crate) fn len(&self) -> usize {
-        self.offsets.len()
+        self.heads.len()
     }
 
     /// The entry `index`, or `None` behind the last.
-    pub(crate) fn entry(&self, index: usize) -> Option<IndexEntry<'_>> {
-        let at = *self.offsets.get(index)? as usize;
-        take_entry(&mut self.payload.get(at..)?)
+    pub(crate) fn entry(&self, index: usize) -> Decoded<Option<IndexEntry<'_>>> {
+        if index >= self.len() {
+            return Ok(None);
+        }
+        self.decode(index).map(Some).ok_or(Damage("an index entry is damaged"))
+    }
+
+    fn decode(&self, index: usize) -> Option<IndexEntry<'_>> {
+        let (entries, mut offsets) = self.payload.split_at_checked(self.entries_end)?;
+        let _before = take_bytes(&mut offsets, index * U32_BYTES)?;
+        take_entry(&mut entries.get(take_u32(&mut offsets)? as usize..)?)
     }
 
     /// The first entry whose separator is at or above `(key, seqno)`: the only one whose block may hold what a point
     /// lookup wants, and the first one whose block or whose follower holds what a seek wants. `len()` if there is none.
-    pub(crate) fn find(&self, key: &[u8], seqno: SeqNo) -> usize {
-        let Some(first) = self.entry(0) else { return 0 };
+    pub(crate) fn find(&self, key: &[u8], seqno: SeqNo) -> Decoded<usize> {
+        let Some(first) = self.entry(0)? else { return Ok(0) };
         let prefix = first.key.get(..self.prefix).unwrap_or_default();
         let rest = match key.get(..self.prefix).unwrap_or(key).cmp(prefix) {
-            Ordering::Less => return 0,
-            Ordering::Greater => return self.len(),
+            Ordering::Less => return Ok(0),
+            Ordering::Greater => return Ok(self.len()),
             Ordering::Equal => key.get(self.prefix..).unwrap_or_default(),
         };
         let wanted = head(rest);
-        let mut low = self.heads.partition_point(|&head| head < wanted);
-        let mut high = low + self.heads[low..].partition_point(|&head| head == wanted);
-        while low < high {
-            let middle = low + (high - low) / 2;
-            let below = self.entry(middle).is_some_and(|entry| {
-                compare_internal((entry.key, entry.seqno), (key, seqno)) == Ordering::Less
-            });
-            if below {
-                low = middle + 1;
+        let mut at = self.heads.partition_point(|&head| head < wanted);
+        if self.heads.get(at) != Some(&wanted) {
+            return Ok(at);
+        }
+        let mut end = at + self.heads[at..].partition_point(|&head| head == wanted);
+        while at < end {
+            let middle = at + (end - at) / 2;
+            let order = |entry: IndexEntry<'_>| compare_internal((entry.key, entry.seqno), (key, seqno));
+            if self.entry(middle)?.map(order) == Some(Ordering::Less) {
+                at = middle + 1;
             } else {
-                high = middle;
+                end = middle;
             }
         }
-        low
+        Ok(at)
     }
 }
 
@@ -192,9 +230,19 @@ mod tests {
         assert_eq!(separator(b"", b"a"), b"");
     }
 
+    fn payload_of(keys: &[(&[u8], SeqNo)]) -> Vec<u8> {
+        let mut builder = IndexBlockBuilder::default();
+        for (index, &(key, seqno)) in keys.iter().enumerate() {
+            builder.add(&IndexEntry { key, seqno, handle: Handle { offset: index as u64 * 10, len: 10 } });
+        }
+        let len = builder.len();
+        let payload = builder.finish();
+        assert_eq!(payload.len(), len);
+        payload
+    }
+
     #[test]
     fn a_search_finds_the_first_separator_at_or_above() {
-        let mut payload = Vec::new();
         let keys: [(&[u8], SeqNo); 6] = [
             (b"user:", 0),
             (b"user:1", 9),
@@ -203,11 +251,7 @@ mod tests {
             (b"user:10000000005", 0),
             (b"user:2", 0),
         ];
-        for (index, (key, seqno)) in keys.into_iter().enumerate() {
-            let handle = Handle { offset: index as u64 * 10, len: 10 };
-            put_entry(&mut payload, &IndexEntry { key, seqno, handle });
-        }
-        let block = IndexBlock::new(payload).unwrap();
+        let block = IndexBlock::new(payload_of(&keys)).unwrap();
         let mut probes: Vec<(&[u8], SeqNo)> = keys.to_vec();
         probes.extend([(&b""[..], 0), (b"user", 3), (b"user;", 3), (b"zzz", 1), (b"user:10000000004", 1)]);
         probes.extend([(&b"user:1"[..], 5), (b"user:1", 10), (b"user:1", 3), (b"user:3", 0), (b"user:", 7)]);
@@ -217,23 +261,41 @@ mod tests {
                 .iter()
                 .position(|&(k, s)| compare_internal((k, s), (key, seqno)) != Ordering::Less)
                 .unwrap_or(keys.len());
-            assert_eq!(block.find(key, seqno), expected, "{key:?} {seqno}");
+            assert_eq!(block.find(key, seqno), Ok(expected), "{key:?} {seqno}");
         }
+        assert_eq!(IndexBlock::new(payload_of(&[])).unwrap().find(b"any", 1), Ok(0));
     }
 
     #[test]
-    fn an_index_that_is_cut_or_out_of_order_is_refused() {
-        let mut payload = Vec::new();
-        for (index, key) in [b"b", b"c"].into_iter().enumerate() {
-            let handle = Handle { offset: index as u64 * 10, len: 10 };
-            put_entry(&mut payload, &IndexEntry { key, seqno: 0, handle });
+    fn an_index_without_sound_offsets_is_refused() {
+        let payload = payload_of(&[(b"b", 0), (b"c", 0), (b"d", 0)]);
+        let (at, entry) = (payload.len() - 16, (payload.len() - 16) / 3);
+        let with = |at: usize, number: u32| {
+            let mut payload = payload.clone();
+            payload[at..at + 4].copy_from_slice(&number.to_le_bytes());
+            IndexBlock::new(payload).is_ok()
+        };
+
+        assert!(with(at, 0));
+        assert!(!with(at, 1), "the first entry doesn't begin at the start");
+        assert!(!with(at + 4, 0), "the offsets don't ascend");
+        assert!(!with(at + 8, entry as u32), "the offsets don't ascend");
+        assert!(!with(at + 8, at as u32), "an offset is beyond the entries");
+        assert!(!with(at + 12, u32::MAX), "there are more offsets than the payload holds");
+        for len in 0..4 {
+            assert!(IndexBlock::new(vec![0; len]).is_err());
         }
-        let entry = payload.len() / 2;
-        assert!(IndexBlock::new(payload.clone()).is_ok());
-        for cut in (0..payload.len()).filter(|cut| cut % entry != 0) {
-            assert!(IndexBlock::new(payload[..cut].to_vec()).is_err(), "cut at {cut}");
-        }
-        payload.rotate_left(entry);
-        assert!(IndexBlock::new(payload).is_err());
+    }
+
+    /// An entry that can't be read is damage, and not the end of the index.
+    #[test]
+    fn a_damaged_entry_is_told_when_it_is_used() {
+        let mut payload = payload_of(&[(b"b", 0), (b"c", 0)]);
+        payload[7..10].fill(0xff);
+        let block = IndexBlock::new(payload).unwrap();
+
+        assert!(block.entry(0).unwrap().is_some());
+        assert!(block.entry(1).is_err());
+        assert_eq!(block.entry(2), Ok(None));
     }
 }

@@ -32,14 +32,47 @@ pub(crate) struct TableIterator {
 
 /// The data block that the iterator stands in, and the way to its neighbours.
 struct Place {
-    top: Arc<IndexBlock>,
+    top: Index,
     /// The partition, as a position in the top index.
     partition_at: usize,
-    partition: Arc<IndexBlock>,
+    partition: Index,
     /// The data block, as a position in the partition.
     block_at: usize,
     block: Arc<DataBlock>,
     handle: Handle,
+}
+
+/// An index block, with what its damage would be told as.
+struct Index {
+    block: Arc<IndexBlock>,
+    role: Role,
+    handle: Handle,
+}
+
+impl Index {
+    fn top(table: &Table) -> Result<Self> {
+        Ok(Self { block: table.top_index()?, role: Role::TopIndex, handle: table.footer().top_index })
+    }
+
+    /// The partition that the entry `at` of the top index points to, or `None` off its ends.
+    fn below(&self, table: &Table, at: usize) -> Result<Option<Self>> {
+        let Some(handle) = self.handle_at(table, at)? else { return Ok(None) };
+        Ok(Some(Self { block: table.partition(handle)?, role: Role::IndexPartition, handle }))
+    }
+
+    fn handle_at(&self, table: &Table, at: usize) -> Result<Option<Handle>> {
+        let entry = self.block.entry(at).map_err(|damage| table.damaged(damage, self.role, self.handle))?;
+        Ok(entry.map(|entry| entry.handle))
+    }
+
+    fn find(&self, table: &Table, key: &[u8], seqno: SeqNo) -> Result<usize> {
+        self.block.find(key, seqno).map_err(|damage| table.damaged(damage, self.role, self.handle))
+    }
+
+    /// The position where a movement in the direction `step` begins.
+    fn end(&self, step: Step) -> usize {
+        if step == Step::Forward { 0 } else { self.block.len().wrapping_sub(1) }
+    }
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -57,54 +90,54 @@ impl TableIterator {
 
     /// Stands in the first block whose separator is at or above `(key, seqno)`, or returns `false` if there is none.
     fn place_at(&mut self, key: &[u8], seqno: SeqNo) -> Result<bool> {
-        let top = self.table.top_index()?;
-        let partition_at = top.find(key, seqno);
-        let Some(entry) = top.entry(partition_at) else { return Ok(false) };
-        let partition = self.table.partition(entry.handle)?;
-        let block_at = partition.find(key, seqno);
-        self.enter(top, partition_at, partition, block_at, Step::Forward)
+        let top = Index::top(&self.table)?;
+        let at = top.find(&self.table, key, seqno)?;
+        let Some(partition) = top.below(&self.table, at)? else { return Ok(false) };
+        let block_at = partition.find(&self.table, key, seqno)?;
+        if block_at == partition.block.len() {
+            let damage = Damage("it ends before the separator that the top index gives it");
+            return Err(self.table.damaged(damage, partition.role, partition.handle));
+        }
+        self.enter(top, at, partition, block_at, Step::Forward)
     }
 
     /// Stands in the first or the last block, or returns `false` if there is none.
     fn place_at_end(&mut self, step: Step) -> Result<bool> {
-        let top = self.table.top_index()?;
-        let partition_at = if step == Step::Forward { 0 } else { top.len().wrapping_sub(1) };
-        self.enter_partition(top, partition_at, step)
+        let top = Index::top(&self.table)?;
+        let at = top.end(step);
+        self.enter_partition(top, at, step)
     }
 
     /// Moves to the neighbouring block, or returns `false` if there is none.
     fn place_beside(&mut self, step: Step) -> Result<bool> {
-        let Some(place) = self.place.take() else { return Ok(false) };
-        let Place { top, partition_at, partition, block_at, .. } = place;
-        // Below 0 wraps around to an index that no block has.
+        let Some(Place { top, partition_at, partition, block_at, .. }) = self.place.take() else {
+            return Ok(false);
+        };
+        // Below 0 wraps around to a position that no entry has.
         let moved = |at: usize| if step == Step::Forward { at + 1 } else { at.wrapping_sub(1) };
-        if moved(block_at) < partition.len() {
+        if moved(block_at) < partition.block.len() {
             return self.enter(top, partition_at, partition, moved(block_at), step);
         }
         self.enter_partition(top, moved(partition_at), step)
     }
 
-    fn enter_partition(&mut self, top: Arc<IndexBlock>, partition_at: usize, step: Step) -> Result<bool> {
-        let Some(entry) = top.entry(partition_at) else { return Ok(false) };
-        let partition = self.table.partition(entry.handle)?;
-        let block_at = if step == Step::Forward { 0 } else { partition.len().wrapping_sub(1) };
-        self.enter(top, partition_at, partition, block_at, step)
+    fn enter_partition(&mut self, top: Index, at: usize, step: Step) -> Result<bool> {
+        let Some(partition) = top.below(&self.table, at)? else { return Ok(false) };
+        let block_at = partition.end(step);
+        self.enter(top, at, partition, block_at, step)
     }
 
     fn enter(
         &mut self,
-        top: Arc<IndexBlock>,
+        top: Index,
         partition_at: usize,
-        partition: Arc<IndexBlock>,
+        partition: Index,
         block_at: usize,
         step: Step,
     ) -> Result<bool> {
-        let Some(entry) = partition.entry(block_at) else {
-            let handle = top.entry(partition_at).map(|entry| entry.handle).unwrap_or_default();
-            let damage = Damage("it ends before the separator that the top index gives it");
-            return Err(self.table.damaged(damage, Role::IndexPartition, handle));
+        let Some(handle) = partition.handle_at(&self.table, block_at)? else {
+            return Err(self.table.damaged(Damage("it has no entries"), partition.role, partition.handle));
         };
-        let handle = entry.handle;
         let block = self.load(handle, step)?;
         self.place = Some(Place { top, partition_at, partition, block_at, block, handle });
         Ok(true)

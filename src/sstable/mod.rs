@@ -12,6 +12,7 @@
 mod block;
 mod cache;
 mod cursor;
+mod directory;
 mod filter;
 mod footer;
 mod frame;

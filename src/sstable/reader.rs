@@ -191,22 +191,31 @@ impl Table {
             Some(false) => return Ok(Lookup::Missing),
             Some(true) => {}
         }
-        let Some(top) = self.top_index_with(access)? else { return Ok(Lookup::NeedsIo) };
-        let Some(entry) = top.entry(top.find(key, seqno)) else { return Ok(Lookup::Missing) };
-        let Some(partition) = self.load(entry.handle, Role::IndexPartition, access)? else {
+        let top_in_cache;
+        let top = match &self.pinned_top {
+            Some(top) => top,
+            None => match self.load(self.footer.top_index, Role::TopIndex, access)? {
+                Some(block) => {
+                    top_in_cache = block;
+                    as_index(&top_in_cache)?
+                }
+                None => return Ok(Lookup::NeedsIo),
+            },
+        };
+        let damaged = |damage| self.damaged(damage, Role::TopIndex, self.footer.top_index);
+        let Some(handle) = handle_for(top, key, seqno).map_err(damaged)? else { return Ok(Lookup::Missing) };
+        let Some(partition) = self.load(handle, Role::IndexPartition, access)? else {
             return Ok(Lookup::NeedsIo);
         };
-        let partition = as_index(&partition)?;
         // The separator of this block is at or above the wanted position. Either the block ends at or above it too, or
         // no entry of the key follows: where blocks divide a key, the separator is the last entry itself.
-        let Some(entry) = partition.entry(partition.find(key, seqno)) else { return Ok(Lookup::Missing) };
-        let Some(block) = self.load(entry.handle, Role::Data, access)? else { return Ok(Lookup::NeedsIo) };
+        let damaged = |damage| self.damaged(damage, Role::IndexPartition, handle);
+        let handle = handle_for(as_index(&partition)?, key, seqno).map_err(damaged)?;
+        let Some(handle) = handle else { return Ok(Lookup::Missing) };
+        let Some(block) = self.load(handle, Role::Data, access)? else { return Ok(Lookup::NeedsIo) };
         let block = as_data(&block)?;
-        let slot = block.find(key, seqno).map_err(|damage| self.damaged(damage, Role::Data, entry.handle))?;
+        let slot = block.get(key, seqno).map_err(|damage| self.damaged(damage, Role::Data, handle))?;
         let Some(slot) = slot else { return Ok(Lookup::Missing) };
-        if key.get(slot.shared..) != Some(block.suffix(&slot)) {
-            return Ok(Lookup::Missing);
-        }
         Ok(Lookup::Found(Found {
             seqno: slot.seqno,
             kind: slot.kind,
@@ -230,18 +239,13 @@ impl Table {
         }
     }
 
-    fn top_index_with(&self, access: Access) -> Result<Option<Arc<IndexBlock>>> {
-        if let Some(top) = &self.pinned_top {
-            return Ok(Some(Arc::clone(top)));
-        }
-        self.load(self.footer.top_index, Role::TopIndex, access)?
-            .map(|block| as_index(&block).cloned())
-            .transpose()
-    }
-
     /// The top index, from memory or the file.
     pub(super) fn top_index(&self) -> Result<Arc<IndexBlock>> {
-        self.top_index_with(Access::Full)?.ok_or_else(mistaken)
+        if let Some(top) = &self.pinned_top {
+            return Ok(Arc::clone(top));
+        }
+        let block = self.load(self.footer.top_index, Role::TopIndex, Access::Full)?.ok_or_else(mistaken)?;
+        as_index(&block).cloned()
     }
 
     /// The index partition at `handle`, from the cache or the file.
@@ -306,6 +310,11 @@ impl Table {
     pub(super) fn damaged(&self, damage: Damage, role: Role, handle: Handle) -> Error {
         damage.at(self.file.path(), role.name(), handle.offset)
     }
+}
+
+/// The handle of the only block below `index` that may hold what a lookup of `(key, seqno)` wants.
+fn handle_for(index: &IndexBlock, key: &[u8], seqno: SeqNo) -> Decoded<Option<Handle>> {
+    Ok(index.entry(index.find(key, seqno)?)?.map(|entry| entry.handle))
 }
 
 /// The end of a table, read at once.

@@ -44,8 +44,9 @@ impl Table {
             partitions: None,
         };
         let top = table.top_index()?;
+        let damaged = |damage| table.damaged(damage, Role::TopIndex, table.footer().top_index);
         let mut at = 0;
-        while let Some(entry) = top.entry(at) {
+        while let Some(entry) = top.entry(at).map_err(damaged)? {
             walk.partition(&entry)?;
             at += 1;
         }
@@ -110,16 +111,13 @@ impl Walk<'_> {
         self.partitions = Some((start, above.handle.end()));
         let block = table.read(above.handle, Role::IndexPartition)?;
         let partition = as_index(&block)?;
-        let mut at = 0;
-        while let Some(entry) = partition.entry(at) {
+        let (mut at, mut last) = (0, None);
+        while let Some(entry) = partition.entry(at).map_err(damaged)? {
             self.data_block(&entry)?;
+            last = Some((entry.key, entry.seqno));
             at += 1;
         }
-        let last = at.checked_sub(1).and_then(|last| partition.entry(last));
-        match last {
-            Some(last) if (last.key, last.seqno) == (above.key, above.seqno) => Ok(()),
-            _ => Err(damaged(SEPARATOR)),
-        }
+        if last == Some((above.key, above.seqno)) { Ok(()) } else { Err(damaged(SEPARATOR)) }
     }
 
     fn data_block(&mut self, above: &IndexEntry<'_>) -> Result<()> {

@@ -10,7 +10,7 @@ use super::block::DataBlockBuilder;
 use super::filter::{self, LINE_BYTES, PAGE_LINES};
 use super::footer::{FOOTER_BYTES, FilterPlace, Footer};
 use super::frame::{self, PAYLOAD_BYTES_MAX, Packing};
-use super::index::{self, IndexEntry};
+use super::index::{self, IndexBlockBuilder, IndexEntry};
 use super::{Handle, Properties};
 use crate::coding::{put_prefixed, put_varint};
 use crate::config::{Compression, Config};
@@ -358,19 +358,17 @@ impl Output {
 struct IndexBuilder {
     /// Closed partitions with their last separators.
     closed: Vec<(Vec<u8>, (Vec<u8>, SeqNo))>,
-    open: Vec<u8>,
-    open_entries: usize,
-    last_separator: (Vec<u8>, SeqNo),
     closed_bytes: usize,
+    open: IndexBlockBuilder,
+    last_separator: (Vec<u8>, SeqNo),
 }
 
 impl IndexBuilder {
     fn add(&mut self, (key, seqno): (&[u8], SeqNo), handle: Handle) {
-        if self.open.len() >= PARTITION_BYTES && self.open_entries >= PARTITION_ENTRIES_MIN {
+        if self.open.len() >= PARTITION_BYTES && self.open.entries() >= PARTITION_ENTRIES_MIN {
             self.close_partition();
         }
-        index::put_entry(&mut self.open, &IndexEntry { key, seqno, handle });
-        self.open_entries += 1;
+        self.open.add(&IndexEntry { key, seqno, handle });
         self.last_separator.0.clear();
         self.last_separator.0.extend_from_slice(key);
         self.last_separator.1 = seqno;
@@ -381,21 +379,21 @@ impl IndexBuilder {
     }
 
     fn close_partition(&mut self) {
-        self.closed_bytes += self.open.len();
-        self.closed.push((std::mem::take(&mut self.open), self.last_separator.clone()));
-        self.open_entries = 0;
+        let payload = std::mem::take(&mut self.open).finish();
+        self.closed_bytes += payload.len();
+        self.closed.push((payload, self.last_separator.clone()));
     }
 
     /// Writes the partitions and returns the payload of the top index.
     fn write_partitions(&mut self, out: &mut Output) -> Result<Vec<u8>> {
-        if !self.open.is_empty() {
+        if self.open.entries() > 0 {
             self.close_partition();
         }
-        let mut top = Vec::new();
+        let mut top = IndexBlockBuilder::default();
         for (payload, (key, seqno)) in &self.closed {
             let handle = out.block(payload, Packing::Raw)?;
-            index::put_entry(&mut top, &IndexEntry { key, seqno: *seqno, handle });
+            top.add(&IndexEntry { key, seqno: *seqno, handle });
         }
-        Ok(top)
+        Ok(top.finish())
     }
 }

@@ -145,8 +145,8 @@ fn two_blocks_of_a_table_that_changed_places_are_corruption() {
 fn block_at(bytes: &[u8], index: usize) -> Handle {
     let table = TestTable::open_damaged(bytes, bytes.len() as u64).unwrap();
     let top = table.top_index().unwrap();
-    let partition = table.partition(top.entry(0).unwrap().handle).unwrap();
-    partition.entry(index).unwrap().handle
+    let partition = table.partition(top.entry(0).unwrap().unwrap().handle).unwrap();
+    partition.entry(index).unwrap().unwrap().handle
 }
 
 /// Every block of a table, the way a reader finds them.
@@ -157,10 +157,10 @@ fn all_blocks(table: &Arc<Table>) -> Vec<Handle> {
     handles.extend((0..footer.filter.pages()).map(|page| footer.filter.page(page).0));
     let top = table.top_index().unwrap();
     for partition_at in 0..top.len() {
-        let handle = top.entry(partition_at).unwrap().handle;
+        let handle = top.entry(partition_at).unwrap().unwrap().handle;
         handles.push(handle);
         let partition = table.partition(handle).unwrap();
-        handles.extend((0..partition.len()).map(|at| partition.entry(at).unwrap().handle));
+        handles.extend((0..partition.len()).map(|at| partition.entry(at).unwrap().unwrap().handle));
     }
     handles
 }
@@ -254,7 +254,7 @@ fn verify_finds_a_wrong_block_under_a_valid_checksum() {
         assert!(message.contains(part), "{message}");
     };
     let (block, table) = (block_at(&test.bytes, 1), test.open());
-    let partition = table.top_index().unwrap().entry(0).unwrap().handle;
+    let partition = table.top_index().unwrap().entry(0).unwrap().unwrap().handle;
     let footer = table.footer();
     // The first entry of a block: two lengths, the flags, a seqno of one byte, the length of the value, the key.
     let last_of_key = 5 + rows[0].key.len() - 1;
