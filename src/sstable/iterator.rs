@@ -144,10 +144,10 @@ impl TableIterator {
     }
 
     fn load(&mut self, handle: Handle, step: Step) -> Result<Arc<DataBlock>> {
-        if self.through_cache {
-            if let Some(block) = self.table.cache().get(self.table.number(), handle.offset) {
-                return as_data(&block).cloned();
-            }
+        if self.through_cache
+            && let Some(block) = self.table.cache().get(self.table.number(), handle.offset)
+        {
+            return as_data(&block).cloned();
         }
         self.table.check_bounds(handle, Role::Data)?;
         let frame = self.readahead.frame(&self.table, handle, step)?;

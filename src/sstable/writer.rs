@@ -356,11 +356,17 @@ impl Output {
 /// The index partitions, which are kept until the data blocks are written.
 #[derive(Default)]
 struct IndexBuilder {
-    /// Closed partitions with their last separators.
-    closed: Vec<(Vec<u8>, (Vec<u8>, SeqNo))>,
+    closed: Vec<Partition>,
     closed_bytes: usize,
     open: IndexBlockBuilder,
     last_separator: (Vec<u8>, SeqNo),
+}
+
+/// A partition that is full, with its last separator.
+struct Partition {
+    payload: Vec<u8>,
+    key: Vec<u8>,
+    seqno: SeqNo,
 }
 
 impl IndexBuilder {
@@ -381,7 +387,8 @@ impl IndexBuilder {
     fn close_partition(&mut self) {
         let payload = std::mem::take(&mut self.open).finish();
         self.closed_bytes += payload.len();
-        self.closed.push((payload, self.last_separator.clone()));
+        let (key, seqno) = self.last_separator.clone();
+        self.closed.push(Partition { payload, key, seqno });
     }
 
     /// Writes the partitions and returns the payload of the top index.
@@ -390,7 +397,7 @@ impl IndexBuilder {
             self.close_partition();
         }
         let mut top = IndexBlockBuilder::default();
-        for (payload, (key, seqno)) in &self.closed {
+        for Partition { payload, key, seqno } in &self.closed {
             let handle = out.block(payload, Packing::Raw)?;
             top.add(&IndexEntry { key, seqno: *seqno, handle });
         }

@@ -73,12 +73,12 @@ fn step(random: &mut Random, iter: &mut TableIterator, rows: &[Row], at: Option<
             first_at_or_after(rows, &key, SEQNO_MAX).checked_sub(1)
         }
         4..=7 => {
-            let Some(at) = at else { return None };
+            let at = at?;
             iter.next().unwrap();
             Some(at + 1)
         }
         _ => {
-            let Some(at) = at else { return None };
+            let at = at?;
             iter.prev().unwrap();
             at.checked_sub(1)
         }
