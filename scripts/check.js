@@ -33,7 +33,7 @@ const steps = [
   }],
   ['clippy, the addon', () => clippy(['--lib', '--features', 'node'])],
   ['Rust documentation', () => rustdoc([])],
-  ['Rust documentation, private items too', () => rustdoc(['--document-private-items'])],
+  ['Rust documentation, private items and the addon too', () => rustdoc(['--document-private-items', '--features', 'node'])],
   ['npm test', () => npm('npm test', ['test'])]
 ]
 

@@ -66,7 +66,7 @@ fn check_groups(engine: &Engine, writer: u64, direction: Direction) -> u64 {
         let round = number(scan.value());
         match &current {
             Some((same, first)) if *same == group => {
-                assert_eq!(*first, round, "a torn batch of group {group:?}")
+                assert_eq!(*first, round, "a torn batch of group {group:?}");
             }
             _ => current = Some((group, round)),
         }

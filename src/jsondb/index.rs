@@ -1,6 +1,6 @@
 //! The rows that a document has in its store's indexes, and what changes in them when the document does.
 //!
-//! Invariant: for every document and every index that is not being built, exactly the rows of [`index_rows`] exist.
+//! Invariant: for every document and every index that is not being built, exactly the rows of [`rows_of`] exist.
 //! Documents that are not JSON, and documents whose value at the index's path can't be a key, have none.
 #![forbid(unsafe_code)]
 

@@ -107,7 +107,7 @@ impl LogWriter {
         self.buffer_parts(first_seqno, durable_seqno, entry_count, &[body])
     }
 
-    /// As [`buffer`](Self::buffer), for a body that is the concatenation of `bodies`.
+    /// Encodes a record whose body is the concatenation of `bodies`, for [`write_pending`](Self::write_pending).
     pub(crate) fn buffer_parts(
         &mut self,
         first_seqno: SeqNo,
