@@ -7,7 +7,7 @@
 use lz4_flex::block::{compress_into, decompress_into, get_maximum_output_size};
 
 use super::{Damage, Decoded};
-use crate::coding::{VARINT_BYTES_MAX, put_varint, take_len};
+use crate::coding::{put_varint, take_len};
 use crate::key::{KEY_BYTES_MAX, VALUE_BYTES_MAX};
 
 /// The type byte and the checksum.
@@ -93,11 +93,6 @@ fn checksum(number: u64, offset: u64, stored: &[u8], kind: u8) -> u32 {
     hasher.update(stored);
     hasher.update(&[kind]);
     hasher.finalize()
-}
-
-/// An upper bound of what a payload of `len` bytes takes on disk.
-pub(crate) fn stored_len_max(len: usize) -> usize {
-    len + VARINT_BYTES_MAX + TRAILER_BYTES
 }
 
 #[cfg(test)]

@@ -28,7 +28,7 @@ mod testing;
 #[cfg(test)]
 mod tests;
 
-pub(crate) use cache::{BlockCache, CacheStats};
+pub(crate) use cache::BlockCache;
 pub(crate) use iterator::TableIterator;
 pub(crate) use properties::Properties;
 pub(crate) use reader::{Lookup, Table};

@@ -146,6 +146,7 @@ impl Table {
     }
 
     /// Whether a key of this hash may be in the table: `false` is certain. `true` where there is no filter.
+    #[cfg(test)]
     pub(crate) fn may_contain(&self, hash: u64) -> Result<bool> {
         Ok(self.filter_passes(hash, Access::Full)?.unwrap_or(true))
     }
