@@ -6,6 +6,8 @@ const { spawn } = require('node:child_process')
 const { mkdtempSync, rmSync } = require('node:fs')
 const { tmpdir } = require('node:os')
 const { join } = require('node:path')
+const { setFlagsFromString } = require('node:v8')
+const { runInNewContext } = require('node:vm')
 const { FlashStore, FlowDB } = require('..')
 
 const PROGRAM_MS_MAX = 60_000
@@ -57,6 +59,12 @@ function runProgram (program, args = [], { onOutput = () => {}, flags = [] } = {
   })
 }
 
+/** Collects garbage, without a flag on the command line. */
+const collectGarbage = (() => {
+  setFlagsFromString('--expose-gc')
+  return runInNewContext('gc')
+})()
+
 /** Everything that an async iterable gives. */
 async function gathered (iterable) {
   const all = []
@@ -75,4 +83,4 @@ async function errorOf (promise) {
   throw new Error(`it resolved to ${value} and should have rejected`)
 }
 
-module.exports = { errorOf, flashInMemory, gathered, openInMemory, runProgram, temporary }
+module.exports = { collectGarbage, errorOf, flashInMemory, gathered, openInMemory, runProgram, temporary }

@@ -15,7 +15,7 @@ const { Failure, readAnswers } = require('./packing.js')
 const { readDocument } = require('./values.js')
 const addon = /** @type {typeof import('../native.d.ts')} */ (require('../native.js'))
 
-/** Answers are taken in portions of so many bytes. */
+/** There is room for so many bytes of answers; more are taken into a buffer of their own. */
 const PORTION_BYTES = 256 * 1024
 
 /** After so long the event loop gets its turn, even if more answers wait. */

@@ -19,8 +19,10 @@ const { Session } = require('./session.js')
 
 const ignore = () => {}
 
-/** @type {FinalizationRegistry<() => void>} */
-const forgotten = new FinalizationRegistry((abort) => abort())
+/** @type {FinalizationRegistry<{ connection: import('./connection.js').Connection, id: number }>} */
+const forgotten = new FinalizationRegistry(({ connection, id }) => {
+  connection.tell(VERB.ABORT, { transaction: id, isOrdered: true }, ignore)
+})
 
 /**
  * The promise of a write in a transaction. It knows whether anybody looked at it.
@@ -81,8 +83,7 @@ class TransactionSession extends Session {
       for (const name of names) run.bytes32(name)
     })
     this.#begun.then(() => { this.#isFree = isReadOnly }, ignore)
-    const way = { transaction: this.#id, isOrdered: true }
-    forgotten.register(this, () => connection.tell(VERB.ABORT, way, ignore), this)
+    forgotten.register(this, { connection, id: this.#id }, this)
   }
 
   /** @param {import('./session.js').What} what */

@@ -13,6 +13,10 @@ use std::sync::Arc;
 
 use parking_lot::Mutex;
 
+/// One take gives so many bytes, unless a single chunk is larger: some thousand small answers, whose promises
+/// JavaScript settles in about two milliseconds.
+const TAKE_BYTES: usize = 32 * 1024;
+
 /// Wakes the JavaScript thread.
 pub(crate) type Wake = Arc<dyn Fn() + Send + Sync>;
 
@@ -71,11 +75,14 @@ impl Outbox {
         wake();
     }
 
-    /// Moves as many answers as fit into `out`, oldest first.
+    /// Moves answers into `out`, oldest first, as many as fit and JavaScript settles in one go.
     pub(crate) fn take(&self, out: &mut [u8]) -> Taken {
         let mut state = self.state.lock();
         let mut filled = 0;
         while let Some(chunk) = state.chunks.front() {
+            if filled > 0 && filled + chunk.len() > TAKE_BYTES {
+                break;
+            }
             let Some(room) = out.get_mut(filled..filled + chunk.len()) else {
                 return if filled > 0 { Taken::Bytes(filled) } else { Taken::NeedsRoom(chunk.len()) };
             };

@@ -1,0 +1,193 @@
+'use strict'
+
+/* What the way of an operation through the addon promises: order, batches, one settlement, a turning event loop. */
+
+const assert = require('node:assert/strict')
+const { test } = require('node:test')
+const { FlowDB } = require('..')
+const { gathered, openInMemory, temporary } = require('./support')
+
+const turn = () => new Promise((resolve) => setImmediate(resolve))
+
+test('an operation sees the writes issued before it and none issued after it, awaited or not', async (t) => {
+  const db = await openInMemory(t, { rows: 'id' })
+  for (let round = 0; round < 200; round++) {
+    const before = db.get('rows', 1)
+    const put = db.put('rows', { id: 1, round })
+    const after = db.get('rows', 1)
+    const counted = db.count('rows')
+    const deleted = db.delete('rows', 1)
+    const gone = db.get('rows', 1)
+
+    assert.deepEqual(await Promise.all([before, put, after, counted, deleted, gone]),
+      [undefined, 1, { id: 1, round }, 1, true, undefined])
+  }
+})
+
+test('reads that can\'t be answered in the call still see what was there when they were issued', async (t) => {
+  const dataDir = temporary(t)
+  const first = FlowDB.open({ dataDir, blockCacheCapacityMb: 0 })
+  await first.createObjectStore('rows', 'id')
+  await Promise.all(Array.from({ length: 2000 }, (_, id) => first.put('rows', { id, text: 'before'.repeat(100) })))
+  await first.close()
+  const db = FlowDB.open({ dataDir, blockCacheCapacityMb: 0 })
+  await db.ready
+
+  const reads = Array.from({ length: 300 }, (_, id) => db.get('rows', id))
+  const cleared = db.clear('rows')
+  const none = db.get('rows', 5)
+
+  assert.deepEqual((await Promise.all(reads)).map(({ id }) => id), Array.from({ length: 300 }, (_, id) => id))
+  assert.equal(await none, undefined)
+  await cleared
+  await db.close()
+})
+
+test('a hundred thousand puts that nobody awaits one by one are all there', async (t) => {
+  const dataDir = temporary(t)
+  const db = FlowDB.open({ dataDir })
+  await db.createObjectStore('rows', 'id')
+  const puts = []
+  for (let id = 0; id < 100_000; id++) puts.push(db.put('rows', { id, text: `row ${id}` }))
+  const keys = await Promise.all(puts)
+
+  assert.equal(keys.length, 100_000)
+  assert.ok(keys.every((key, id) => key === id))
+  await db.close()
+  const again = FlowDB.open({ dataDir })
+  assert.equal(await again.count('rows'), 100_000)
+  await again.close()
+})
+
+test('puts whose promises are dropped are there after close', async (t) => {
+  const dataDir = temporary(t)
+  const db = FlowDB.open({ dataDir })
+  db.createObjectStore('rows', 'id')
+  for (let id = 0; id < 10_000; id++) db.put('rows', { id })
+  await db.close()
+
+  const again = FlowDB.open({ dataDir })
+  assert.equal(await again.count('rows'), 10_000)
+  await again.close()
+})
+
+test('each write of a tick fails alone', async (t) => {
+  const db = await openInMemory(t, { rows: 'id', unique: 'id' })
+  await db.createIndex('unique', 'name', 'name', true)
+  const writes = []
+  for (let id = 0; id < 3000; id++) {
+    writes.push(id % 3 === 0
+      ? db.add('rows', { id: id % 2 })
+      : db.put('unique', { id, name: id % 5 === 0 ? 'same' : `name ${id}` }))
+  }
+  const settled = await Promise.allSettled(writes)
+
+  const failed = settled.filter(({ status }) => status === 'rejected')
+  assert.ok(failed.every(({ reason }) => reason.code === 'FLOWDB_CONSTRAINT'))
+  assert.equal(await db.count('rows'), 2)
+  const kept = await db.getAll('unique')
+  assert.equal(kept.filter(({ name }) => name === 'same').length, 1)
+  assert.equal(settled.length - failed.length, 2 + kept.length)
+})
+
+test('every promise settles exactly once', async (t) => {
+  const db = await openInMemory(t, { rows: 'id' })
+  let settlements = 0
+  const all = []
+  for (let id = 0; id < 5000; id++) {
+    const call = [() => db.put('rows', { id }), () => db.get('rows', id), () => db.get('nowhere', id),
+      () => db.put('rows', {}), () => db.delete('rows', id), () => db.count('rows', id)][id % 6]
+    all.push(call().then(() => settlements++, () => settlements++))
+  }
+  await Promise.all(all)
+  await turn()
+  assert.equal(settlements, 5000)
+})
+
+test('the event loop turns under a loop that awaits reads from memory', async (t) => {
+  const db = await openInMemory(t, { rows: 'id' })
+  await db.put('rows', { id: 1 })
+  let isRunning = true
+  let turns = 0
+  const count = () => {
+    turns++
+    if (isRunning) setImmediate(count)
+  }
+  setImmediate(count)
+  const started = performance.now()
+  let reads = 0
+  for (; performance.now() - started < 200; reads++) await db.get('rows', 1)
+  isRunning = false
+
+  assert.ok(turns >= 20, `${turns} turns in 200 ms and ${reads} reads`)
+})
+
+test('the event loop turns while thousands of operations are answered', async (t) => {
+  const db = await openInMemory(t, { rows: 'id' })
+  const puts = Array.from({ length: 50_000 }, (_, id) => db.put('rows', { id, text: 'x'.repeat(100) }))
+  let turns = 0
+  let isRunning = true
+  const count = () => {
+    turns++
+    if (isRunning) setImmediate(count)
+  }
+  setImmediate(count)
+  await Promise.all(puts)
+  isRunning = false
+  assert.ok(turns >= 5, `${turns} turns`)
+})
+
+test('a read does not wait for the writes of another handle', async (t) => {
+  const dataDir = temporary(t)
+  const [writer, reader] = [FlowDB.open({ dataDir }), FlowDB.open({ dataDir })]
+  await writer.createObjectStore('rows', 'id')
+  await writer.put('rows', { id: 1 })
+  await reader.ready
+  const puts = Array.from({ length: 20_000 }, (_, id) => writer.put('rows', { id, text: 'x'.repeat(200) }))
+  let isWritten = false
+  const written = Promise.all(puts).then(() => { isWritten = true })
+
+  assert.ok(await reader.get('rows', 1))
+  assert.equal(isWritten, false, 'the read came after all the writes')
+  await written
+  await Promise.all([writer.close(), reader.close()])
+})
+
+test('many scans at a time each see every document', async (t) => {
+  const db = await openInMemory(t, { rows: 'id' })
+  await Promise.all(Array.from({ length: 3000 }, (_, id) => db.put('rows', { id, text: 'x'.repeat(100) })))
+  const scans = await Promise.all(Array.from({ length: 50 }, () => gathered(db.scan('rows'))))
+  assert.ok(scans.every((rows) => rows.length === 3000))
+})
+
+test('a scan reads one page ahead and no further', async (t) => {
+  const db = await openInMemory(t, { rows: 'id' })
+  await Promise.all(Array.from({ length: 20_000 }, (_, id) => db.put('rows', { id, text: 'x'.repeat(100) })))
+  const scan = db.scan('rows')
+  await scan.next()
+  await db.clear('rows')
+  // What has been read ahead is small; the rest comes from the snapshot, which the clearing does not touch.
+  assert.equal((await gathered(scan)).length, 19_999)
+})
+
+test('ready and close may be awaited as often as one likes', async (t) => {
+  const db = await openInMemory(t, { rows: 'id' })
+  await Promise.all([db.ready, db.ready, db.close(), db.close()])
+  await db.close()
+  await db[Symbol.asyncDispose]()
+  for (const call of [
+    () => db.get('rows', 1), () => db.put('rows', { id: 1 }), () => db.storeNames(), async () => db.scan('rows'),
+    async () => db.transaction('rows')
+  ]) await assert.rejects(call(), { code: 'FLOWDB_CLOSED' })
+})
+
+test('close waits for what is in flight', async (t) => {
+  const db = await openInMemory(t, { rows: 'id' })
+  const put = db.put('rows', { id: 1 })
+  const all = db.getAll('rows')
+  const closed = db.close()
+  await assert.rejects(db.get('rows', 1), { code: 'FLOWDB_CLOSED' })
+  assert.equal(await put, 1)
+  assert.deepEqual(await all, [{ id: 1 }])
+  await closed
+})

@@ -1,0 +1,137 @@
+'use strict'
+
+/* Documents of FlowDB: what JSON holds comes back as it was, and what JSON would damage is refused with its place. */
+
+const assert = require('node:assert/strict')
+const { test } = require('node:test')
+const { errorOf, openInMemory } = require('./support')
+
+const open = (t) => openInMemory(t, { docs: null })
+
+test('what JSON holds comes back as it was', async (t) => {
+  const db = await open(t)
+  const documents = [
+    null, true, 0, -1.5, 1e300, '', 'text', '\ud800 alone', '\u0000', [], {}, [[[]]], { a: { b: [1, { c: null }] } },
+    { '': 1, 'a b': 2, 'ключ': 3 }, JSON.parse('{"__proto__": {"x": 1}, "constructor": 2}'), { then: 'a word' },
+    'x'.repeat(100_000)
+  ]
+  await Promise.all(documents.map((document, key) => db.put('docs', document, key)))
+  for (const [key, document] of documents.entries()) assert.deepStrictEqual(await db.get('docs', key), document)
+  assert.deepStrictEqual(await db.getAll('docs'), documents)
+  assert.equal({}.x, undefined, 'a document reached the prototype of every object')
+})
+
+test('what JSON would damage is refused, and the error names the place', async (t) => {
+  const db = await open(t)
+  const cyclic = { list: [{}] }
+  cyclic.list[0].back = cyclic
+  const damages = [
+    [undefined, 'the document is undefined'],
+    [() => {}, 'the document is a function'],
+    [Symbol('s'), 'the document is a symbol'],
+    [{ when: new Date() }, 'the document\'s when is a Date'],
+    [{ a: [1, { b: new Map() }] }, 'the document\'s a[1].b is a Map'],
+    [[new Set()], 'the document\'s [0] is a Set'],
+    [{ big: 1n }, 'the document\'s big is a bigint'],
+    [{ n: NaN }, 'the document\'s n is NaN'],
+    [{ n: [Infinity] }, 'the document\'s n[0] is Infinity'],
+    [{ n: -Infinity }, 'the document\'s n is -Infinity'],
+    [{ bytes: new Uint8Array(2) }, 'the document\'s bytes is a typed array'],
+    [{ bytes: Buffer.from('x') }, 'the document\'s bytes is a typed array'],
+    [{ bytes: new ArrayBuffer(2) }, 'the document\'s bytes is an ArrayBuffer'],
+    [{ f () {} }, 'the document\'s f is a function'],
+    [{ s: Symbol('s') }, 'the document\'s s is a symbol'],
+    [{ list: [1, undefined] }, 'the document\'s list[1] is undefined'],
+    [{ list: [, 1] }, 'the document\'s list[0] is undefined'], // eslint-disable-line no-sparse-arrays
+    [{ e: new Error('x') }, 'the document\'s e is an Error'],
+    [{ r: /x/ }, 'the document\'s r is a RegExp'],
+    [{ p: Promise.resolve() }, 'the document\'s p is a Promise'],
+    [{ o: Object(1) }, 'the document\'s o is a primitive in an object'],
+    [{ 'a key': { 'b-c': 1n } }, 'the document\'s ["a key"]["b-c"] is a bigint'],
+    [cyclic, 'the document\'s list[0].back contains itself']
+  ]
+  for (const [document, message] of damages) {
+    const error = await errorOf(db.put('docs', document, 1))
+    assert.equal(error.code, 'FLOWDB_INVALID_VALUE')
+    assert.ok(error.message.startsWith(message), `${error.message} should start: ${message}`)
+  }
+  assert.equal(await db.count('docs'), 0)
+})
+
+test('undefined as a property is simply not there', async (t) => {
+  const db = await open(t)
+  await db.put('docs', { a: undefined, b: 1 }, 1)
+  assert.deepStrictEqual(await db.get('docs', 1), { b: 1 })
+})
+
+test('an instance of a class is stored by its properties, or by its toJSON', async (t) => {
+  const db = await open(t)
+  class Point {
+    x = 1
+    get ignored () { return 2 }
+  }
+  class Money {
+    constructor (cents) { this.cents = cents }
+    toJSON () { return { euro: this.cents / 100 } }
+  }
+  await db.put('docs', { point: new Point(), price: new Money(250) }, 1)
+  assert.deepStrictEqual(await db.get('docs', 1), { point: { x: 1 }, price: { euro: 2.5 } })
+  await assert.rejects(db.put('docs', { price: new Money(NaN) }, 2), { code: 'FLOWDB_INVALID_VALUE', message: /price\.euro is NaN/ })
+  await assert.rejects(db.put('docs', { toJSON: () => undefined }, 2), { code: 'FLOWDB_INVALID_VALUE' })
+})
+
+test('a getter that throws refuses the document, and its error is the cause', async (t) => {
+  const db = await open(t)
+  const thrown = new Error('thrown by a getter')
+  const error = await errorOf(db.put('docs', { get a () { throw thrown } }, 1))
+  assert.equal(error.code, 'FLOWDB_INVALID_VALUE')
+  assert.equal(error.cause, thrown)
+  assert.equal(await db.count('docs'), 0)
+})
+
+test('a getter or proxy that calls the database leaves both calls whole', async (t) => {
+  const db = await open(t)
+  let inner
+  const document = {
+    get a () {
+      inner ??= db.put('docs', 'inner', 'inner')
+      return 1
+    },
+    b: 2
+  }
+  const key = new Proxy(['outer'], {
+    get (target, name) {
+      db.get('docs', 'inner').catch(() => {})
+      return target[name]
+    }
+  })
+  await db.put('docs', document, key)
+  await inner
+  assert.deepStrictEqual(await db.getAll('docs'), ['inner', { a: 1, b: 2 }])
+})
+
+test('a document may be nested deep, and one that is too deep is refused', async (t) => {
+  const db = await open(t)
+  const nested = (depth) => {
+    let document = {}
+    for (let level = 1; level < depth; level++) document = { inside: document }
+    return document
+  }
+  await db.put('docs', nested(900), 1)
+  assert.deepStrictEqual(await db.get('docs', 1), nested(900))
+  assert.equal(await db.delete('docs', 1), true)
+  for (const depth of [1100, 100_000]) {
+    await assert.rejects(db.put('docs', nested(depth), 2), { code: 'FLOWDB_INVALID_VALUE' })
+  }
+  assert.equal(await db.count('docs'), 0)
+})
+
+test('a document that is as deep can be stored under a key path, indexed and deleted', async (t) => {
+  const db = await openInMemory(t, { docs: 'id' })
+  await db.createIndex('docs', 'n', 'n')
+  let deep = 1
+  for (let level = 0; level < 900; level++) deep = [deep]
+  await db.put('docs', { id: 1, deep, n: 5 })
+  assert.equal((await db.getByIndex('docs', 'n', 5)).length, 1)
+  assert.equal(await db.delete('docs', 1), true)
+})
