@@ -111,7 +111,14 @@ impl Version {
 
     /// The tables of `level` that may hold keys from `smallest` to `largest`.
     pub(crate) fn overlapping(&self, level: usize, range: &KeySpan) -> Vec<Arc<TableHandle>> {
-        self.levels[level].iter().filter(|table| range.overlaps(&table.span())).cloned().collect()
+        let tables = &self.levels[level];
+        if level == 0 {
+            return tables.iter().filter(|table| range.overlaps(&table.span())).cloned().collect();
+        }
+        let first = tables.partition_point(|table| table.ends_before(&range.smallest));
+        let overlapping =
+            tables[first..].iter().take_while(|table| !range.ends_before(&table.meta().smallest));
+        overlapping.cloned().collect()
     }
 
     /// The range tombstones of all tables. Reading them opens the tables that have any.
