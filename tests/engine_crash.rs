@@ -13,7 +13,7 @@ use flowdb::clock::ManualClock;
 use flowdb::config::{Config, SyncMode};
 use flowdb::engine::{CommitOptions, Direction, Engine, ScanRange, WriteBatch};
 use flowdb::error::{Code, Result};
-use flowdb::fs::{CrashOutcome, SimFs};
+use flowdb::fs::{CrashOutcome, Fault, SimFs};
 
 type State = BTreeMap<Vec<u8>, Vec<u8>>;
 
@@ -213,7 +213,7 @@ fn after_a_failed_sync_nothing_more_is_acknowledged_and_reads_go_on() {
         // The first write begins the log; from then on there are only appends and syncs to fail.
         put(0).unwrap();
         let mut acknowledged = 1u64;
-        disk.fail_at(disk.operations() + operation, flowdb::fs::Fault::once(std::io::ErrorKind::Other));
+        disk.fail_at(disk.operations() + operation, Fault::once(std::io::ErrorKind::Other));
         let mut failed = false;
         for number in 1..40u64 {
             match put(number) {
@@ -270,4 +270,171 @@ fn a_full_disk_refuses_writes_and_takes_them_again_when_space_returns() {
         .map(|key| u64::from_be_bytes(key.as_slice().try_into().unwrap()))
         .collect();
     assert_eq!(present, written);
+}
+
+/// A workload that goes on where an operation fails, as a program would that hopes for better times.
+struct Persistent<'a> {
+    config: &'a Config,
+    disk: &'a SimFs,
+    engine: Engine,
+    run: Run,
+    /// The state with the batch that failed last, which may be there when the database is opened again. (Behind a
+    /// batch that was acknowledged later it may not.)
+    failed: Option<State>,
+    context: String,
+}
+
+impl Persistent<'_> {
+    fn step(&mut self, random: &mut Random) {
+        let acknowledged = match random.below(12) {
+            0..8 => return self.write(random),
+            8 => self.engine.flush().map(|()| false),
+            9 | 10 => self.engine.run_pending().map(|_| false),
+            _ if random.one_in(2) => self.engine.sync().map(|()| true),
+            _ => return self.reopen(),
+        };
+        match acknowledged {
+            Ok(true) => (self.run.durable, self.run.written) = (self.run.tried(), self.run.tried()),
+            Ok(false) => {}
+            Err(error) => assert_ne!(error.code(), Code::Corruption, "{}: {error:?}", self.context),
+        }
+    }
+
+    fn write(&mut self, random: &mut Random) {
+        match write(random, self.config, &self.engine, &mut self.run) {
+            Ok(()) => self.failed = None,
+            Err(error) => {
+                assert_ne!(error.code(), Code::Corruption, "{}: {error:?}", self.context);
+                let state = self.run.states.pop();
+                if error.code() == Code::Poisoned {
+                    self.reopen();
+                } else {
+                    self.failed = state;
+                }
+            }
+        }
+        let state = read_all(&self.engine, Direction::Forward);
+        assert_eq!(Some(&state), self.run.states.last(), "{}: what is visible", self.context);
+    }
+
+    /// Closes the database, which may fail, and goes on from what is found at the next opening.
+    fn reopen(&mut self) {
+        if self.engine.close().is_ok() && self.failed.is_none() {
+            self.run.written = self.run.written.max(self.run.durable);
+        }
+        let open = || Engine::open_on(self.config.clone(), Arc::new(self.disk.clone()));
+        self.engine = match open() {
+            Err(error) if error.code() == Code::Io => open(),
+            opened => opened,
+        }
+        .unwrap_or_else(|error| panic!("{}: can't be opened: {error:?}", self.context));
+        let state = read_all(&self.engine, Direction::Forward);
+        let least = self.run.written;
+        self.run.states.extend(self.failed.take());
+        let found = (least..=self.run.tried()).rev().find(|&batches| self.run.states[batches] == state);
+        let Some(found) = found else {
+            panic!("{}: reopened, and not the state after any of {least}..", self.context)
+        };
+        self.run.states.truncate(found + 1);
+        self.run.written = found;
+    }
+}
+
+/// One operation fails once, the workload goes on, and then the power goes.
+#[test]
+fn a_fault_and_then_a_crash_leave_a_prefix_with_everything_acknowledged() {
+    let count = std::env::var("FLOWDB_WORKLOADS").map_or(12, |count| count.parse().expect("a number"));
+    for seed in seeds(count) {
+        let _report = SeedReport(seed);
+        let config = tiny_config(&mut Random::new(seed), Arc::new(ManualClock::new(1)));
+        let whole = SimFs::new();
+        run(seed, &config, &whole);
+        for operation in 9..whole.operations() {
+            for (kind, partial) in [
+                (std::io::ErrorKind::Other, false),
+                (std::io::ErrorKind::StorageFull, false),
+                (std::io::ErrorKind::StorageFull, true),
+            ] {
+                fail_and_crash(seed, &config, operation, Fault { kind, sticky: false, partial });
+            }
+        }
+    }
+}
+
+fn fail_and_crash(seed: u64, config: &Config, operation: u64, fault: Fault) {
+    let disk = SimFs::new();
+    let mut random = Random::new(seed ^ 0xFA17);
+    let engine = Engine::open_on(config.clone(), Arc::new(disk.clone())).unwrap();
+    disk.fail_at(operation, fault);
+    let run = Run { states: vec![State::new()], durable: 0, written: 0 };
+    let context = format!("operation {operation}, {fault:?}, {:?}", config.wal_sync_mode);
+    let mut workload = Persistent { config, disk: &disk, engine, run, failed: None, context };
+    let end = operation + 1 + Random::new(seed.wrapping_add(operation)).below(40);
+    // Bounded, because with the durability `none` many steps write nothing.
+    for _ in 0..200 {
+        workload.step(&mut random);
+        if disk.operations() > end {
+            break;
+        }
+    }
+    let Persistent { mut run, failed, context, engine, .. } = workload;
+    run.states.extend(failed);
+    for outcome in
+        [CrashOutcome::LoseUnsynced, CrashOutcome::Random(seed + operation), CrashOutcome::ProcessOnly]
+    {
+        let least = if outcome == CrashOutcome::ProcessOnly { run.written } else { run.durable };
+        check(config, &disk.after_crash(outcome), &run, least, &format!("{context}, {outcome:?}"));
+    }
+    drop(engine);
+}
+
+#[test]
+fn what_was_acknowledged_before_the_disk_was_full_is_synced_by_the_interval_all_the_same() {
+    let config =
+        Config { wal_sync_mode: SyncMode::Interval(10), auto_background: false, ..Config::new("/db") };
+    let disk = SimFs::new();
+    let engine = Engine::open_on(config.clone(), Arc::new(disk.clone())).unwrap();
+    let put = |key: &[u8], len: usize| {
+        let mut batch = WriteBatch::new();
+        batch.put(key, &vec![7; len]).unwrap();
+        engine.commit(batch, CommitOptions::default())
+    };
+    put(b"acknowledged", 10).unwrap();
+    disk.set_capacity(2_000);
+    assert_eq!(put(b"refused", 4_000).unwrap_err().code(), Code::Io);
+
+    engine.run_pending().unwrap();
+
+    let survivor = disk.after_crash(CrashOutcome::LoseUnsynced);
+    let engine = Engine::open_on(config, Arc::new(survivor)).unwrap();
+    assert!(engine.get(b"acknowledged", None).unwrap().is_some());
+    assert!(engine.get(b"refused", None).unwrap().is_none());
+}
+
+/// What a crash left in the log is written to tables, and compacted, before there is a log again.
+#[test]
+fn a_database_that_has_no_log_between_two_crashes_opens_again() {
+    let config = Config { auto_background: false, compaction_threshold: 2, ..Config::new("/db") };
+    let mut disk = SimFs::new();
+    for round in 0..4u8 {
+        let engine = Engine::open_on(config.clone(), Arc::new(disk.clone())).unwrap();
+        let mut batch = WriteBatch::new();
+        batch.put(&[round], b"value").unwrap();
+        engine.commit(batch, CommitOptions::default()).unwrap();
+        for crash in 0..3 {
+            disk = disk.after_crash(CrashOutcome::Random(crash));
+            let engine = Engine::open_on(config.clone(), Arc::new(disk.clone())).unwrap();
+            for key in 0..=round {
+                assert!(
+                    engine.get(&[key], None).unwrap().is_some(),
+                    "round {round}, crash {crash}, key {key}"
+                );
+            }
+            if crash > 0 {
+                engine.flush().unwrap();
+                engine.compact_all().unwrap();
+            }
+        }
+        disk = disk.after_crash(CrashOutcome::LoseUnsynced);
+    }
 }

@@ -261,13 +261,15 @@ impl Shared {
     /// Flushes the oldest sealed memtable; false where there is none.
     pub(crate) fn flush_oldest(&self) -> Result<bool> {
         let _one_at_a_time = self.flushing.lock();
+        self.check_locked()?;
         let view = self.view();
         let Some(sealed) = view.frozen.last() else { return Ok(false) };
         let tombstones = sealed.memtable.range_tombstones();
         let retention =
             Retention::new(self.snapshots.to_keep(), Arc::clone(&tombstones), self.config.clock.now_ms());
-        let added =
-            self.in_job(|context| job::flush(context, &mut sealed.memtable.iter(), &tombstones, retention))?;
+        let added = self.in_job(&|| false, |context| {
+            job::flush(context, &mut sealed.memtable.iter(), &tombstones, retention)
+        })?;
         let following = view.frozen.len().checked_sub(2).map_or(&view.active, |index| &view.frozen[index]);
         let log_number = following.first_log;
         self.counters.flushes.fetch_add(1, Ordering::Relaxed);
@@ -277,10 +279,10 @@ impl Shared {
             log_number: Some(log_number),
             ..VersionEdit::default()
         };
-        self.apply_edit(edit, |view| {
+        let log_number = self.apply_edit(edit, |view| {
             view.frozen.pop();
         })?;
-        self.remove_logs_below(log_number);
+        self.remove_logs_below(log_number.unwrap_or(0));
         self.background.wake_compaction();
         Ok(true)
     }
@@ -288,6 +290,7 @@ impl Shared {
     /// Does the most urgent compaction; false where none is needed.
     pub(crate) fn compact_once(&self) -> Result<bool> {
         let _one_at_a_time = self.compacting.lock();
+        self.check_open()?;
         let version = Arc::clone(&self.view().version);
         let Some(task) = pick(&version, &self.config) else { return Ok(false) };
         self.run_task(&task)?;
@@ -297,6 +300,7 @@ impl Shared {
     /// Merges everything into one level, dropping all that nobody can see.
     pub(crate) fn compact_all(&self) -> Result<()> {
         let _one_at_a_time = self.compacting.lock();
+        self.check_open()?;
         let deepest = |shared: &Shared| {
             let view = shared.view();
             (0..LEVELS).rev().find(|&level| !view.version.level(level).is_empty()).unwrap_or(0)
@@ -325,7 +329,7 @@ impl Shared {
             task.inputs.iter().map(|table| table.meta().clone()).collect()
         } else {
             let (snapshots, now_ms) = (self.snapshots.to_keep(), self.config.clock.now_ms());
-            let added = self.in_job(|context| {
+            let added = self.in_job(&|| self.background.is_stopping(), |context| {
                 job::compact(context, task, &version, |tombstones| {
                     Retention::new(snapshots, tombstones, now_ms)
                 })
@@ -335,16 +339,22 @@ impl Shared {
         };
         self.counters.compactions.fetch_add(1, Ordering::Relaxed);
         let added = added.into_iter().map(|meta| (task.target as u8, meta)).collect();
-        self.apply_edit(VersionEdit { added, removed, ..VersionEdit::default() }, |_| {})
+        self.apply_edit(VersionEdit { added, removed, ..VersionEdit::default() }, |_| {})?;
+        Ok(())
     }
 
-    fn in_job<T>(&self, run: impl FnOnce(&job::JobContext<'_>) -> Result<T>) -> Result<T> {
+    /// A flush is not cancelled: at a close it would have to be done again.
+    fn in_job<T>(
+        &self,
+        is_cancelled: &dyn Fn() -> bool,
+        run: impl FnOnce(&job::JobContext<'_>) -> Result<T>,
+    ) -> Result<T> {
         run(&job::JobContext {
             fs: self.fs.as_ref(),
             dir: &self.dir,
             config: &self.config,
             next_number: &|| self.next_number(),
-            is_cancelled: &|| self.background.is_stopping(),
+            is_cancelled,
         })
     }
 }

@@ -45,8 +45,11 @@ pub struct CommitOptions {
 pub(crate) struct LogState {
     /// `None` for a database in memory, until the first write after an opening, and once the database is closed.
     pub(crate) writer: Option<LogWriter>,
-    /// The last log that was found at the opening and where its records end.
+    /// The last log that was found at the opening and where its records end. `None` where there is none that a
+    /// successor may build on: then what was replayed is flushed before the next log begins.
     pub(crate) replayed: Option<PreviousSegment>,
+    /// Whether the manifest says that there is a log, so that one that is missing will be missed.
+    pub(crate) is_announced: bool,
     /// The last seqno that was given to a batch.
     pub(crate) last_seqno: SeqNo,
     /// Everything up to this seqno is in the log file (not only in a buffer).
@@ -318,10 +321,10 @@ impl Shared {
     /// The log file and how far it is written, for a sync outside the lock.
     pub(crate) fn unsynced(&self) -> Result<Option<(Arc<dyn File>, SeqNo)>> {
         let mut log = self.log.lock();
-        if log.is_sealed {
-            return Ok(None);
+        // A log that a full disk has sealed takes no more records, but those in it are still to be synced.
+        if !log.is_sealed {
+            self.write_log(&mut log)?;
         }
-        self.write_log(&mut log)?;
         let is_synced = log.durable_seqno == log.written_seqno;
         Ok(log.writer.as_ref().filter(|_| !is_synced).map(|writer| (writer.sync_handle(), log.written_seqno)))
     }
@@ -363,6 +366,9 @@ impl Shared {
             Some(old) => Some(PreviousSegment { number: old.number(), end_offset: old.end_offset() }),
             None => log.replayed,
         };
+        if previous.is_none() {
+            while self.flush_oldest()? {}
+        }
         let number = self.next_number();
         let header = SegmentHeader { kind: LogKind::Wal, number, previous, first_seqno: log.last_seqno + 1 };
         let path = log_path(self.dir(), number);
@@ -375,8 +381,15 @@ impl Shared {
         log.writer = Some(created?);
         log.is_sealed = true;
         if previous.is_none() {
-            // From now on the database has a log, and one that is missing will be missed.
-            self.apply_edit(VersionEdit { log_number: Some(number), ..VersionEdit::default() }, |_| {})?;
+            self.change_view(|view| {
+                let memtable = Arc::clone(&view.active.memtable);
+                view.active = Arc::new(LoggedMemtable { memtable, first_log: number });
+            });
+        }
+        if !log.is_announced {
+            let log_number = Some(self.view().oldest_log());
+            self.apply_edit(VersionEdit { log_number, ..VersionEdit::default() }, |_| {})?;
+            log.is_announced = true;
         }
         log.is_sealed = false;
         Ok(())

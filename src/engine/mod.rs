@@ -197,8 +197,10 @@ impl Engine {
     /// `Io`, `Poisoned` or `Closed`.
     pub fn flush(&self) -> Result<()> {
         let shared = self.shared();
-        shared.check_writable()?;
         let mut log = shared.log.lock();
+        // Asked with the lock in hand: a log that is begun behind the end that a close has written would be taken
+        // for the successor of a log before.
+        shared.check_writable()?;
         let active = Arc::clone(&shared.view().active.memtable);
         if !active.is_empty() || !active.range_tombstones().is_empty() {
             shared.seal(&mut log)?;
@@ -302,7 +304,10 @@ impl Owner {
             let _ = thread.join();
         }
         let ended = self.end_log();
-        *shared.manifest.lock() = None;
+        // What callers of `flush` and `compact_all` have begun in threads of theirs.
+        drop((shared.flushing.lock(), shared.compacting.lock()));
+        let mut manifest = shared.manifest.lock();
+        *manifest = None;
         *shared.lock.lock() = None;
         ended
     }
@@ -337,7 +342,8 @@ impl Owner {
             end_offset: writer.end_offset(),
             last_seqno: log.last_seqno,
         };
-        shared.apply_edit(VersionEdit { clean_end: Some(clean_end), ..VersionEdit::default() }, |_| {})
+        shared.apply_edit(VersionEdit { clean_end: Some(clean_end), ..VersionEdit::default() }, |_| {})?;
+        Ok(())
     }
 }
 

@@ -4,6 +4,11 @@
 //! which was durable by then. So only the last one can be torn, and a missing or damaged one is seen. What they
 //! hold goes into memtables, which wait for their flush as they did before.
 //!
+//! The last log of a database that was not closed may have bytes that a failed sync left in the page cache: they can
+//! be read, a further sync says nothing about them, and a power loss takes them. So no log is built on it: what it
+//! holds is written to a table before the next log begins. For the same reason the last edit of a manifest is no
+//! proof, and a file that only it makes needless stays.
+//!
 //! Opening an existing database writes nothing, so that it works on a full disk and costs no sync: the first write
 //! begins a new log, the first edit a new manifest. Files that are not ours are never touched.
 #![forbid(unsafe_code)]
@@ -14,7 +19,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::commit::{LogState, apply};
-use super::shared::LoggedMemtable;
+use super::shared::{LOG_TO_COME, LoggedMemtable};
 use crate::config::Config;
 use crate::error::{Code, Error, Result};
 use crate::fs::FileSystem;
@@ -23,7 +28,7 @@ use crate::memtable::Memtable;
 use crate::version::{
     CleanEnd, FileKind, Manifest, TableSource, Version, VersionEdit, log_path, parse, table_path,
 };
-use crate::wal::{HeaderState, LogKind, LogReader, PreviousSegment};
+use crate::wal::{HeaderState, LogKind, LogReader, PreviousSegment, SEGMENT_HEADER_BYTES};
 
 /// A chain of this many logs is handed to the flush at the opening, so that reopening again and again doesn't
 /// lengthen it.
@@ -89,6 +94,10 @@ impl Files {
 struct State {
     version: Version,
     log_number: u64,
+    /// Files with this number or a higher one were not yet created, the log of `log_number` among them perhaps.
+    next_file_number: u64,
+    /// Version and log number before the last edit.
+    before: (Version, u64),
     last_seqno: SeqNo,
     clean_end: Option<CleanEnd>,
 }
@@ -106,6 +115,8 @@ struct Replayed {
     frozen: Vec<LoggedMemtable>,
     /// The last log of the chain and where its records end.
     tail: Option<PreviousSegment>,
+    /// Whether the chain ends with records of which nothing proves that they are durable.
+    is_unproven: bool,
     last_seqno: SeqNo,
 }
 
@@ -135,9 +146,9 @@ impl Opening<'_> {
     fn create(self) -> Result<Recovered> {
         let snapshot = VersionEdit { last_seqno: Some(0), ..VersionEdit::default() };
         let manifest = Manifest::create(self.fs, self.dir, self.next_number(), &snapshot)?;
-        self.remove_leftovers(manifest.number(), 0, &Version::default());
-        let active = LoggedMemtable { memtable: Arc::new(Memtable::new()), first_log: 0 };
-        let replayed = Replayed { active, frozen: Vec::new(), tail: None, last_seqno: 0 };
+        self.remove_leftovers(manifest.number(), &State::default());
+        let active = LoggedMemtable { memtable: Arc::new(Memtable::new()), first_log: LOG_TO_COME };
+        let replayed = Replayed { active, frozen: Vec::new(), tail: None, is_unproven: false, last_seqno: 0 };
         Ok(self.finish(Version::default(), replayed, Some(manifest)))
     }
 
@@ -146,19 +157,23 @@ impl Opening<'_> {
         self.check_tables_exist(&state.version)?;
         let chain = self.chain(&state)?;
         let mut replayed = self.replay(&state, &chain)?;
-        if let Some(tail) = replayed.tail.filter(|_| chain.len() >= LOGS_KEPT_MAX) {
+        if replayed.is_unproven {
+            replayed.seal(LOG_TO_COME);
+            replayed.tail = None;
+        } else if let Some(tail) = replayed.tail.filter(|_| chain.len() >= LOGS_KEPT_MAX) {
             replayed.seal(tail.number);
         }
-        self.remove_leftovers(number, state.log_number, &state.version);
+        self.remove_leftovers(number, &state);
         Ok(self.finish(state.version, replayed, None))
     }
 
     fn finish(self, version: Version, replayed: Replayed, manifest: Option<Manifest>) -> Recovered {
         let next_file_number = self.next_number();
-        let Replayed { active, frozen, tail, last_seqno } = replayed;
+        let Replayed { active, frozen, tail, last_seqno, .. } = replayed;
         let log = LogState {
             writer: None,
             replayed: tail,
+            is_announced: tail.is_some(),
             last_seqno,
             written_seqno: last_seqno,
             durable_seqno: last_seqno,
@@ -171,12 +186,14 @@ impl Opening<'_> {
     fn fold(&self, edits: &[VersionEdit]) -> Result<State> {
         let mut state = State::default();
         for edit in edits {
-            state.version = state.version.apply(edit, self.source)?;
+            let next = state.version.apply(edit, self.source)?;
+            state.before = (std::mem::replace(&mut state.version, next), state.log_number);
             state.log_number = edit.log_number.unwrap_or(state.log_number);
             state.last_seqno = state.last_seqno.max(edit.last_seqno.unwrap_or(0));
             state.clean_end = edit.clean_end.or(state.clean_end);
-            self.next_number.fetch_max(edit.next_file_number.unwrap_or(0), Ordering::Relaxed);
+            state.next_file_number = state.next_file_number.max(edit.next_file_number.unwrap_or(0));
         }
+        self.next_number.fetch_max(state.next_file_number, Ordering::Relaxed);
         let in_tables = state.version.tables().map(|(_, table)| table.meta().seqno_max).max();
         state.last_seqno = state.last_seqno.max(in_tables.unwrap_or(0));
         Ok(state)
@@ -210,7 +227,8 @@ impl Opening<'_> {
             next = previous.map(|previous| previous.number).filter(|_| number != state.log_number);
         }
         chain.reverse();
-        if state.log_number != 0 && chain.first().is_none_or(|first| first.number != state.log_number) {
+        let is_there = (1..state.next_file_number).contains(&state.log_number);
+        if is_there && chain.first().is_none_or(|first| first.number != state.log_number) {
             return Err(self.missing_log(state.log_number));
         }
         match state.clean_end.filter(|end| end.log_number >= state.log_number) {
@@ -242,11 +260,12 @@ impl Opening<'_> {
 
     /// Reads the logs into memtables, as many as they filled before.
     fn replay(&self, state: &State, chain: &[Segment]) -> Result<Replayed> {
-        let first_log = chain.first().map_or(state.log_number, |segment| segment.number);
+        let first_log = chain.first().map_or(LOG_TO_COME, |segment| segment.number);
         let mut replayed = Replayed {
             active: LoggedMemtable { memtable: Arc::new(Memtable::new()), first_log },
             frozen: Vec::new(),
             tail: None,
+            is_unproven: false,
             last_seqno: state.last_seqno,
         };
         for (index, segment) in chain.iter().enumerate() {
@@ -279,27 +298,35 @@ impl Opening<'_> {
         log.finish()?;
         replayed.tail = Some(PreviousSegment { number: segment.number, end_offset: log.offset() });
         if limit.is_none() {
-            // The records may be in the page cache only; the next log's header is going to say that they are
-            // durable.
+            // The records may be in the page cache only, and from now on they are read.
             self.fs.open(&path)?.sync()?;
+            replayed.is_unproven = log.offset() > SEGMENT_HEADER_BYTES as u64;
         }
         Ok(())
     }
 
     /// Removes our files that the database no longer needs. What can't be removed now is tried again at the
     /// next opening.
-    fn remove_leftovers(&self, manifest: u64, first_log: u64, version: &Version) {
-        for &kind in &self.files.kinds {
-            let is_needed = match kind {
-                FileKind::Current | FileKind::Lock => true,
-                FileKind::CurrentTemporary => false,
-                FileKind::Manifest(number) => number == manifest,
-                FileKind::Log(number) => number >= first_log && self.is_whole_log(number),
-                FileKind::Table(number) => version.tables().any(|(_, table)| table.meta().number == number),
-            };
-            if !is_needed {
-                let _ = self.fs.remove(&kind.path(self.dir));
-            }
+    fn remove_leftovers(&self, manifest: u64, state: &State) {
+        let versions = [&state.version, &state.before.0];
+        let first_log = state.log_number.min(state.before.1);
+        let is_needless = |kind: FileKind| !match kind {
+            FileKind::Current | FileKind::Lock => true,
+            FileKind::CurrentTemporary => false,
+            FileKind::Manifest(number) => number == manifest,
+            FileKind::Log(number) => number >= first_log && self.is_whole_log(number),
+            FileKind::Table(number) => versions
+                .iter()
+                .any(|version| version.tables().any(|(_, table)| table.meta().number == number)),
+        };
+        let needless: Vec<FileKind> =
+            self.files.kinds.iter().copied().filter(|&kind| is_needless(kind)).collect();
+        // The name of the manifest that counts may still have to reach the disk.
+        if needless.is_empty() || self.fs.sync_dir(self.dir).is_err() {
+            return;
+        }
+        for kind in needless {
+            let _ = self.fs.remove(&kind.path(self.dir));
         }
     }
 

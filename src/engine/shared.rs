@@ -1,10 +1,11 @@
 //! What the threads of one open database share, and the two ways in which it changes: a memtable is sealed, or
 //! an edit makes the next version.
 //!
-//! Lock order, outermost first: `log`, `flushing` or `compacting`, `manifest`, `view`. A reader takes only `view`,
+//! Lock order, outermost first: `log`, `flushing` or `compacting`, `manifest`, `lock`, `view`. A reader takes only `view`,
 //! for as long as it takes to copy one pointer.
 #![forbid(unsafe_code)]
 
+use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::OnceLock;
@@ -25,10 +26,13 @@ use crate::version::{FileKind, Manifest, TableSource, Version, VersionEdit, pars
 /// A manifest that has grown to this size is followed by one that begins with the version of that time.
 const MANIFEST_BYTES_MAX: u64 = 4 << 20;
 
+/// Instead of the number of a log: the one that the next write begins.
+pub(crate) const LOG_TO_COME: u64 = u64::MAX;
+
 /// A memtable and where its entries begin in the log.
 pub(crate) struct LoggedMemtable {
     pub(crate) memtable: Arc<Memtable>,
-    /// The oldest log that holds an entry of the memtable.
+    /// The oldest log that holds an entry of the memtable, or [`LOG_TO_COME`].
     pub(crate) first_log: u64,
 }
 
@@ -45,6 +49,11 @@ impl View {
     /// The memtables, newest first.
     pub(crate) fn memtables(&self) -> impl Iterator<Item = &Arc<Memtable>> {
         std::iter::once(&self.active).chain(&self.frozen).map(|logged| &logged.memtable)
+    }
+
+    /// The oldest log that is needed, or [`LOG_TO_COME`].
+    pub(crate) fn oldest_log(&self) -> u64 {
+        self.frozen.last().unwrap_or(&self.active).first_log
     }
 }
 
@@ -91,6 +100,18 @@ impl Shared {
         Ok(())
     }
 
+    /// As [`Shared::check_open`], for work that a close waits for or does itself.
+    ///
+    /// # Errors
+    ///
+    /// `Closed` once the directory may be another's.
+    pub(crate) fn check_locked(&self) -> Result<()> {
+        if self.lock.lock().is_none() {
+            return Err(Error::new(Code::Closed, "the database has been closed"));
+        }
+        Ok(())
+    }
+
     /// # Errors
     ///
     /// `Closed`, or `Poisoned` with the failure that poisoned the engine.
@@ -125,11 +146,22 @@ impl Shared {
     /// Makes `edit` durable, then visible together with what `change` does to the view.
     ///
     /// Files that the edit adds must stay when this fails: the edit may have reached the disk all the same.
-    pub(crate) fn apply_edit(&self, mut edit: VersionEdit, change: impl FnOnce(&mut View)) -> Result<()> {
+    /// Returns the number below which no log is needed any more, where the edit names it.
+    pub(crate) fn apply_edit(
+        &self,
+        mut edit: VersionEdit,
+        change: impl FnOnce(&mut View),
+    ) -> Result<Option<u64>> {
         let mut manifest = self.manifest.lock();
+        self.check_locked()?;
         let base = self.view();
         let next = Arc::new(base.version.apply(&edit, &self.source)?);
-        edit.next_file_number = Some(self.next_file_number.load(Ordering::Relaxed) + 1);
+        let next_file_number = self.next_file_number.load(Ordering::Relaxed) + 1;
+        edit.next_file_number = Some(next_file_number);
+        let has_no_log = base.oldest_log() == LOG_TO_COME;
+        let log_number = edit.log_number.or(has_no_log.then_some(LOG_TO_COME));
+        // A log that is yet to come has none of the numbers that have been drawn.
+        edit.log_number = log_number.map(|number| number.min(next_file_number));
         edit.last_seqno = Some(self.snapshots.visible());
         match manifest.take() {
             Some(mut open) if open.size_bytes() < MANIFEST_BYTES_MAX => {
@@ -142,25 +174,14 @@ impl Shared {
             view.version = Arc::clone(&next);
             change(view);
         });
-        self.mark_obsolete(&base.version, &next);
-        Ok(())
-    }
-
-    fn mark_obsolete(&self, before: &Version, after: &Version) {
-        for (_, table) in before.tables() {
-            let number = table.meta().number;
-            if !after.tables().any(|(_, kept)| kept.meta().number == number) {
-                table.mark_obsolete();
-            }
-        }
+        mark_obsolete(&base.version, &edit);
+        Ok(edit.log_number)
     }
 
     /// A new manifest that begins with the whole of `version`.
     fn begin_manifest(&self, version: &Version, edit: &VersionEdit) -> Result<Manifest> {
-        let view = self.view();
-        let oldest_log = view.frozen.last().map_or(view.active.first_log, |oldest| oldest.first_log);
         let whole = VersionEdit {
-            log_number: edit.log_number.or(Some(oldest_log)),
+            log_number: edit.log_number.or(Some(self.view().oldest_log())),
             next_file_number: edit.next_file_number,
             last_seqno: edit.last_seqno,
             clean_end: edit.clean_end,
@@ -186,6 +207,16 @@ impl Shared {
 
     pub(crate) fn dir(&self) -> &Path {
         &self.dir
+    }
+}
+
+/// Marks the tables that `edit` takes out of `before`; one that only changes its level stays.
+fn mark_obsolete(before: &Version, edit: &VersionEdit) {
+    let is_kept = |number: u64| edit.added.iter().any(|(_, meta)| meta.number == number);
+    let gone: HashSet<u64> =
+        edit.removed.iter().map(|&(_, number)| number).filter(|&number| !is_kept(number)).collect();
+    for (_, table) in before.tables().filter(|(_, table)| gone.contains(&table.meta().number)) {
+        table.mark_obsolete();
     }
 }
 

@@ -1,0 +1,138 @@
+//! Closing, and stopping, while others are in the middle of something.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use flowdb::config::{Config, SyncMode};
+use flowdb::engine::{CommitOptions, Engine, WriteBatch};
+use flowdb::error::{Code, Result};
+use flowdb::fs::{File, FileSystem, LockGuard, SimFs};
+
+/// A disk that calls a function before it creates a file.
+struct Watched<F>(SimFs, F);
+
+impl<F: Fn(&Path) + Send + Sync + 'static> FileSystem for Watched<F> {
+    fn create_dir_all(&self, dir: &Path) -> Result<()> {
+        self.0.create_dir_all(dir)
+    }
+
+    fn create(&self, path: &Path) -> Result<Arc<dyn File>> {
+        (self.1)(path);
+        self.0.create(path)
+    }
+
+    fn open(&self, path: &Path) -> Result<Arc<dyn File>> {
+        self.0.open(path)
+    }
+
+    fn exists(&self, path: &Path) -> Result<bool> {
+        self.0.exists(path)
+    }
+
+    fn rename(&self, from: &Path, to: &Path) -> Result<()> {
+        self.0.rename(from, to)
+    }
+
+    fn remove(&self, path: &Path) -> Result<()> {
+        self.0.remove(path)
+    }
+
+    fn list(&self, dir: &Path) -> Result<Vec<String>> {
+        self.0.list(dir)
+    }
+
+    fn sync_dir(&self, dir: &Path) -> Result<()> {
+        self.0.sync_dir(dir)
+    }
+
+    fn lock(&self, path: &Path) -> Result<Box<dyn LockGuard>> {
+        self.0.lock(path)
+    }
+
+    fn canonicalize(&self, dir: &Path) -> Result<PathBuf> {
+        self.0.canonicalize(dir)
+    }
+}
+
+fn is_table(path: &Path) -> bool {
+    path.extension().is_some_and(|extension| extension == "tbl")
+}
+
+fn put(engine: &Engine, key: &[u8], len: usize) -> Result<u64> {
+    let mut batch = WriteBatch::new();
+    batch.put(key, &vec![7; len])?;
+    engine.commit(batch, CommitOptions::default())
+}
+
+#[test]
+fn a_close_waits_for_a_flush_of_another_thread_so_that_nothing_is_written_after_it() {
+    let disk = SimFs::in_memory();
+    let reached = Arc::new(AtomicBool::new(false));
+    let watch = {
+        let reached = Arc::clone(&reached);
+        move |path: &Path| {
+            if is_table(path) {
+                reached.store(true, Ordering::Release);
+                std::thread::sleep(Duration::from_millis(200));
+            }
+        }
+    };
+    let config = Config { auto_background: false, ..Config::new("/db") };
+    let engine = Engine::open_on(config.clone(), Arc::new(Watched(disk.clone(), watch))).unwrap();
+    put(&engine, b"before", 10).unwrap();
+    let flushing = engine.clone();
+    let flush = std::thread::spawn(move || flushing.flush());
+    while !reached.load(Ordering::Acquire) {
+        std::thread::yield_now();
+    }
+
+    engine.close().unwrap();
+
+    let operations = disk.operations();
+    // Whether the flush got through is not the point.
+    let _ = flush.join().unwrap();
+    assert_eq!(disk.operations(), operations, "a file was changed after the directory was let go");
+    let engine = Engine::open_on(config, Arc::new(disk)).unwrap();
+    assert!(engine.get(b"before", None).unwrap().is_some());
+}
+
+#[test]
+fn a_close_flushes_what_would_take_long_to_replay() {
+    let disk = SimFs::in_memory();
+    let engine = Engine::open_on(Config::new("/db"), Arc::new(disk.clone())).unwrap();
+    let mut batch = WriteBatch::new();
+    for number in 0..20_000u32 {
+        batch.put(&number.to_be_bytes(), &[7; 20]).unwrap();
+    }
+    engine.commit(batch, CommitOptions::default()).unwrap();
+    engine.close().unwrap();
+
+    let engine = Engine::open_on(Config::new("/db"), Arc::new(disk)).unwrap();
+
+    let stats = engine.stats();
+    assert_eq!((stats.memtable_bytes / (64 << 10), stats.frozen_memtables), (0, 0), "{stats:?}");
+    assert!(engine.get(&19_999u32.to_be_bytes(), None).unwrap().is_some());
+}
+
+#[test]
+fn a_writer_that_waits_for_a_thread_that_panicked_is_told() {
+    let watch = |path: &Path| assert!(!is_table(path), "on purpose");
+    let config = Config {
+        wal_sync_mode: SyncMode::Interval(10),
+        memtable_size_bytes: 4 << 10,
+        max_frozen_memtables: 1,
+        ..Config::new("/db")
+    };
+    let engine = Engine::open_on(config, Arc::new(Watched(SimFs::in_memory(), watch))).unwrap();
+    let (sender, receiver) = std::sync::mpsc::channel();
+    std::thread::spawn(move || {
+        let error = (0..1_000u32).find_map(|number| put(&engine, &number.to_be_bytes(), 1_000).err());
+        sender.send(error.map(|error| error.code())).unwrap();
+    });
+
+    let told = receiver.recv_timeout(Duration::from_secs(20)).expect("the writer waits for ever");
+
+    assert_eq!(told, Some(Code::Poisoned));
+}
