@@ -4,14 +4,14 @@
 
 mod common;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::ops::Bound;
 use std::sync::Arc;
 
 use common::{Random, SeedReport, seeds, tiny_config};
 use flowdb::clock::{Clock, ManualClock};
-use flowdb::config::Config;
-use flowdb::engine::{CommitOptions, Direction, Engine, ScanRange, Snapshot, TryGet, WriteBatch};
+use flowdb::config::{Config, SyncMode};
+use flowdb::engine::{CommitOptions, Direction, Engine, Scan, ScanRange, Snapshot, TryGet, WriteBatch};
 use flowdb::fs::SimFs;
 
 /// What the database should hold: value and expiry (0 for never) by key.
@@ -25,7 +25,11 @@ struct History {
     engine: Engine,
     model: Model,
     snapshots: Vec<(Snapshot, Model)>,
+    /// Scans that stay open while the database changes, with the rows that they have yet to give, in their order.
+    scans: Vec<(Scan, VecDeque<Row>)>,
 }
+
+type Row = (Vec<u8>, Vec<u8>);
 
 impl History {
     fn begin(seed: u64) -> Self {
@@ -34,12 +38,23 @@ impl History {
         let config = tiny_config(&mut random, Arc::clone(&clock));
         let disk = SimFs::new();
         let engine = Engine::open_on(config.clone(), Arc::new(disk.clone())).unwrap();
-        Self { random, config, clock, disk, engine, model: Model::new(), snapshots: Vec::new() }
+        Self {
+            random,
+            config,
+            clock,
+            disk,
+            engine,
+            model: Model::new(),
+            snapshots: Vec::new(),
+            scans: Vec::new(),
+        }
     }
 
     fn step(&mut self) {
         match self.random.below(100) {
-            0..45 => self.write(),
+            0..40 => self.write(),
+            40..42 => self.open_scan(),
+            42..45 => self.go_on_with_a_scan(),
             45..60 => self.check_gets(),
             60..75 => self.check_scan(),
             75..79 => self.snapshots.push((self.engine.snapshot(), self.model.clone())),
@@ -107,7 +122,40 @@ impl History {
         for _ in 0..entries {
             self.add_entry(&mut batch);
         }
-        self.engine.commit(batch, CommitOptions::default()).unwrap();
+        let modes = [None, None, Some(SyncMode::Always), Some(SyncMode::Interval(5)), Some(SyncMode::Never)];
+        let sync = *self.random.pick(&modes);
+        self.engine.commit(batch, CommitOptions { sync, check: None }).unwrap();
+    }
+
+    fn open_scan(&mut self) {
+        let (snapshot, model) = self.view();
+        let now = self.clock.now_ms();
+        let direction = if self.random.one_in(2) { Direction::Forward } else { Direction::Reverse };
+        let scan = self.engine.scan(ScanRange::all(), direction, snapshot.as_ref()).unwrap();
+        let mut rows: VecDeque<Row> = model
+            .into_iter()
+            .filter(|(_, (_, expires_at))| *expires_at == 0 || *expires_at > now)
+            .map(|(key, (value, _))| (key, value))
+            .collect();
+        if direction == Direction::Reverse {
+            rows.make_contiguous().reverse();
+        }
+        self.scans.push((scan, rows));
+    }
+
+    /// A scan gives what was there when it was opened, whatever has been written, compacted or has expired since.
+    fn go_on_with_a_scan(&mut self) {
+        let Some((mut scan, mut rows)) = self.scans.pop() else { return };
+        for _ in 0..self.random.below(40) {
+            let expected = rows.pop_front();
+            let seen = scan.advance().unwrap().then(|| (scan.key().to_vec(), scan.value().to_vec()));
+            assert_eq!(seen, expected, "a scan that stayed open");
+            if seen.is_none() {
+                return;
+            }
+        }
+        let index = self.random.below(self.scans.len() as u64 + 1) as usize;
+        self.scans.insert(index, (scan, rows));
     }
 
     /// Enough writes to fill a memtable or two.
@@ -126,6 +174,7 @@ impl History {
 
     fn reopen(&mut self) {
         self.snapshots.clear();
+        self.scans.clear();
         self.engine.close().unwrap();
         self.engine = Engine::open_on(self.config.clone(), Arc::new(self.disk.clone())).unwrap();
     }
@@ -231,6 +280,9 @@ fn run(seed: u64) {
     let steps = 30 + history.random.below(60);
     for _ in 0..steps {
         history.step();
+    }
+    while !history.scans.is_empty() {
+        history.go_on_with_a_scan();
     }
     history.reopen();
     history.check_scan();
