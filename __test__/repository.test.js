@@ -87,13 +87,3 @@ test('every decision has a number of its own', () => {
   assert.ok(numbers.every(Boolean), 'a page of docs/decisions/ is not called 0001-what-was-decided.md')
   assert.equal(new Set(numbers).size, numbers.length)
 })
-
-test('docs/errors.md, index.d.ts and the code know the same error codes, in the same order', () => {
-  const inCode = [...read('src/error.rs').matchAll(/Self::\w+ => "(FLOWDB_\w+)"/g)].map(([, code]) => code)
-  const inTypes = [...read('index.d.ts').matchAll(/\| '(FLOWDB_\w+)'/g)].map(([, code]) => code)
-  const inPage = [...read('docs/errors.md').matchAll(/^## (FLOWDB_\w+)$/mg)].map(([, code]) => code)
-
-  assert.ok(inCode.length > 0)
-  assert.deepEqual(inPage, inCode)
-  assert.deepEqual(inTypes, inCode)
-})
