@@ -18,8 +18,9 @@ const addon = /** @type {typeof import('../native.d.ts')} */ (require('../native
 /** There is room for so many bytes of answers; more are taken into a buffer of their own. */
 const PORTION_BYTES = 256 * 1024
 
-/** After so long the event loop gets its turn, even if more answers wait. */
-const PORTIONS_MS_MAX = 3
+/** After so many answers, or so long, the event loop gets its turn, even if more answers wait. */
+const ANSWERS_MAX = 1000
+const ANSWERS_MS_MAX = 3
 
 /** Documents up to this size are read in the call when they lie in memory. */
 const FAST_DOCUMENT_BYTES_MAX = 64 * 1024
@@ -190,6 +191,7 @@ function submit (database, run, numbers, readsOnly) {
 /** Takes the answers that wait, and settles their requests. */
 function takeAnswers () {
   const started = performance.now()
+  const pendingMin = pending - ANSWERS_MAX
   let buffer = portion
   for (;;) {
     const length = addon.take(link(), buffer)
@@ -200,7 +202,8 @@ function takeAnswers () {
     }
     readAnswers(buffer, length, wantsOf, readDocument, answer)
     buffer = portion
-    if (performance.now() - started > PORTIONS_MS_MAX) {
+    // What awaits these answers runs when this returns, and takes longer than settling them.
+    if (pending <= pendingMin || performance.now() - started > ANSWERS_MS_MAX) {
       setImmediate(takeAnswers)
       return
     }

@@ -15,7 +15,7 @@ use super::transactions::shared;
 use super::{definitions, error, writes};
 
 /// Answers are sent on their way when there are so many bytes of them.
-const SEND_BYTES: usize = 16 * 1024;
+const SEND_BYTES: usize = 8 * 1024;
 
 /// Runs `operations` in order.
 pub(crate) fn run_in_order(database: &Database, operations: &[Operation<'_>]) {

@@ -13,9 +13,9 @@ use std::sync::Arc;
 
 use parking_lot::Mutex;
 
-/// One take gives so many bytes, unless a single chunk is larger: some thousand small answers, whose promises
-/// JavaScript settles in about two milliseconds.
-const TAKE_BYTES: usize = 32 * 1024;
+/// One take gives so many bytes, unless a single chunk is larger: about a thousand small answers, whose
+/// promises JavaScript settles in a few milliseconds.
+const TAKE_BYTES: usize = 16 * 1024;
 
 /// Wakes the JavaScript thread.
 pub(crate) type Wake = Arc<dyn Fn() + Send + Sync>;
