@@ -395,7 +395,18 @@ mod tests {
             }
             check_invariant(&cache);
             assert!(cache.stats().used_bytes <= capacity as u64);
-            assert!(cache.stats().used_bytes >= capacity as u64 / 4, "much of the cache lies idle");
+        }
+    }
+
+    #[test]
+    fn a_cache_that_is_asked_for_more_than_it_holds_is_nearly_full() {
+        for capacity in [1 << 16, 1 << 20, 9 << 20, 64 << 20] {
+            let cache = BlockCache::new(capacity);
+            let blocks = capacity as u64 / 1000;
+            (0..blocks * 2).for_each(|offset| cache.insert(1, offset, block(1, offset, 1000)));
+
+            assert!(cache.stats().used_bytes >= capacity as u64 / 10 * 9, "{:?}", cache.stats());
+            check_invariant(&cache);
         }
     }
 
