@@ -153,6 +153,20 @@ test('a read does not wait for the writes of another handle', async (t) => {
   await Promise.all([writer.close(), reader.close()])
 })
 
+test('two handles that write the same documents at once never show a conflict', async (t) => {
+  const dataDir = temporary(t)
+  const handles = [FlowDB.open({ dataDir }), FlowDB.open({ dataDir })]
+  await handles[0].createObjectStore('rows', 'id')
+  await handles[0].createIndex('rows', 'by', 'by')
+  await Promise.all(handles.flatMap((db, by) => Array.from({ length: 2000 }, (_, id) => db.put('rows', { id: id % 100, by }))))
+
+  const rows = await handles[0].getAll('rows')
+  assert.equal(rows.length, 100)
+  const indexed = await Promise.all([0, 1].map((by) => handles[1].getByIndex('rows', 'by', by)))
+  assert.equal(indexed.flat().length, 100)
+  await Promise.all(handles.map((db) => db.close()))
+})
+
 test('many scans at a time each see every document', async (t) => {
   const db = await openInMemory(t, { rows: 'id' })
   await Promise.all(Array.from({ length: 3000 }, (_, id) => db.put('rows', { id, text: 'x'.repeat(100) })))

@@ -214,12 +214,13 @@ class Connection {
    *
    * @param {Uint8Array} store
    * @param {unknown} key from `plainKey`
-   * @returns {unknown} the document, `undefined`, or `native.NOT_AT_HAND`
+   * @param {typeof native.tryGet | typeof native.tryHas} read
+   * @returns {unknown} what it gives, or `native.NOT_AT_HAND`
    */
-  tryGet (store, key) {
+  readInCall (store, key, read) {
     if (this.#pendingWrites > 0) return native.NOT_AT_HAND
     const length = writeKey(key, keyScratch, 0)
-    return native.tryGet(this.#database, store, keyScratch, length)
+    return read(this.#database, store, keyScratch, length)
   }
 
   /**

@@ -243,6 +243,20 @@ function tryGet (database, store, key, keyLength) {
 }
 
 /**
+ * Whether there is a document, if that can be told in the call.
+ *
+ * @param {number} database
+ * @param {Uint8Array} store the store's name
+ * @param {Uint8Array} key a buffer with the encoded key at its start
+ * @param {number} keyLength
+ * @returns {boolean | typeof NOT_AT_HAND}
+ */
+function tryHas (database, store, key, keyLength) {
+  const found = addon.tryGet(link(), database, store, key, keyLength, fastDocument)
+  return found >= 0 || (found === -1 ? false : NOT_AT_HAND)
+}
+
+/**
  * Lets go of a closed handle.
  *
  * @param {number} database
@@ -257,4 +271,5 @@ exports.forget = forget
 exports.request = request
 exports.submit = submit
 exports.tryGet = tryGet
+exports.tryHas = tryHas
 exports.withdraw = withdraw

@@ -112,25 +112,7 @@ class Session {
    * @returns {Promise<any>}
    */
   get (store, key) {
-    try {
-      this.connection.checkOpen()
-      const name = nameBytes('store', store)
-      const plain = plainKey(key)
-      const found = this.tryGet(name, plain)
-      if (found !== native.NOT_AT_HAND) return this.connection.resolved(found)
-      return this.issue(VERB.GET, { store }, (run) => run.bytes32(name).key(plain))
-    } catch (error) {
-      return Promise.reject(error)
-    }
-  }
-
-  /**
-   * @param {Uint8Array} name
-   * @param {unknown} key from `plainKey`
-   * @returns {unknown}
-   */
-  tryGet (name, key) {
-    return this.connection.tryGet(name, key)
+    return this.#read(VERB.GET, store, key, native.tryGet)
   }
 
   /**
@@ -139,7 +121,37 @@ class Session {
    * @returns {Promise<boolean>}
    */
   has (store, key) {
-    return this.#try(VERB.HAS, { store }, () => packKey(store, key))
+    return this.#read(VERB.HAS, store, key, native.tryHas)
+  }
+
+  /**
+   * @param {number} verb
+   * @param {unknown} store
+   * @param {unknown} key
+   * @param {typeof native.tryGet | typeof native.tryHas} read how it is done in the call, if it can be
+   * @returns {Promise<any>}
+   */
+  #read (verb, store, key, read) {
+    try {
+      this.connection.checkOpen()
+      const name = nameBytes('store', store)
+      const plain = plainKey(key)
+      const found = this.readInCall(name, plain, read)
+      if (found !== native.NOT_AT_HAND) return this.connection.resolved(found)
+      return this.issue(verb, { store }, (run) => run.bytes32(name).key(plain))
+    } catch (error) {
+      return Promise.reject(error)
+    }
+  }
+
+  /**
+   * @param {Uint8Array} name
+   * @param {unknown} key from `plainKey`
+   * @param {typeof native.tryGet | typeof native.tryHas} read
+   * @returns {any}
+   */
+  readInCall (name, key, read) {
+    return this.connection.readInCall(name, key, read)
   }
 
   /**

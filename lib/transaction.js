@@ -174,7 +174,7 @@ class TransactionSession extends Session {
   }
 
   /** What lies in memory is not what the transaction sees: it has writes of its own, or an older snapshot. */
-  tryGet () {
+  readInCall () {
     return native.NOT_AT_HAND
   }
 

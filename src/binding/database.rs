@@ -49,11 +49,11 @@ enum State {
     Closed,
 }
 
-#[derive(Default)]
 struct Lane {
     runs: VecDeque<Vec<u8>>,
     /// Of the runs that wait and of those being executed.
     bytes: usize,
+    bytes_max: usize,
     scheduled: bool,
 }
 
@@ -65,7 +65,12 @@ impl Database {
             pool,
             config,
             state: Mutex::new(State::Unopened),
-            lane: Mutex::default(),
+            lane: Mutex::new(Lane {
+                runs: VecDeque::new(),
+                bytes: 0,
+                bytes_max: LANE_BYTES_MAX,
+                scheduled: false,
+            }),
             transactions: Transactions::default(),
             cursors: Mutex::default(),
         }
@@ -79,7 +84,7 @@ impl Database {
     pub(crate) fn submit(self: &Arc<Self>, run: &[u8]) -> Result<()> {
         packing::read_run(run)?;
         let mut lane = self.lane.lock();
-        if lane.bytes > 0 && lane.bytes + run.len() > LANE_BYTES_MAX {
+        if lane.bytes > 0 && lane.bytes + run.len() > lane.bytes_max {
             return Err(busy());
         }
         if !lane.scheduled {
@@ -279,4 +284,58 @@ impl Database {
 fn busy() -> Error {
     let message = "too much work is waiting already: await some of it, then try again";
     Error::new(Code::Busy, message)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// An operation that asks for the schema.
+    const SCHEMA: [u8; 9] = [17, 1, 0, 0, 0, 0, 0, 0, 0];
+
+    fn database() -> Arc<Database> {
+        Arc::new(Database::new(Config::in_memory(), Arc::default(), Arc::new(Pool::new())))
+    }
+
+    #[test]
+    fn a_run_that_can_not_be_read_is_refused_whole() {
+        let database = database();
+
+        assert_eq!(database.submit(&SCHEMA[..8]).unwrap_err().code(), Code::Internal);
+        assert_eq!(database.lane.lock().bytes, 0);
+    }
+
+    #[test]
+    fn a_lane_takes_no_more_than_its_limit_but_a_run_of_any_size_when_it_is_empty() {
+        let database = database();
+        database.lane.lock().bytes_max = SCHEMA.len() / 2;
+        // As if a worker were at it, so that nothing is taken off the lane.
+        database.lane.lock().scheduled = true;
+
+        database.submit(&SCHEMA).unwrap();
+
+        assert_eq!(database.submit(&SCHEMA).unwrap_err().code(), Code::Busy);
+        assert_eq!(database.lane.lock().runs.len(), 1);
+    }
+
+    #[test]
+    fn work_for_a_pool_that_has_stopped_is_refused_and_does_not_wait_for_ever() {
+        let database = database();
+        database.pool.stop();
+
+        assert_eq!(database.submit(&SCHEMA).unwrap_err().code(), Code::Busy);
+        assert!(database.lane.lock().runs.is_empty());
+    }
+
+    #[test]
+    fn a_database_that_could_not_be_opened_says_why_to_every_operation() {
+        let config = Config { create_if_missing: false, ..Config::new("/nowhere/at/all") };
+        let database = Database::new(config, Arc::default(), Arc::new(Pool::new()));
+
+        let error = database.open(None).unwrap_err();
+
+        let told = database.json().unwrap_err();
+        assert_eq!(told.code(), error.code());
+        assert_eq!(told.cause().unwrap().message(), error.message());
+    }
 }

@@ -209,3 +209,16 @@ impl Snapshots {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_panic_becomes_an_error_that_says_so() {
+        let error = guarded::<()>(|| panic!("the text of the panic")).unwrap_err();
+
+        assert_eq!(error.code(), Code::Internal);
+        assert!(error.message().contains("the text of the panic"), "{error}");
+    }
+}

@@ -14,21 +14,19 @@ use super::packing::{Answer, Answers, Operation, Verb};
 /// A transaction takes at most so many single writes.
 const GROUP_WRITES_MAX: usize = 1000;
 
-/// A transaction takes no further single write once it has so many bytes.
+/// A transaction takes so many bytes of single writes, unless one alone is larger.
 const GROUP_BYTES_MAX: usize = 1 << 20;
 
 /// How many of the first `operations` are single writes that may share a transaction.
+///
+/// A large one never joins others: together they could be more than a transaction takes, and it would fail for that.
 pub(crate) fn group_len(operations: &[Operation<'_>]) -> usize {
     let mut bytes = 0;
-    operations
-        .iter()
-        .take(GROUP_WRITES_MAX)
-        .take_while(|operation| {
-            let fits = bytes < GROUP_BYTES_MAX;
-            bytes += size(&operation.verb);
-            fits && is_single_write(operation)
-        })
-        .count()
+    let fits = |(place, operation): &(usize, &Operation<'_>)| {
+        bytes += size(&operation.verb);
+        is_single_write(operation) && (*place == 0 || bytes <= GROUP_BYTES_MAX)
+    };
+    operations.iter().enumerate().take(GROUP_WRITES_MAX).take_while(fits).count()
 }
 
 fn is_single_write(operation: &Operation<'_>) -> bool {
@@ -110,5 +108,52 @@ pub(crate) fn write(transaction: &mut Transaction, verb: &Verb<'_>) -> Result<An
         Verb::Delete { store, key } => transaction.delete(store, &Key::from_encoded(*key)?).map(Answer::Flag),
         Verb::Clear { store } => transaction.clear(store).map(|()| Answer::Nothing),
         _ => Err(Error::new(Code::Internal, "an operation that writes nothing was taken for a write")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::Config;
+    use crate::jsondb::{Format, StoreOptions};
+
+    fn put(request: u32, store: &'static str, document: &'static [u8]) -> Operation<'static> {
+        let verb = Verb::Put { store, key: None, format: Format::Json, document, overwrite: true };
+        Operation { request, transaction: 0, verb }
+    }
+
+    #[test]
+    fn a_group_ends_at_its_limits_and_at_the_first_operation_of_another_kind() {
+        static LARGE: [u8; GROUP_BYTES_MAX] = [b' '; GROUP_BYTES_MAX];
+        let small = |count: u32| (0..count).map(|request| put(request, "s", b"{}"));
+
+        assert_eq!(group_len(&small(1500).collect::<Vec<_>>()), GROUP_WRITES_MAX);
+        assert_eq!(group_len(&small(3).chain([put(9, "s", &LARGE)]).collect::<Vec<_>>()), 3);
+        assert_eq!(group_len(&[put(9, "s", &LARGE)].into_iter().chain(small(3)).collect::<Vec<_>>()), 1);
+        let read = Operation { request: 9, transaction: 0, verb: Verb::Schema };
+        assert_eq!(group_len(&small(2).chain([read]).chain(small(2)).collect::<Vec<_>>()), 2);
+        let in_transaction = Operation { transaction: 1, ..put(9, "s", b"{}") };
+        assert_eq!(group_len(&[in_transaction]), 0);
+    }
+
+    #[test]
+    fn a_write_that_the_group_fails_for_is_the_only_one_that_fails() {
+        let json = JsonDb::open(Config::in_memory()).unwrap();
+        json.create_object_store("s", StoreOptions { key_path: None, auto_increment: true }).unwrap();
+        let group: Vec<_> =
+            (1..=20).map(|request| put(request, if request == 7 { "nowhere" } else { "s" }, b"1")).collect();
+        let mut answers = Answers::default();
+
+        commit(&json, &group, &mut answers);
+
+        let mut packed = &answers.take()[..];
+        let mut kinds = Vec::new();
+        while let Some((header, rest)) = packed.split_first_chunk::<9>() {
+            let length = u32::from_le_bytes([header[5], header[6], header[7], header[8]]) as usize;
+            kinds.push((u32::from_le_bytes([header[0], header[1], header[2], header[3]]), header[4]));
+            packed = &rest[length..];
+        }
+        let expected: Vec<_> = (1..=20).map(|request| (request, if request == 7 { 7 } else { 1 })).collect();
+        assert_eq!(kinds, expected);
     }
 }
