@@ -76,6 +76,23 @@ impl RangeTombstones {
         self.fragments.is_empty()
     }
 
+    /// As [`RangeTombstones::tombstones`], without those that a newer one of the same fragment hides from every
+    /// reader: one that lies in the same stripe (`None` for those that all have to be kept).
+    pub(crate) fn thinned(&self, stripe_of: impl Fn(SeqNo) -> Option<SeqNo>) -> Vec<RangeTombstone> {
+        let mut kept = Vec::new();
+        for Fragment { start, end, seqnos } in &self.fragments {
+            let mut last = None;
+            for &seqno in seqnos {
+                let stripe = stripe_of(seqno);
+                if stripe.is_none() || stripe != last {
+                    kept.push(RangeTombstone { start: start.clone(), end: end.clone(), seqno });
+                }
+                last = stripe;
+            }
+        }
+        kept
+    }
+
     /// The tombstones of the fragments, one for each range and seqno, in key order.
     pub(crate) fn tombstones(&self) -> impl Iterator<Item = RangeTombstone> + '_ {
         self.fragments.iter().flat_map(|fragment| {

@@ -40,7 +40,7 @@ pub(crate) fn flush(
     tombstones: &RangeTombstones,
     mut retention: Retention,
 ) -> Result<Vec<TableMeta>> {
-    let tombstones: Vec<RangeTombstone> = tombstones.tombstones().collect();
+    let tombstones = retention.tombstones_to_keep(tombstones);
     let mut outputs = Outputs::new(context, u64::MAX, tombstones);
     outputs.write_all(entries, &mut retention, &|_| false)
 }
@@ -56,7 +56,7 @@ pub(crate) fn compact(
     let mut retention = retention(Arc::clone(&tombstones));
     let mut entries = merge_inputs(task)?;
     let bottom = Bottom { version, target: task.target };
-    let kept = tombstones.tombstones().filter(|tombstone| {
+    let kept = retention.tombstones_to_keep(&tombstones).into_iter().filter(|tombstone| {
         !(retention.may_drop_tombstone(tombstone.seqno) && bottom.is_below(&tombstone.start, &tombstone.end))
     });
     let mut outputs = Outputs::new(context, context.config.table_size_bytes, kept.collect());

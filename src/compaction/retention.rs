@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use crate::iter::is_expired;
 use crate::key::{EntryRef, Kind, SeqNo};
-use crate::range_tombstone::RangeTombstones;
+use crate::range_tombstone::{RangeTombstone, RangeTombstones};
 
 /// Decides entry by entry, in internal order, what a flush or compaction writes.
 pub(crate) struct Retention {
@@ -71,6 +71,11 @@ impl Retention {
         self.is_oldest(seqno)
     }
 
+    /// Those of `tombstones` that some reader needs.
+    pub(crate) fn tombstones_to_keep(&self, tombstones: &RangeTombstones) -> Vec<RangeTombstone> {
+        tombstones.thinned(|seqno| self.stripe_of(seqno))
+    }
+
     /// The oldest snapshot that sees `seqno`; `None` where it is newer than all of them.
     fn stripe_of(&self, seqno: SeqNo) -> Option<SeqNo> {
         self.snapshots.get(self.snapshots.partition_point(|&snapshot| snapshot < seqno)).copied()
@@ -89,7 +94,6 @@ impl Retention {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::range_tombstone::RangeTombstone;
 
     fn fates(
         snapshots: &[SeqNo],

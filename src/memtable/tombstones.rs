@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use parking_lot::RwLock;
 
+use crate::key::SeqNo;
 use crate::range_tombstone::{RangeTombstone, RangeTombstones};
 
 /// What a tombstone is charged beside its keys.
@@ -35,8 +36,11 @@ impl TombstoneList {
     }
 
     pub(super) fn add(&self, tombstone: RangeTombstone) {
-        let bytes = FIXED_BYTES + tombstone.start.len() + tombstone.end.len();
         let mut state = self.state.write();
+        // Where each lies within the next, as when a queue is cut at its front again and again, the fragments name
+        // every pair of them.
+        let in_fragments = state.added.len() * size_of::<SeqNo>();
+        let bytes = FIXED_BYTES + tombstone.start.len() + tombstone.end.len() + in_fragments;
         state.added.push(tombstone);
         state.fragmented = None;
         self.used_bytes.fetch_add(bytes, Ordering::Release);
