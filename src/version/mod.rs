@@ -184,3 +184,24 @@ impl KeySpan {
         tables.iter().map(|table| table.span()).reduce(|all, span| all.union(&span))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn spans_that_touch_overlap_where_both_hold_the_key() {
+        let span = |smallest: &str, largest: &str, largest_is_exclusive| KeySpan {
+            smallest: smallest.into(),
+            largest: largest.into(),
+            largest_is_exclusive,
+        };
+        let (inclusive, exclusive, next) =
+            (span("a", "c", false), span("a", "c", true), span("c", "d", false));
+
+        assert!(inclusive.overlaps(&next) && next.overlaps(&inclusive));
+        assert!(!exclusive.overlaps(&next) && !next.overlaps(&exclusive));
+        assert!(!exclusive.clone().union(&inclusive).largest_is_exclusive);
+        assert!(!inclusive.union(&exclusive).largest_is_exclusive);
+    }
+}
