@@ -5,7 +5,7 @@
 const assert = require('node:assert/strict')
 const { test } = require('node:test')
 const { FlowDB } = require('..')
-const { gathered, openInMemory, temporary } = require('./support')
+const { gathered, openInMemory, runProgram, temporary } = require('./support')
 
 const turn = () => new Promise((resolve) => setImmediate(resolve))
 
@@ -182,6 +182,12 @@ test('a scan reads one page ahead and no further', async (t) => {
   await db.clear('rows')
   // What has been read ahead is small; the rest comes from the snapshot, which the clearing does not touch.
   assert.equal((await gathered(scan)).length, 19_999)
+})
+
+test('a scan of more than the heap holds needs little of it', async (t) => {
+  const flags = ['--max-old-space-size=48']
+  const { code, output, errors } = await runProgram('scans-in-little-memory.js', [temporary(t)], { flags })
+  assert.deepEqual({ code, output }, { code: 0, output: '30000' }, errors)
 })
 
 test('ready and close may be awaited as often as one likes', async (t) => {

@@ -36,6 +36,15 @@ test('pending operations keep the process alive until they are done', async (t) 
   assert.equal(await reopened(folder), 1000)
 })
 
+test('what was acknowledged is there after an end without close, whatever the durability', async (t) => {
+  for (const durability of ['relaxed', 'none']) {
+    const folder = temporary(t)
+    const { code, signal, errors } = await runProgram('open-and-end.js', [folder, 'pending', durability])
+    assert.deepEqual({ code, signal, errors }, { code: 0, signal: null, errors: '' })
+    assert.equal(await reopened(folder), 1000, durability)
+  }
+})
+
 test('process.exit with a thousand writes in flight ends with its code, and the database opens again', async (t) => {
   for (const how of ['exit', 'exit later']) {
     const folder = temporary(t)

@@ -8,11 +8,11 @@
 const { join } = require('node:path')
 const { FlashStore, FlowDB } = require('../..')
 
-const [folder, how] = process.argv.slice(2)
+const [folder, how, durability = 'strict'] = process.argv.slice(2)
 
 async function main () {
-  const db = FlowDB.open({ dataDir: join(folder, 'db') })
-  const store = new FlashStore(join(folder, 'store'))
+  const db = FlowDB.open({ dataDir: join(folder, 'db'), durability })
+  const store = new FlashStore({ dataDir: join(folder, 'store'), durability })
   await db.createObjectStore('rows', 'id')
   await db.put('rows', { id: 'acknowledged' })
   await store.set('acknowledged', true)
