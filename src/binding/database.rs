@@ -118,7 +118,10 @@ impl Database {
     }
 
     fn empty_lane(self: &Arc<Self>) {
-        while let Some(runs) = self.take_turn() {
+        // When the pool stops, the environment goes: it must not wait for what nobody will be told of.
+        while !self.pool.is_stopped()
+            && let Some(runs) = self.take_turn()
+        {
             let operations: Vec<Operation<'_>> =
                 runs.iter().filter_map(|run| packing::read_run(run).ok()).flatten().collect();
             run_in_order(self, &operations);

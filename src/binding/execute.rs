@@ -29,7 +29,12 @@ pub(crate) fn run_in_order(database: &Database, operations: &[Operation<'_>]) {
                 writes::commit(&json, &rest[..group], &mut answers);
                 snapshots.clear();
             }
-            _ => answers.push(first.request, guarded(|| execute(database, first, &mut snapshots))),
+            _ => {
+                answers.push(first.request, guarded(|| execute(database, first, &mut snapshots)));
+                if first.verb.changes_what_is_seen() {
+                    snapshots.clear();
+                }
+            }
         }
         rest = &rest[group.max(1)..];
         send_if_full(database, &mut answers);

@@ -114,6 +114,23 @@ pub(crate) enum Verb<'a> {
     Destroy,
 }
 
+impl Verb<'_> {
+    /// Whether a read that comes after it has to look afresh. Writes in a transaction are seen with its commit.
+    pub(crate) fn changes_what_is_seen(&self) -> bool {
+        matches!(
+            self,
+            Self::Open { .. }
+                | Self::Close
+                | Self::CreateStore { .. }
+                | Self::DeleteStore { .. }
+                | Self::CreateIndex { .. }
+                | Self::DeleteIndex { .. }
+                | Self::Commit { .. }
+                | Self::Destroy
+        )
+    }
+}
+
 /// What a cursor runs over.
 #[derive(Debug, PartialEq)]
 pub(crate) struct Scan<'a> {

@@ -78,6 +78,11 @@ impl Pool {
         !self.shared.receiver.is_empty()
     }
 
+    /// Whether the pool takes no more jobs, because its environment goes.
+    pub(crate) fn is_stopped(&self) -> bool {
+        self.shared.state.lock().sender.is_none()
+    }
+
     fn start_thread(&self, state: &mut State) {
         state.threads.retain(|thread| !thread.is_finished());
         let shared = Arc::clone(&self.shared);
