@@ -40,6 +40,7 @@ const ignore = () => {}
  * @property {boolean} [isOrdered] it keeps its place among what was issued
  * @property {boolean} [isFree] it has a snapshot of its own, which no write can change
  * @property {number} [wants] what the page that it asks for carries
+ * @property {(failed: boolean) => void} [settled] called with the answer, before anybody who waits for it goes on
  */
 
 /** Packs the fields of an operation. @typedef {(run: Run) => void} Pack */
@@ -125,6 +126,11 @@ class Connection {
     if (this.#isClosed) throw new FlowDBError('FLOWDB_CLOSED', 'the database is closed')
   }
 
+  /** Whether it refuses everything. */
+  get isClosed () {
+    return this.#isClosed
+  }
+
   /** Whether what is issued now has to wait for writes. */
   get hasPendingWrites () {
     return this.#pendingWrites > 0
@@ -137,9 +143,12 @@ class Connection {
    * @returns {Promise<any>}
    */
   #issue (verb, way, pack) {
-    const { transaction = 0, isWrite = false, wants = 0 } = way
+    const { transaction = 0, isWrite = false, wants = 0, settled = ignore } = way
     const lane = this.#laneFor(way)
-    const { number, answer } = native.request(wants, () => this.#settled(isWrite))
+    const { number, answer } = native.request(wants, (failed) => {
+      settled(failed)
+      this.#settled(isWrite)
+    })
     this.#pending++
     if (isWrite) this.#pendingWrites++
     try {

@@ -40,7 +40,7 @@ const NOT_AT_HAND = Symbol('not at hand')
  * @property {(value: any) => void} resolve
  * @property {(failure: unknown) => void} reject
  * @property {number} wants what the page that it asked for carries
- * @property {() => void} settled called once, before the promise settles
+ * @property {(failed: boolean) => void} settled called once, before the promise settles
  */
 
 /** @type {(Request | undefined)[]} by number; number 0 means that no answer is wanted */
@@ -135,7 +135,7 @@ function create (options) {
  * Makes a request that is about to be packed under the number that it gets.
  *
  * @param {number} [wants] what the page that it asks for carries
- * @param {() => void} [settled] called once, before the answer
+ * @param {(failed: boolean) => void} [settled] called once, before the answer
  * @returns {{ number: number, answer: Promise<any> }}
  */
 function request (wants = 0, settled = ignore) {
@@ -151,22 +151,23 @@ function request (wants = 0, settled = ignore) {
  * @param {number} number
  */
 function withdraw (number) {
-  unregister(number)
+  unregister(number, true)
 }
 
 /**
  * Gives a number back and returns its request.
  *
  * @param {number} number
+ * @param {boolean} failed
  * @returns {Request | undefined}
  */
-function unregister (number) {
+function unregister (number, failed) {
   const request = requests[number]
   if (request === undefined) return undefined
   requests[number] = undefined
   freeNumbers.push(number)
   if (--pending === 0) addon.keepAlive(link(), false)
-  request.settled()
+  request.settled(failed)
   return request
 }
 
@@ -184,7 +185,7 @@ function submit (database, run, numbers, readsOnly) {
     else addon.submit(link(), database, run)
   } catch (error) {
     const failure = new Failure(described(error))
-    for (const number of numbers) unregister(number)?.reject(failure)
+    for (const number of numbers) unregister(number, true)?.reject(failure)
   }
 }
 
@@ -220,7 +221,7 @@ function wantsOf (number) {
  * @param {unknown} value
  */
 function answer (number, value) {
-  const request = unregister(number)
+  const request = unregister(number, value instanceof Failure)
   if (request === undefined) return
   if (value instanceof Failure) request.reject(value)
   else request.resolve(value)
@@ -239,7 +240,11 @@ function tryGet (database, store, key, keyLength) {
   const found = addon.tryGet(link(), database, store, key, keyLength, fastDocument)
   if (found === -1) return undefined
   if (found < 0) return NOT_AT_HAND
-  return readDocument(1 + (found & 1), fastDocument, 0, found >>> 1)
+  try {
+    return readDocument(1 + (found & 1), fastDocument, 0, found >>> 1)
+  } catch (error) {
+    throw new FlowDBError('FLOWDB_INTERNAL', `a document could not be read: ${error}`, { cause: error })
+  }
 }
 
 /**

@@ -79,8 +79,19 @@ class Session {
       this.connection.checkOpen()
       return this.issue(verb, what, prepare())
     } catch (error) {
-      return Promise.reject(error)
+      return this.refuse(what, error)
     }
+  }
+
+  /**
+   * Rejects an operation that could not be issued.
+   *
+   * @param {What} _what
+   * @param {unknown} error
+   * @returns {Promise<any>}
+   */
+  refuse (_what, error) {
+    return Promise.reject(error)
   }
 
   /**

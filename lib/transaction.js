@@ -31,8 +31,9 @@ const forgotten = new FinalizationRegistry(({ connection, id }) => {
  */
 class Write extends Promise {
   isObserved = false
-  /** The number of its request, while it has no answer. */
+  /** The number of its request, while it has no answer: then another request may get the number. */
   number = 0
+  hasFailed = false
 
   static get [Symbol.species] () {
     return Promise
@@ -58,10 +59,12 @@ class TransactionSession extends Session {
   #isActive = true
   /** @type {Promise<void>} */
   #begun
-  /** Writes without an answer. @type {Set<Write>} */
+  /** Writes that have no answer or failed. @type {Set<Write>} */
   #writes = new Set()
-  /** Writes that failed. @type {Map<Write, unknown>} */
-  #failed = new Map()
+  /** Operations without an answer. */
+  #running = 0
+  /** Called when there are none any more. */
+  #onIdle = ignore
 
   /**
    * @param {Session} parent
@@ -106,8 +109,43 @@ class TransactionSession extends Session {
       const message = `the store ${kindOf(what.store)} is not among those that the transaction was begun for`
       throw new FlowDBError('FLOWDB_NOT_FOUND', message)
     }
-    const answer = this.connection.issue(verb, this.#way(what), pack)
-    return what.isWrite ? this.#watch(answer) : this.#explained(answer)
+    if (what.isWrite) return this.#write(verb, what, pack)
+    return this.#explained(this.#run(verb, what, pack))
+  }
+
+  /**
+   * @param {number} verb
+   * @param {import('./session.js').What} what
+   * @param {import('./connection.js').Pack} pack
+   * @param {(failed: boolean) => void} [settled]
+   * @returns {Promise<any>}
+   */
+  #run (verb, what, pack, settled = ignore) {
+    this.#running++
+    const way = {
+      ...this.#way(what),
+      settled: (/** @type {boolean} */ failed) => {
+        settled(failed)
+        if (--this.#running === 0) this.#onIdle()
+      }
+    }
+    return this.connection.issue(verb, way, pack)
+  }
+
+  /**
+   * A write that could not even be issued has failed like any other.
+   *
+   * @param {import('./session.js').What} what
+   * @param {unknown} error
+   * @returns {Promise<any>}
+   */
+  refuse (what, error) {
+    if (!what.isWrite || !this.isActive) return super.refuse(what, error)
+    const write = new Write((_resolve, reject) => { reject(error) })
+    write.hasFailed = true
+    this.#writes.add(write)
+    handle(write)
+    return write
   }
 
   #checkActive () {
@@ -131,18 +169,24 @@ class TransactionSession extends Session {
   }
 
   /**
-   * @param {Promise<any>} answer
+   * @param {number} verb
+   * @param {import('./session.js').What} what
+   * @param {import('./connection.js').Pack} pack
    * @returns {Write}
    */
-  #watch (answer) {
-    /** @type {Write[]} */
-    const written = []
-    // Nothing else may wait for what is awaited here, or V8 would no longer see who called.
-    const settled = this.#settledWrite(answer, written)
-    const write = new Write((resolve, reject) => { settled.then(resolve, reject) })
+  #write (verb, what, pack) {
+    /** @type {(value: any) => void} */
+    let begin = ignore
+    const write = new Write((resolve) => { begin = resolve })
+    // Told with the answer and not by its promise: `commit` may be called before that has come through.
+    const answer = this.#run(verb, what, pack, (failed) => {
+      write.hasFailed = failed
+      if (!failed) this.#writes.delete(write)
+    })
     write.number = this.connection.lastNumber
     this.#writes.add(write)
-    written.push(write)
+    // Nothing else may wait for what is awaited here, or V8 would no longer see who called.
+    begin(this.#settledWrite(answer, [write]))
     return write
   }
 
@@ -154,14 +198,8 @@ class TransactionSession extends Session {
     try {
       return await this.#explained(answer)
     } catch (error) {
-      for (const write of written) {
-        this.#failed.set(write, error)
-        // `commit` reports what nobody looked at; Promise's own `then` does not count as a look.
-        if (!write.isObserved) Promise.prototype.then.call(write, undefined, ignore)
-      }
+      for (const write of written) if (!write.isObserved) handle(write)
       throw error
-    } finally {
-      for (const write of written) this.#writes.delete(write)
     }
   }
 
@@ -181,15 +219,16 @@ class TransactionSession extends Session {
   /** @returns {Promise<void>} */
   commit () {
     this.#checkActive()
-    for (const [write, error] of this.#failed) {
-      if (write.isObserved) continue
-      this.abort().catch(ignore)
-      return Promise.reject(unobserved(error))
-    }
-    // Those without an answer are executed before the commit, which is refused when one of these fails.
     const reliedOn = [...this.#writes].filter((write) => !write.isObserved)
+    const culprit = reliedOn.find((write) => write.hasFailed)
+    if (culprit !== undefined) {
+      this.abort().catch(ignore)
+      return rejected(culprit)
+    }
     this.#end()
-    const way = { ...this.#way({}), isWrite: !this.#isReadOnly }
+    if (this.#isReadOnly) return this.#letGo()
+    // Those without an answer are executed before the commit, which is refused when one of these fails.
+    const way = { ...this.#way({}), isWrite: true }
     const answer = this.connection.issue(VERB.COMMIT, way, (run) => {
       run.u32(reliedOn.length)
       for (const write of reliedOn) run.u32(write.number)
@@ -205,15 +244,24 @@ class TransactionSession extends Session {
     try {
       await this.#explained(answer)
     } catch (error) {
-      const culprit = reliedOn.find((write) => this.#failed.has(write))
-      throw culprit === undefined ? error : unobserved(this.#failed.get(culprit))
+      const culprit = reliedOn.find((write) => write.hasFailed)
+      if (culprit !== undefined) await rejected(culprit)
+      throw error
     }
+  }
+
+  /** Ends a read-only transaction. Its reads have no order among each other, so it waits for them. */
+  async #letGo () {
+    await this.#begun
+    if (this.#running > 0) await new Promise((resolve) => { this.#onIdle = () => resolve(undefined) })
+    this.tell(VERB.ABORT, ignore)
   }
 
   /** @returns {Promise<void>} */
   abort () {
     this.#checkActive()
     this.#end()
+    if (this.#isReadOnly) return this.#letGo().catch(ignore)
     return this.connection.issue(VERB.ABORT, this.#way({}), ignore)
   }
 
@@ -222,14 +270,40 @@ class TransactionSession extends Session {
     forgotten.unregister(this)
   }
 
+  /** Whether there is something to commit or abort; closing the database has aborted it. */
   get isActive () {
-    return this.#isActive
+    return this.#isActive && !this.connection.isClosed
   }
 
   /** The database that the transaction belongs to stays open for it. */
   get parent () {
     return this.#parent
   }
+}
+
+/**
+ * Keeps a failure from being an unhandled rejection. `commit` reports what nobody looked at; Promise's own `then` does
+ * not count as a look.
+ *
+ * @param {Write} write
+ */
+function handle (write) {
+  Promise.prototype.then.call(write, undefined, ignore)
+}
+
+/**
+ * Rejects for a write that failed and that nobody looked at.
+ *
+ * @param {Write} write
+ * @returns {Promise<never>}
+ */
+async function rejected (write) {
+  try {
+    await Promise.prototype.then.call(write, ignore)
+  } catch (error) {
+    throw unobserved(error)
+  }
+  throw new TypeError('a write that failed did not reject')
 }
 
 /** @param {unknown} error of a write that nobody looked at */
@@ -282,9 +356,13 @@ class Transaction extends Documents {
  * @returns {Transaction}
  */
 function beginTransaction (session, stores, mode) {
-  const names = Array.isArray(stores) ? [...stores] : [stores]
+  /** @type {string[]} */
+  const names = []
+  for (const name of Array.isArray(stores) ? stores : [stores]) {
+    nameBytes('store', name)
+    names.push(name)
+  }
   if (names.length === 0) throw invalid('a transaction is begun for at least one store')
-  for (const name of names) nameBytes('store', name)
   if (mode !== 'readonly' && mode !== 'readwrite') {
     throw invalid(`the mode of a transaction is "readonly" or "readwrite", not ${kindOf(mode)}`)
   }
