@@ -44,6 +44,8 @@ class Cursor {
   #left
   /** Whether the addon holds the cursor, as far as is known here. */
   #isOpen = true
+  /** Whether its first page has come: before that, to close it could overtake the operation that opens it. */
+  #isThere = false
   /** @type {Promise<import('./packing.js').Page | undefined>} */
   #ahead
 
@@ -86,7 +88,10 @@ class Cursor {
     try {
       const page = await answer
       this.#left -= Math.max(page.keys.length, page.documents.length)
+      const wasClosed = !this.#isThere && !this.#isOpen
+      this.#isThere = true
       if (!page.more) this.#isOpen = false
+      else if (wasClosed) this.#letGo()
       if (this.#left <= 0) this.close()
       return page
     } catch (error) {
@@ -126,6 +131,10 @@ class Cursor {
   close () {
     if (!this.#isOpen) return
     this.#isOpen = false
+    if (this.#isThere) this.#letGo()
+  }
+
+  #letGo () {
     this.#session.tell(VERB.CLOSE_CURSOR, (run) => run.u32(this.#id))
   }
 }
