@@ -1,5 +1,8 @@
 'use strict'
 
+/** An argument that is refused deep in a key is refused at most so many calls below the public one. */
+const OWN_FRAMES_MAX = 15
+
 /**
  * The error of everything in FlowDB that can fail.
  *
@@ -12,7 +15,11 @@ class FlowDBError extends Error {
    * @param {{ cause?: unknown }} [options]
    */
   constructor (code, message, options) {
+    // The frames of this package come first, and the caller's is the one that helps.
+    const limit = Error.stackTraceLimit
+    Error.stackTraceLimit = limit + OWN_FRAMES_MAX
     super(message, options)
+    Error.stackTraceLimit = limit
     /** @type {string} */
     this.code = code
   }

@@ -104,7 +104,10 @@ function checked (key) {
  */
 function toBounds (range) {
   if (range === undefined || range === null) return undefined
-  return range instanceof KeyRange ? range : KeyRange.only(range)
+  if (!(range instanceof KeyRange)) return KeyRange.only(range)
+  // Read now: what a user made of a range or of an array in it may run code, and packing must not.
+  const { lower, upper, lowerOpen, upperOpen } = range
+  return { lower: plainKey(lower), upper: plainKey(upper), lowerOpen, upperOpen }
 }
 
 exports.KeyRange = KeyRange

@@ -7,6 +7,9 @@ const { FlowDBError } = require('./errors.js')
 /** So many names are remembered as bytes; a program that uses more has them encoded again. */
 const REMEMBERED_MAX = 1000
 
+/** Messages show so much of a value. */
+const SHOWN_MAX = 100
+
 /** @type {Map<string, Uint8Array>} */
 const remembered = new Map()
 
@@ -45,13 +48,28 @@ function checkName (what, name) {
  * @returns {string | string[]}
  */
 function checkKeyPath (keyPath) {
-  if (typeof keyPath === 'string') return keyPath
+  if (typeof keyPath === 'string') return checkPath(keyPath)
   if (Array.isArray(keyPath) && keyPath.length > 0) {
-    const paths = [...keyPath]
-    if (paths.every((path) => typeof path === 'string')) return paths
+    const paths = []
+    // The first that is none ends the loop: an array of any length with nothing in it is not copied.
+    for (const path of keyPath) paths.push(checkPath(path))
+    return paths
   }
-  throw invalid('a key path is a string with dots, or an array of at least one of them')
+  throw invalidPath()
 }
+
+/**
+ * @param {unknown} path
+ * @returns {string}
+ */
+function checkPath (path) {
+  if (typeof path !== 'string') throw invalidPath()
+  // No property that JSON holds can have such a name and keep it.
+  if (/\p{Surrogate}/u.test(path)) throw invalid('a key path can\'t have half a surrogate pair in it')
+  return path
+}
+
+const invalidPath = () => invalid('a key path is a string with dots, or an array of at least one of them')
 
 /**
  * Checks that an options object has no property but those that are known, each of its type.
@@ -101,13 +119,26 @@ function wrongType (where, name, wanted, value) {
   return invalid(`${name} of ${where} is ${wanted}, not ${kindOf(value)}`)
 }
 
-/** @param {unknown} value */
+/**
+ * What a value is, for messages: short, whatever it is.
+ *
+ * @param {unknown} value
+ */
 function kindOf (value) {
   if (value === null || value === undefined || typeof value === 'boolean') return String(value)
-  if (typeof value === 'number' || typeof value === 'bigint') return `the ${typeof value} ${value}`
-  if (typeof value === 'string') return JSON.stringify(value)
-  return Array.isArray(value) ? 'an array' : typeof value === 'object' ? 'an object' : `a ${typeof value}`
+  if (typeof value === 'number') return `the number ${value}`
+  if (typeof value === 'bigint') return `the bigint ${cut(value.toString())}`
+  if (typeof value === 'string') return JSON.stringify(cut(value))
+  if (typeof value !== 'object') return `a ${typeof value}`
+  try {
+    return Array.isArray(value) ? 'an array' : 'an object'
+  } catch {
+    return 'a revoked proxy'
+  }
 }
+
+/** @param {string} text */
+const cut = (text) => text.length > SHOWN_MAX ? `${text.slice(0, SHOWN_MAX)}…` : text
 
 /** @param {string} what */
 const article = (what) => what === 'index' ? 'an index' : `a ${what}`

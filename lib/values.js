@@ -17,6 +17,9 @@ const { FORMAT } = require('./packing.js')
 /** A document may be nested so deep; deeper ones are taken for cyclic ones unless they are looked at closely. */
 const DEPTH_MAX = 1000
 
+/** What takes fewer bytes as a structured clone is not nested too deep: each level takes four at least. */
+const DEEP_BYTES_MIN = 4 * DEPTH_MAX
+
 /** Values nested deeper than this are not tried as JSON. */
 const JSON_DEPTH_MAX = 100
 
@@ -76,8 +79,12 @@ function encodeDocument (document) {
 
 /** @param {unknown} error thrown by a getter or proxy, or by a stack or string that grew too large */
 function unreadable (error) {
-  const reason = error instanceof Error ? error.message : String(error)
-  return new FlowDBError('FLOWDB_INVALID_VALUE', `the value could not be read: ${reason}`, { cause: error })
+  return new FlowDBError('FLOWDB_INVALID_VALUE', `the value could not be read: ${reasonOf(error)}`, { cause: error })
+}
+
+/** @param {unknown} error anything: it was thrown by a user's code */
+function reasonOf (error) {
+  return types.isNativeError(error) ? error.message : `something that is no error was thrown (${typeof error})`
 }
 
 /**
@@ -191,19 +198,48 @@ function foreignKind (value) {
  * @returns {Encoded}
  */
 function encodeValue (value) {
-  let asJson
   try {
-    asJson = survivesJson(value, 0)
+    if (survivesJson(value, 0)) return { format: FORMAT.JSON, text: JSON.stringify(value) }
   } catch (error) {
     throw unreadable(error)
   }
-  if (asJson) return { format: FORMAT.JSON, text: JSON.stringify(value) }
   try {
-    return { format: FORMAT.STRUCTURED, bytes: v8.serialize(value) }
+    const bytes = v8.serialize(value)
+    if (bytes.length < DEEP_BYTES_MIN || !isTooDeep(value)) return { format: FORMAT.STRUCTURED, bytes }
   } catch (error) {
-    const reason = error instanceof Error ? error.message : String(error)
-    throw new FlowDBError('FLOWDB_NOT_CLONEABLE', `the value can't be cloned: ${reason}`, { cause: error })
+    throw new FlowDBError('FLOWDB_NOT_CLONEABLE', `the value can't be cloned: ${reasonOf(error)}`, { cause: error })
   }
+  throw new FlowDBError('FLOWDB_NOT_CLONEABLE', `the value is nested more than ${DEPTH_MAX} deep`)
+}
+
+/**
+ * Whether a value is nested so deep that it could be written but not read: reading takes more of the stack. It is
+ * walked as V8 writes it, where what is met again is not entered again.
+ *
+ * @param {unknown} value
+ */
+function isTooDeep (value) {
+  const met = new Set()
+  const ahead = [{ value, depth: 0 }]
+  for (let next = ahead.pop(); next !== undefined; next = ahead.pop()) {
+    if (typeof next.value !== 'object' || next.value === null || met.has(next.value)) continue
+    if (next.depth >= DEPTH_MAX) return true
+    met.add(next.value)
+    const inside = valuesIn(next.value)
+    for (let index = inside.length - 1; index >= 0; index--) ahead.push({ value: inside[index], depth: next.depth + 1 })
+  }
+  return false
+}
+
+/**
+ * @param {object} value
+ * @returns {unknown[]}
+ */
+function valuesIn (value) {
+  if (types.isMap(value)) return [...value.entries()].flatMap(([key, element]) => [key, element])
+  if (types.isSet(value)) return [...value]
+  if (ArrayBuffer.isView(value)) return []
+  return types.isNativeError(value) ? [value.cause] : Object.values(value)
 }
 
 /**
@@ -235,8 +271,9 @@ function survivesJson (value, depth) {
  */
 function arraySurvives (array, depth) {
   if (Object.getPrototypeOf(array) !== Array.prototype) return false
-  // A hole makes fewer keys than elements, a further property more.
-  if (Object.keys(array).length !== array.length) return false
+  // A hole makes fewer keys than elements, a further property more; where both are, the last key is no index.
+  const keys = Object.keys(array)
+  if (keys.length !== array.length || (keys.length > 0 && keys.at(-1) !== String(keys.length - 1))) return false
   return array.every((element) => survivesJson(element, depth))
 }
 
