@@ -170,3 +170,33 @@ fn files_that_have_changed_places_are_noticed() {
     }
     println!("{outcomes:?}");
 }
+
+/// A compaction before the first write begins a new manifest, which must not forget where the log ended.
+#[test]
+fn a_clean_end_outlives_the_manifest_that_it_was_written_in() {
+    let config = config(Compression::None);
+    let disk = SimFs::in_memory();
+    let engine = Engine::open_on(config.clone(), Arc::new(disk.clone())).unwrap();
+    let put = |engine: &Engine, key: &[u8]| {
+        let mut batch = WriteBatch::new();
+        batch.put(key, b"value").unwrap();
+        engine.commit(batch, CommitOptions::default()).unwrap();
+    };
+    for key in [b"a", b"b"] {
+        put(&engine, key);
+        engine.flush().unwrap();
+    }
+    put(&engine, b"only in the log");
+    engine.close().unwrap();
+    let engine = Engine::open_on(config.clone(), Arc::new(disk.clone())).unwrap();
+    assert!(engine.run_pending().unwrap(), "the test wants a compaction");
+    engine.close().unwrap();
+
+    let is_log = |path: &PathBuf| path.extension().is_some_and(|extension| extension == "wal");
+    let log = disk.files().into_iter().filter(is_log).max().unwrap();
+    let mut bytes = disk.read_file(&log).unwrap();
+    *bytes.last_mut().unwrap() ^= 1;
+    disk.write_file(&log, &bytes);
+
+    assert_eq!(Engine::open_on(config, Arc::new(disk)).unwrap_err().code(), Code::Corruption);
+}

@@ -121,6 +121,7 @@ impl Engine {
             compacting: Mutex::new(()),
             manifest: Mutex::new(recovered.manifest),
             next_file_number: AtomicU64::new(recovered.next_file_number),
+            clean_end: recovered.clean_end,
             poison: OnceLock::new(),
             closed: AtomicBool::new(false),
             background: background::Background::default(),

@@ -44,6 +44,7 @@ pub(crate) struct Recovered {
     /// `None` where the next edit is to begin a new one.
     pub(crate) manifest: Option<Manifest>,
     pub(crate) next_file_number: u64,
+    pub(crate) clean_end: Option<CleanEnd>,
 }
 
 /// Opens the database in `source.dir`, or creates it. The caller holds the directory's lock.
@@ -149,7 +150,7 @@ impl Opening<'_> {
         self.remove_leftovers(manifest.number(), &State::default());
         let active = LoggedMemtable { memtable: Arc::new(Memtable::new()), first_log: LOG_TO_COME };
         let replayed = Replayed { active, frozen: Vec::new(), tail: None, is_unproven: false, last_seqno: 0 };
-        Ok(self.finish(Version::default(), replayed, Some(manifest)))
+        Ok(self.finish(State::default(), replayed, Some(manifest)))
     }
 
     fn open(self, number: u64, edits: &[VersionEdit]) -> Result<Recovered> {
@@ -164,10 +165,10 @@ impl Opening<'_> {
             replayed.seal(tail.number);
         }
         self.remove_leftovers(number, &state);
-        Ok(self.finish(state.version, replayed, None))
+        Ok(self.finish(state, replayed, None))
     }
 
-    fn finish(self, version: Version, replayed: Replayed, manifest: Option<Manifest>) -> Recovered {
+    fn finish(self, state: State, replayed: Replayed, manifest: Option<Manifest>) -> Recovered {
         let next_file_number = self.next_number();
         let Replayed { active, frozen, tail, last_seqno, .. } = replayed;
         let log = LogState {
@@ -179,7 +180,8 @@ impl Opening<'_> {
             durable_seqno: last_seqno,
             is_sealed: true,
         };
-        Recovered { version, active, frozen, log, manifest, next_file_number }
+        let State { version, clean_end, .. } = state;
+        Recovered { version, active, frozen, log, manifest, next_file_number, clean_end }
     }
 
     /// Applies the edits one after another.

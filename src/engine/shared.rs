@@ -21,7 +21,7 @@ use crate::config::Config;
 use crate::error::{Code, Error, Result};
 use crate::fs::{FileSystem, LockGuard};
 use crate::memtable::Memtable;
-use crate::version::{FileKind, Manifest, TableSource, Version, VersionEdit, parse};
+use crate::version::{CleanEnd, FileKind, Manifest, TableSource, Version, VersionEdit, parse};
 
 /// A manifest that has grown to this size is followed by one that begins with the version of that time.
 const MANIFEST_BYTES_MAX: u64 = 4 << 20;
@@ -74,6 +74,8 @@ pub(crate) struct Shared {
     /// `None` after a failed append: the next edit begins a new manifest.
     pub(crate) manifest: Mutex<Option<Manifest>>,
     pub(crate) next_file_number: AtomicU64,
+    /// Where the log of the opening before ended, which stays true: nothing is ever added to it.
+    pub(crate) clean_end: Option<CleanEnd>,
     pub(crate) poison: OnceLock<Error>,
     pub(crate) closed: AtomicBool,
     pub(crate) background: Background,
@@ -184,7 +186,7 @@ impl Shared {
             log_number: edit.log_number.or(Some(self.view().oldest_log())),
             next_file_number: edit.next_file_number,
             last_seqno: edit.last_seqno,
-            clean_end: edit.clean_end,
+            clean_end: edit.clean_end.or(self.clean_end),
             ..whole_of(version)
         };
         let manifest = Manifest::create(self.fs.as_ref(), &self.dir, self.next_number(), &whole)?;
