@@ -183,6 +183,23 @@ test('the stack of an error names the caller, however deep in an argument the fa
   await tx.abort()
 })
 
+test('a program that limits stacks, or forbids to, gets its errors all the same', async (t) => {
+  const db = await openInMemory(t)
+  const limit = Error.stackTraceLimit
+  t.after(() => { Error.stackTraceLimit = limit })
+  for (const limited of [0, undefined, 'ten', 3]) {
+    Error.stackTraceLimit = limited
+    assert.equal((await errorOf(db.get('x', 1))).code, 'FLOWDB_NOT_FOUND')
+    assert.equal(Error.stackTraceLimit, limited)
+  }
+  delete Error.stackTraceLimit
+  assert.equal((await errorOf(db.get('x', 1))).code, 'FLOWDB_NOT_FOUND')
+  assert.equal('stackTraceLimit' in Error, false)
+  Object.defineProperty(Error, 'stackTraceLimit', { value: 10, writable: false, configurable: true })
+  assert.equal((await errorOf(db.get('x', 1))).code, 'FLOWDB_NOT_FOUND')
+  Object.defineProperty(Error, 'stackTraceLimit', { value: 10, writable: true, configurable: true, enumerable: true })
+})
+
 test('a scan may be ended before its first page comes', async (t) => {
   const db = FlowDB.open({ dataDir: temporary(t) })
   await db.createObjectStore('users', 'id')

@@ -16,10 +16,11 @@ class FlowDBError extends Error {
    */
   constructor (code, message, options) {
     // The frames of this package come first, and the caller's is the one that helps.
-    const limit = Error.stackTraceLimit
-    Error.stackTraceLimit = limit + OWN_FRAMES_MAX
+    const limit = Object.getOwnPropertyDescriptor(Error, 'stackTraceLimit')
+    const isOurs = limit?.writable === true && limit.value > 0
+    if (isOurs) Error.stackTraceLimit = limit.value + OWN_FRAMES_MAX
     super(message, options)
-    Error.stackTraceLimit = limit
+    if (isOurs) Error.stackTraceLimit = limit.value
     /** @type {string} */
     this.code = code
   }
