@@ -131,7 +131,7 @@ test('half a surrogate pair in a key path is refused', async (t) => {
 
 test('the message of an error stays short, whatever was given', async (t) => {
   const db = await openInMemory(t)
-  for (const name of [1n << 100_000n, `\0${'x'.repeat(1e6)}`, Symbol('x'), {}]) {
+  for (const name of [1n << 100_000n, 'x'.repeat(1e6), `\0${'x'.repeat(1e6)}`, Symbol('x'), {}]) {
     const { code, message } = await errorOf(db.get(name, 1))
     assert.equal(code, 'FLOWDB_INVALID_ARGUMENT')
     assert.ok(message.length < 300, `${message.length} characters`)

@@ -7,6 +7,9 @@ const { FlowDBError } = require('./errors.js')
 /** So many names are remembered as bytes; a program that uses more has them encoded again. */
 const REMEMBERED_MAX = 1000
 
+/** The longest name, in bytes of UTF-8. */
+const NAME_BYTES_MAX = 255
+
 /** Messages show so much of a value. */
 const SHOWN_MAX = 100
 
@@ -38,6 +41,10 @@ function checkName (what, name) {
   if (typeof name !== 'string') throw invalid(`the name of ${article(what)} is a string, not ${kindOf(name)}`)
   if (name === '') throw invalid(`the name of ${article(what)} can't be empty`)
   if (name.includes('\0')) throw invalid(`the name of ${article(what)} can't have a NUL in it`)
+  // Refused here, so that no message and no cache holds megabytes of it.
+  if (Buffer.byteLength(name) > NAME_BYTES_MAX) {
+    throw invalid(`the name of ${article(what)} has at most ${NAME_BYTES_MAX} bytes, not ${Buffer.byteLength(name)}`)
+  }
   // Bytes can't tell lone surrogates apart: two names would be one.
   if (/\p{Surrogate}/u.test(name)) throw invalid(`the name of ${article(what)} can't have half a surrogate pair in it`)
   return name
