@@ -213,15 +213,10 @@ impl DataBlock {
         self.scan(self.restart(below.saturating_sub(1))?, 0, key, seqno)
     }
 
-    /// As `find`, where the entry at `at` is the first that begins as `key` does so far as the directory knows.
+    /// As `find`, where the entry at `at` is the first whose head is that of `key`. The entry before it has a lesser
+    /// head, so that what the two entries share ends within the head, and `key` shares it too.
     fn find_from(&self, at: usize, key: &[u8], seqno: SeqNo) -> Decoded<Option<Slot>> {
-        let shared = self.slot(at)?.shared;
-        match self.directory.get() {
-            Some(directory) if shared <= directory.known().min(key.len()) => {
-                self.scan(at, shared, key, seqno)
-            }
-            _ => self.find_by_restarts(key, seqno),
-        }
+        self.scan(at, self.slot(at)?.shared, key, seqno)
     }
 
     /// The first entry from `at` on that is at or after `(key, seqno)`. The key before `at` begins with at least the

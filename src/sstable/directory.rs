@@ -62,11 +62,6 @@ impl Directory {
         Some(Self { bytes, entries, prefix })
     }
 
-    /// How many bytes of a candidate's key are certainly those of the wanted key, if that has so many.
-    pub(super) fn known(&self) -> usize {
-        self.prefix + HEAD_BYTES
-    }
-
     /// Looks `key` up.
     pub(super) fn locate(&self, key: &[u8]) -> Located {
         let Some((heads, rest)) = self.bytes.split_at_checked(self.entries * HEAD_BYTES) else {

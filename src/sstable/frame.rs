@@ -158,6 +158,13 @@ mod tests {
 
             assert!(damage.0.contains("uncompressed length"), "{len}: {damage:?}");
         }
+        // Five megabytes could become more than the largest payload there is.
+        let mut stored = Vec::new();
+        put_varint(&mut stored, PAYLOAD_BYTES_MAX as u64 + 1);
+        stored.resize(5 << 20, 0);
+        let trailer = trailer(7, 0, &stored, Packing::Lz4);
+        stored.extend_from_slice(&trailer);
+        assert!(open(7, 0, stored).unwrap_err().0.contains("uncompressed length"));
     }
 
     #[test]

@@ -259,6 +259,17 @@ fn an_error_of_the_disk_is_told_and_the_next_read_works() {
     assert_eq!(Row::from(iter.entry()), rows[3]);
 }
 
+#[test]
+fn the_filter_has_a_key_once_however_many_versions_it_has() {
+    let rows: Vec<_> = (0..1000).rev().map(|seqno| Row::value("key", seqno, "value")).collect();
+
+    let table = TestTable::write(options(128, Compression::None, 10), &rows, &[]).open();
+
+    assert_eq!(table.footer().filter.lines, 1);
+    assert!(table.may_contain(hash_key(b"key")).unwrap());
+    assert!(!table.may_contain(hash_key(b"another")).unwrap());
+}
+
 fn writer(fs: &SimFs) -> TableWriter {
     let file = fs.create(&TestTable::path()).unwrap();
     TableWriter::new(file, NUMBER, TableOptions::from(&Config::in_memory()))
