@@ -22,7 +22,6 @@ pub(super) struct Directory {
     /// The heads, the offsets (little endian), and the shared prefix, in one piece of memory.
     bytes: Box<[u8]>,
     entries: usize,
-    prefix: usize,
 }
 
 /// Where a key is, so far as the directory knows.
@@ -59,7 +58,7 @@ impl Directory {
         }
         let entries = heads.len() / HEAD_BYTES;
         let bytes = [&heads[..], &offsets, &first[..prefix]].concat().into_boxed_slice();
-        Some(Self { bytes, entries, prefix })
+        Some(Self { bytes, entries })
     }
 
     /// Looks `key` up.
