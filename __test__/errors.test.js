@@ -137,9 +137,9 @@ test('options of open that are none are refused at the call, by name', async (t)
     [undefined, /options/], ['dir', /options/], [{}, /dataDir/], [{ dataDir: '' }, /dataDir/], [{ dataDir: 5 }, /dataDir/],
     [{ dataDir: 'a\0b' }, /NUL/], [{ dataDir, dataDirectory: 'x' }, /"dataDirectory"/],
     [{ dataDir, durability: 'safe' }, /durability/], [{ dataDir, syncIntervalMs: 10 }, /syncIntervalMs/],
-    [{ dataDir, durability: 'relaxed', syncIntervalMs: 0 }, /interval/], [{ dataDir, memtableSizeMb: '64' }, /memtableSizeMb/],
-    [{ dataDir, memtableSizeMb: 0 }, /memtable_size/], [{ dataDir, memtableSizeMb: 1e300 }, /memtable_size/],
-    [{ dataDir, blockSize: 1 }, /block_size/], [{ dataDir, blockSize: 1.5 }, /blockSize/],
+    [{ dataDir, durability: 'relaxed', syncIntervalMs: 0 }, /syncIntervalMs/], [{ dataDir, memtableSizeMb: '64' }, /memtableSizeMb/],
+    [{ dataDir, memtableSizeMb: 0 }, /memtableSizeMb/], [{ dataDir, memtableSizeMb: 1e300 }, /memtableSizeMb/],
+    [{ dataDir, blockSize: 1 }, /blockSize/], [{ dataDir, blockSize: 1.5 }, /blockSize/],
     [{ dataDir, bloomBitsPerKey: 1000 }, /bloom/], [{ dataDir, compression: 'zip' }, /compression/],
     [{ dataDir, inMemory: 'yes' }, /inMemory/], [{ dataDir, createIfMissing: 0 }, /createIfMissing/]
   ]
@@ -151,6 +151,34 @@ test('options of open that are none are refused at the call, by name', async (t)
 })
 
 /** Every call of a database that can't be opened rejects with `code`, and the reason is the cause. */
+test('every numeric option is taken at its limits and refused beyond them, in its own words', async (t) => {
+  const limits = {
+    syncIntervalMs: [1, 60_000],
+    memtableSizeMb: [4 / 1024, 4096],
+    maxFrozenMemtables: [1, 64],
+    blockSize: [128, 1024 * 1024],
+    tableSizeMb: [4 / 1024, 1024],
+    blockCacheCapacityMb: [0, 1024 * 1024],
+    bloomBitsPerKey: [0, 32],
+    compactionThreshold: [2, 64],
+    levelSizeMb: [16 / 1024, 1024 * 1024]
+  }
+  for (const [option, [least, most]] of Object.entries(limits)) {
+    const durability = option === 'syncIntervalMs' ? { durability: 'relaxed' } : {}
+    for (const value of [least, most]) {
+      const db = FlowDB.open({ inMemory: true, ...durability, [option]: value })
+      await db.createObjectStore('notes')
+      await db.put('notes', 'text', 1)
+      assert.equal(await db.get('notes', 1), 'text', `${option}: ${value}`)
+      await db.close()
+    }
+    for (const value of [least - 1 / 1024, most + 1]) {
+      const expected = { code: 'FLOWDB_INVALID_ARGUMENT', message: new RegExp(`^${option} is .* from ${least} to ${most}`) }
+      assert.throws(() => FlowDB.open({ inMemory: true, ...durability, [option]: value }), expected)
+    }
+  }
+})
+
 async function cannotOpen (options, code) {
   const db = FlowDB.open(options)
   const calls = [db.put('s', { id: 1 }), db.get('s', 1), db.getAll('s'), db.scan('s').next(), db.storeNames()]

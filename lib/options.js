@@ -23,22 +23,26 @@ const flag = (setting) => (name, value) => {
 
 /**
  * @param {keyof OpenOptions} setting
+ * @param {number} least
+ * @param {number} most
  * @returns {ReadOption}
  */
-const whole = (setting) => (name, value) => {
-  if (!Number.isSafeInteger(value) || Number(value) < 0) {
-    throw invalid(`${name} is a whole number from 0, not ${kindOf(value)}`)
+const whole = (setting, least, most) => (name, value) => {
+  if (!Number.isSafeInteger(value) || Number(value) < least || Number(value) > most) {
+    throw invalid(`${name} is a whole number from ${least} to ${most}, not ${kindOf(value)}`)
   }
   return { [setting]: value }
 }
 
 /**
  * @param {keyof OpenOptions} setting
+ * @param {number} least in MiB
+ * @param {number} most in MiB
  * @returns {ReadOption}
  */
-const megabytes = (setting) => (name, value) => {
-  if (typeof value !== 'number' || !Number.isFinite(value) || value < 0) {
-    throw invalid(`${name} is a number of megabytes, not ${kindOf(value)}`)
+const megabytes = (setting, least, most) => (name, value) => {
+  if (typeof value !== 'number' || !(value >= least && value <= most)) {
+    throw invalid(`${name} is a number of megabytes from ${least} to ${most}, not ${kindOf(value)}`)
   }
   return { [setting]: Math.round(value * MIB) }
 }
@@ -61,22 +65,27 @@ const directory = (name, value) => {
   return { dataDir: resolve(value) }
 }
 
-/** @type {Record<string, ReadOption>} */
+/**
+ * The limits are those of the engine (src/config.rs), which has the last word; here they are told by the names that
+ * JavaScript knows.
+ *
+ * @type {Record<string, ReadOption>}
+ */
 const OPTIONS = {
   dataDir: directory,
   inMemory: flag('inMemory'),
   createIfMissing: flag('createIfMissing'),
   durability: oneOf('durability', 'strict', 'relaxed', 'none'),
-  syncIntervalMs: whole('syncIntervalMs'),
-  memtableSizeMb: megabytes('memtableSizeBytes'),
-  maxFrozenMemtables: whole('maxFrozenMemtables'),
-  blockSize: whole('blockSize'),
-  tableSizeMb: megabytes('tableSizeBytes'),
-  blockCacheCapacityMb: megabytes('blockCacheCapacityBytes'),
-  bloomBitsPerKey: whole('bloomBitsPerKey'),
+  syncIntervalMs: whole('syncIntervalMs', 1, 60_000),
+  memtableSizeMb: megabytes('memtableSizeBytes', 4 / 1024, 4096),
+  maxFrozenMemtables: whole('maxFrozenMemtables', 1, 64),
+  blockSize: whole('blockSize', 128, MIB),
+  tableSizeMb: megabytes('tableSizeBytes', 4 / 1024, 1024),
+  blockCacheCapacityMb: megabytes('blockCacheCapacityBytes', 0, MIB),
+  bloomBitsPerKey: whole('bloomBitsPerKey', 0, 32),
   compression: oneOf('compression', 'lz4', 'none'),
-  compactionThreshold: whole('compactionThreshold'),
-  levelSizeMb: megabytes('levelSizeBytes')
+  compactionThreshold: whole('compactionThreshold', 2, 64),
+  levelSizeMb: megabytes('levelSizeBytes', 16 / 1024, MIB)
 }
 
 /**

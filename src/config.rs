@@ -1,6 +1,7 @@
 //! What a database can be told when it is opened, with the limits of each setting.
 #![forbid(unsafe_code)]
 
+use std::fmt;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -17,6 +18,17 @@ pub enum SyncMode {
     Interval(u64),
     /// When it is in the memtable; the log is written in the background (`'none'`).
     Never,
+}
+
+/// The durability word, as JavaScript has it.
+impl fmt::Display for SyncMode {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Always => f.write_str("'strict'"),
+            Self::Interval(ms) => write!(f, "'relaxed' (synced every {ms} ms)"),
+            Self::Never => f.write_str("'none'"),
+        }
+    }
 }
 
 /// How data blocks are compressed.

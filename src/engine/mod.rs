@@ -95,7 +95,7 @@ impl Engine {
         if config.create_if_missing || config.in_memory {
             fs.create_dir_all(&dir)?;
         } else if !fs.exists(&dir)? {
-            let message = format!("{} does not exist, and create_if_missing is off", dir.display());
+            let message = format!("{} does not exist, and it was not to be created", dir.display());
             return Err(Error::new(Code::NotFound, message));
         }
         let lock = fs.lock(&lock_path(&dir))?;

@@ -58,7 +58,7 @@ pub(crate) fn recover(config: &Config, source: &Arc<TableSource>) -> Result<Reco
         Some(state) => opening.open(state.number, &state.edits),
         None if config.create_if_missing => opening.create(),
         None => {
-            let message = format!("{} holds no database, and create_if_missing is off", dir.display());
+            let message = format!("{} holds no database, and none was to be created", dir.display());
             Err(Error::new(Code::NotFound, message))
         }
     }

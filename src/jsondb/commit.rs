@@ -104,7 +104,7 @@ fn describe(row: &[u8], stores: &[Involved]) -> Option<(String, String)> {
     let what = match kind {
         kind if kind == Kind::State as u8 => "the number of documents".to_owned(),
         kind if kind == Kind::Document as u8 => match super::key::Key::from_encoded(rest) {
-            Ok(key) => format!("the document {key:?}"),
+            Ok(key) => format!("the document {key}"),
             // A range begins before its first key.
             Err(_) => "a range of documents".to_owned(),
         },

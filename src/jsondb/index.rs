@@ -156,8 +156,8 @@ fn check_unique(
     let prefix = index_prefix(store.id, index.id);
     let key = decode_key(row.row.get(prefix.len()..).unwrap_or_default().to_vec(), &row.row)?;
     let message = format!(
-        "the unique index {:?} of the object store {:?} already has {key:?}, for the document {taken_by:?}: the \
-         document {primary:?} can't have it too",
+        "the unique index {:?} of the object store {:?} already has {key}, for the document {taken_by}: the \
+         document {primary} can't have it too",
         index.name, store.name
     );
     Err(Error::new(Code::Constraint, message))
@@ -170,7 +170,7 @@ pub(crate) fn rows_of(store: &StoreDef, primary: &Key, document: &Document) -> R
         return Ok(Vec::new());
     }
     let keys = DocumentKeys::read(store, document).map_err(|error| {
-        let message = format!("the document {primary:?} of the object store {:?}: {error}", store.name);
+        let message = format!("the document {primary} of the object store {:?}: {error}", store.name);
         error.wrap(Code::Corruption, message)
     })?;
     Ok(keys.index_rows(store, primary))

@@ -214,8 +214,8 @@ impl AsRef<[u8]> for Key {
     }
 }
 
-/// The value, cut where it is long.
-impl fmt::Debug for Key {
+/// The value as an error message shows it, cut where it is long.
+impl fmt::Display for Key {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         const CHARS_MAX: usize = 80;
         let text = match self.decode() {
@@ -223,9 +223,15 @@ impl fmt::Debug for Key {
             Err(_) => format!("position {:02x?}", self.0),
         };
         match text.char_indices().nth(CHARS_MAX) {
-            Some((end, _)) => write!(f, "Key({}…)", &text[..end]),
-            None => write!(f, "Key({text})"),
+            Some((end, _)) => write!(f, "{}…", &text[..end]),
+            None => f.write_str(&text),
         }
+    }
+}
+
+impl fmt::Debug for Key {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Key({self})")
     }
 }
 

@@ -42,7 +42,7 @@ pub(super) fn open_shared(config: Config) -> Result<(Arc<Database>, Share)> {
         DiskFs.create_dir_all(dir)?;
     } else if !DiskFs.exists(dir)? {
         let message =
-            format!("opening {}: there is no such directory, and create_if_missing is off", dir.display());
+            format!("opening {}: there is no such directory, and it was not to be created", dir.display());
         return Err(Error::new(Code::NotFound, message));
     }
     let path = DiskFs.canonicalize(dir)?;
@@ -103,7 +103,7 @@ fn check_joins(open: &Config, config: &Config) -> Result<()> {
         return Ok(());
     }
     let message = format!(
-        "opening {}: it is open in this process with durability {:?}, and {:?} was asked for",
+        "opening {}: it is open in this process with durability {}, and {} was asked for",
         config.data_dir.display(),
         open.wal_sync_mode,
         config.wal_sync_mode

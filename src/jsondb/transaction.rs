@@ -178,7 +178,7 @@ impl Transaction {
         let old = read_document(&mut self.view, &store, &key)?;
         if only_new && old.is_some() {
             let message =
-                format!("adding the document {key:?} to {:?}: there is one with this key", store.name);
+                format!("adding the document {key} to {:?}: there is one with this key", store.name);
             return Err(Error::new(Code::Constraint, message));
         }
         let old_rows = match &old {

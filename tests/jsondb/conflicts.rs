@@ -65,7 +65,7 @@ fn the_second_of_two_that_read_and_write_one_document_conflicts_and_changes_noth
     let error = second.commit(None).unwrap_err();
 
     assert_eq!(error.code(), Code::Conflict);
-    assert!(error.message().contains("items") && error.message().contains("Key(1)"), "{error}");
+    assert!(error.message().contains("items") && error.message().contains("the document 1 "), "{error}");
     assert_eq!(get(&db, 1.0), Some(j!({ "id": 1, "visits": 1 })));
     assert_eq!(get(&db, 2.0), None);
 }

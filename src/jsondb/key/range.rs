@@ -68,7 +68,7 @@ impl KeyRange {
             Some(&(STRING | ARRAY)) => 1,
             Some(&BINARY) => 2,
             _ => {
-                let what = format!("{key:?} can't be a prefix: only strings, binary keys and arrays can");
+                let what = format!("{key} can't be a prefix: only strings, binary keys and arrays can");
                 return Err(Error::new(Code::InvalidArgument, what));
             }
         };
