@@ -62,6 +62,41 @@ test('the second of two conflicting transactions rejects and changes nothing', a
   assert.deepEqual(await db.get('users', 1), { id: 1, visits: 1 })
 })
 
+test('of transactions that commit in one tick the first wins, and the others go on alone', async (t) => {
+  const db = await withUsers(t)
+  const begun = Array.from({ length: 20 }, () => db.transaction('users', 'readwrite'))
+  await Promise.all(begun.map((tx) => tx.get('users', 1)))
+
+  const ended = await Promise.allSettled(begun.map((tx, at) => {
+    if (at % 2 === 0) tx.put('users', { id: 1, visits: at })
+    tx.put('users', { id: 100 + at })
+    return tx.commit()
+  }))
+
+  assert.equal(ended[0].status, 'fulfilled')
+  for (const [at, { status, reason }] of ended.entries()) {
+    if (at > 0) assert.equal(reason?.code, 'FLOWDB_CONFLICT', `transaction ${at} is ${status}`)
+  }
+  assert.deepEqual(await db.get('users', 1), { id: 1, visits: 0 })
+  assert.deepEqual(await db.getAllKeys('users'), [1, 2, 100])
+})
+
+test('a commit that was not awaited is seen by what is issued after it, and other transactions between them go on', async (t) => {
+  const db = await withUsers(t)
+  const [first, second] = [db.transaction('users', 'readwrite'), db.transaction('users', 'readwrite')]
+  first.put('users', { id: 10 })
+  const commits = [first.commit()]
+  second.put('users', { id: 11 })
+  const counted = second.getAllKeys('users', KeyRange.upperBound(5))
+  commits.push(second.commit())
+  const [ten, eleven] = [db.get('users', 10), db.get('users', 11)]
+
+  await Promise.all(commits)
+
+  assert.deepEqual(await counted, [1, 2])
+  assert.deepEqual([await ten, await eleven], [{ id: 10 }, { id: 11 }])
+})
+
 test('a range that a transaction has read may not gain a document before it commits', async (t) => {
   const db = await withUsers(t)
   const tx = db.transaction('users', 'readwrite')

@@ -252,3 +252,38 @@ fn files_that_are_not_ours_stay() {
         assert_eq!(std::fs::read(dir.0.join(name)).unwrap(), b"mine", "{name}");
     }
 }
+
+#[test]
+fn batches_committed_together_share_a_sync_and_fail_alone() {
+    let disk = flowdb::fs::SimFs::new();
+    let config = Config { auto_background: false, ..Config::new("/db") };
+    let engine = Engine::open_on(config, Arc::new(disk.clone())).unwrap();
+    write(&engine, 0, 1, 0);
+    let syncs = engine.stats().syncs;
+    let requests = (0..50u64).map(|number| {
+        let mut batch = WriteBatch::new();
+        batch.put(&number.to_be_bytes(), b"value").unwrap();
+        let refuse = number % 10 == 3;
+        let check = move |_: &mut WriteBatch, _: u64| match refuse {
+            true => Err(flowdb::error::Error::new(Code::Conflict, "refused")),
+            false => Ok(()),
+        };
+        (batch, CommitOptions { check: Some(Box::new(check)), ..CommitOptions::default() })
+    });
+
+    let results = engine.commit_all(requests.collect());
+
+    assert_eq!(engine.stats().syncs, syncs + 1);
+    let survivor = disk.after_crash(flowdb::fs::CrashOutcome::LoseUnsynced);
+    let engine = Engine::open_on(Config::new("/db"), Arc::new(survivor)).unwrap();
+    let mut last = 0;
+    for (number, result) in results.into_iter().enumerate() {
+        let found = engine.get(&(number as u64).to_be_bytes(), None).unwrap();
+        assert_eq!(found.is_some(), number % 10 != 3, "{number}");
+        match result {
+            Ok(seqno) => assert!(std::mem::replace(&mut last, seqno) < seqno, "out of order"),
+            Err(error) => assert_eq!(error.code(), Code::Conflict),
+        }
+    }
+    assert!(engine.commit_all(Vec::new()).is_empty());
+}

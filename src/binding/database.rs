@@ -243,9 +243,10 @@ impl Database {
         self.transactions.write(operation)
     }
 
-    /// Commits the transaction with this number, unless a write that the caller relied on has failed.
-    pub(crate) fn commit(&self, id: u32, relied_on: &[u32]) -> Result<()> {
-        self.transactions.end(id, relied_on)?.commit(None)
+    /// Takes out the transaction with this number, to be committed, unless a write that the caller relied on has
+    /// failed.
+    pub(crate) fn take_transaction(&self, id: u32, relied_on: &[u32]) -> Result<Transaction> {
+        self.transactions.end(id, relied_on)
     }
 
     /// Aborts the transaction with this number, if there is one.

@@ -21,8 +21,18 @@ const SEND_BYTES: usize = 8 * 1024;
 pub(crate) fn run_in_order(database: &Database, operations: &[Operation<'_>]) {
     let mut answers = Answers::default();
     let mut snapshots = Snapshots::default();
+    let mut commits = Commits::default();
     let mut rest = operations;
     while let Some(first) = rest.first() {
+        if let Verb::Commit { relied_on } = &first.verb {
+            commits.add(database, first, relied_on, &mut answers);
+            snapshots.clear();
+            rest = &rest[1..];
+            continue;
+        }
+        if first.transaction == 0 || !first.verb.stays_in_transaction() {
+            commits.make(database, &mut answers);
+        }
         let group = writes::group_len(rest);
         match database.json() {
             Ok(json) if group > 0 => {
@@ -39,7 +49,50 @@ pub(crate) fn run_in_order(database: &Database, operations: &[Operation<'_>]) {
         rest = &rest[group.max(1)..];
         send_if_full(database, &mut answers);
     }
+    commits.make(database, &mut answers);
     database.send(answers.take());
+}
+
+/// Transactions whose commit has been asked for. They are committed together, with one sync, before the next
+/// operation that could see what they wrote.
+#[derive(Default)]
+struct Commits {
+    requests: Vec<u32>,
+    transactions: Vec<Transaction>,
+}
+
+impl Commits {
+    fn add(
+        &mut self,
+        database: &Database,
+        operation: &Operation<'_>,
+        relied_on: &[u32],
+        answers: &mut Answers,
+    ) {
+        match guarded(|| database.take_transaction(operation.transaction, relied_on)) {
+            Ok(transaction) => {
+                self.requests.push(operation.request);
+                self.transactions.push(transaction);
+            }
+            Err(error) => answers.push(operation.request, Err(error)),
+        }
+    }
+
+    fn make(&mut self, database: &Database, answers: &mut Answers) {
+        if self.requests.is_empty() {
+            return;
+        }
+        let (requests, transactions) =
+            (std::mem::take(&mut self.requests), std::mem::take(&mut self.transactions));
+        match guarded(|| Ok(database.json()?.commit_all(transactions, None))) {
+            Ok(results) => {
+                for (request, result) in requests.into_iter().zip(results) {
+                    answers.push(request, result.map(|()| Answer::Nothing));
+                }
+            }
+            Err(error) => requests.into_iter().for_each(|request| answers.push(request, Err(error.clone()))),
+        }
+    }
 }
 
 /// Runs reads, from the snapshots that were taken when they were submitted.
@@ -108,7 +161,8 @@ fn execute(database: &Database, operation: &Operation<'_>, snapshots: &mut Snaps
                 .map(|()| Answer::Nothing)
         }
         Verb::Commit { relied_on } => {
-            database.commit(operation.transaction, relied_on).map(|()| Answer::Nothing)
+            let transaction = database.take_transaction(operation.transaction, relied_on)?;
+            transaction.commit(None).map(|()| Answer::Nothing)
         }
         Verb::Abort => {
             // Aborting is also how a transaction that never began, or has ended, is let go of.

@@ -115,6 +115,23 @@ pub(crate) enum Verb<'a> {
 }
 
 impl Verb<'_> {
+    /// Whether the operation, in a transaction, does the same whatever others have committed since that began.
+    pub(crate) fn stays_in_transaction(&self) -> bool {
+        matches!(
+            self,
+            Self::Put { .. }
+                | Self::Delete { .. }
+                | Self::Clear { .. }
+                | Self::Get { .. }
+                | Self::Has { .. }
+                | Self::Count { .. }
+                | Self::OpenCursor { .. }
+                | Self::NextPage { .. }
+                | Self::CloseCursor { .. }
+                | Self::Abort
+        )
+    }
+
     /// Whether a read that comes after it has to look afresh. Writes in a transaction are seen with its commit.
     pub(crate) fn changes_what_is_seen(&self) -> bool {
         matches!(

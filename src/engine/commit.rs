@@ -168,24 +168,51 @@ impl Shared {
         if batch.is_empty() && options.check.is_none() {
             return Ok(self.snapshots.visible());
         }
-        let waiter = Arc::new(Waiter {
+        let waiter = self.waiter(batch, options);
+        if self.enqueue(std::slice::from_ref(&waiter)) {
+            self.lead();
+        }
+        self.result_of(&waiter)
+    }
+
+    /// Commits several batches in their order, each for itself, with as few writes and syncs as one group needs.
+    pub(crate) fn commit_all(&self, requests: Vec<(WriteBatch, CommitOptions)>) -> Vec<Result<SeqNo>> {
+        if let Err(error) = self.check_writable() {
+            return requests.iter().map(|_| Err(error.clone())).collect();
+        }
+        let waiters: Vec<Arc<Waiter>> =
+            requests.into_iter().map(|(batch, options)| self.waiter(batch, options)).collect();
+        if self.enqueue(&waiters) {
+            self.lead();
+        }
+        waiters.iter().map(|waiter| self.result_of(waiter)).collect()
+    }
+
+    fn waiter(&self, batch: WriteBatch, options: CommitOptions) -> Arc<Waiter> {
+        Arc::new(Waiter {
             sync: options.sync.unwrap_or(self.config.wal_sync_mode),
             size_bytes: batch.size_bytes(),
             request: Mutex::new(Some(Request { batch, check: options.check })),
             state: Mutex::new(WaiterState::Waiting),
             wake: Condvar::new(),
-        });
-        let mut queue = self.commits.queue.lock();
-        queue.waiting.push_back(Arc::clone(&waiter));
-        let leads = !std::mem::replace(&mut queue.is_led, true);
-        drop(queue);
-        if !leads && let Some(result) = waiter.wait() {
-            return result;
-        }
-        self.lead();
-        waiter.wait().unwrap_or_else(|| {
-            Err(Error::new(Code::Internal, "a leader was not in its own group, which is a defect of FlowDB"))
         })
+    }
+
+    /// Puts writers at the end of the queue. True where nobody leads: the caller then has to.
+    fn enqueue(&self, waiters: &[Arc<Waiter>]) -> bool {
+        let mut queue = self.commits.queue.lock();
+        queue.waiting.extend(waiters.iter().cloned());
+        !waiters.is_empty() && !std::mem::replace(&mut queue.is_led, true)
+    }
+
+    /// Waits until `waiter` has its result, leading where its turn has come: a leader is in its own group.
+    fn result_of(&self, waiter: &Waiter) -> Result<SeqNo> {
+        loop {
+            match waiter.wait() {
+                Some(result) => return result,
+                None => self.lead(),
+            }
+        }
     }
 
     /// Takes a group from the front of the queue and commits it.

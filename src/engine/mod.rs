@@ -146,6 +146,13 @@ impl Engine {
         self.shared().commit(batch, options)
     }
 
+    /// Commits several batches in their order. Each succeeds or fails for itself, as by [`Engine::commit`]; together
+    /// they usually cost one write and one sync. The results come in the order of the requests.
+    #[must_use]
+    pub fn commit_all(&self, requests: Vec<(WriteBatch, CommitOptions)>) -> Vec<Result<u64>> {
+        self.shared().commit_all(requests)
+    }
+
     /// The value of `key`, as of `snapshot` or of now.
     ///
     /// # Errors

@@ -7,7 +7,7 @@ use super::conflict::{Clash, ReadSet};
 use super::ledger::{CountChange, Ledger};
 use super::rows::{Kind, RowRange, split_row_key};
 use super::schema::StoreDef;
-use super::view::View;
+use super::view::{Base, View};
 use crate::config::SyncMode;
 use crate::engine::{CommitOptions, WriteBatch};
 use crate::error::{Code, Error, Result};
@@ -34,29 +34,75 @@ struct Claim {
 ///
 /// # Errors
 ///
-/// `Conflict` when something that was read, or the schema of one of `stores`, has been changed by a later commit.
+/// As for [`commit_views`].
 pub(crate) fn commit_view(view: View, stores: Vec<Involved>, sync: Option<SyncMode>) -> Result<()> {
-    let View { base, overlay, reads } = view;
-    if overlay.is_empty() {
-        // A transaction that wrote nothing saw one state of the database, whatever has happened since.
-        return Ok(());
+    commit_views(vec![(view, stores)], sync).pop().unwrap_or(Ok(()))
+}
+
+/// Commits what was written in each of `views`, in their order and with one sync for all. They are views of one
+/// database.
+///
+/// # Errors
+///
+/// Each for itself: `Conflict` when something that was read, or the schema of one of its stores, has been changed by
+/// a later commit, that of a view before it included.
+pub(crate) fn commit_views(views: Vec<(View, Vec<Involved>)>, sync: Option<SyncMode>) -> Vec<Result<()>> {
+    let prepared: Vec<Result<Option<Prepared>>> =
+        views.into_iter().map(|(view, stores)| Prepared::new(view, stores, sync)).collect();
+    // The bases live on until the commits are done: what was written since their snapshots must stay listed.
+    let (mut bases, mut requests, mut results) = (Vec::new(), Vec::new(), Vec::new());
+    for prepared in prepared {
+        results.push(prepared.map(|prepared| {
+            prepared.map(|Prepared { base, batch, options }| {
+                bases.push(base);
+                requests.push((batch, options));
+            })
+        }));
     }
-    let batch = overlay.to_batch()?;
-    let (rows, ranges) = overlay.into_written();
-    let claim = Claim { snapshot: base.snapshot.seqno(), stores, reads, rows, ranges };
-    let ledger = Arc::clone(&base.database.ledger);
-    let check = Box::new(move |batch: &mut WriteBatch, seqno: u64| {
-        let mut ledger = ledger.lock();
-        // What was checked at this seqno before was never written.
-        ledger.retract(seqno);
-        let admitted = admit(&mut ledger, claim, batch, seqno);
-        if admitted.is_err() {
-            ledger.retract(seqno);
+    let committed = match bases.first() {
+        Some(base) => base.database.engine.commit_all(requests),
+        None => Vec::new(),
+    };
+    let mut committed = committed.into_iter();
+    results
+        .into_iter()
+        .map(|result| match result? {
+            Some(()) => committed.next().map_or(Ok(()), |result| result.map(|_| ())),
+            None => Ok(()),
+        })
+        .collect()
+}
+
+/// A transaction's writes as the engine takes them.
+struct Prepared {
+    base: Base,
+    batch: WriteBatch,
+    options: CommitOptions,
+}
+
+impl Prepared {
+    /// `None` for a view in which nothing was written: it saw one state of the database, whatever has happened since.
+    fn new(view: View, stores: Vec<Involved>, sync: Option<SyncMode>) -> Result<Option<Self>> {
+        let View { base, overlay, reads } = view;
+        if overlay.is_empty() {
+            return Ok(None);
         }
-        admitted
-    });
-    base.database.engine.commit(batch, CommitOptions { sync, check: Some(check) })?;
-    Ok(())
+        let batch = overlay.to_batch()?;
+        let (rows, ranges) = overlay.into_written();
+        let claim = Claim { snapshot: base.snapshot.seqno(), stores, reads, rows, ranges };
+        let ledger = Arc::clone(&base.database.ledger);
+        let check = Box::new(move |batch: &mut WriteBatch, seqno: u64| {
+            let mut ledger = ledger.lock();
+            // What was checked at this seqno before was never written.
+            ledger.retract(seqno);
+            let admitted = admit(&mut ledger, claim, batch, seqno);
+            if admitted.is_err() {
+                ledger.retract(seqno);
+            }
+            admitted
+        });
+        Ok(Some(Self { base, batch, options: CommitOptions { sync, check: Some(check) } }))
+    }
 }
 
 fn admit(ledger: &mut Ledger, claim: Claim, batch: &mut WriteBatch, seqno: u64) -> Result<()> {

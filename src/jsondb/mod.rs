@@ -41,7 +41,7 @@ pub use try_get::TryRow;
 
 use crate::config::{Config, SyncMode};
 use crate::engine::Engine;
-use crate::error::{Code, Result};
+use crate::error::{Code, Error, Result};
 use crate::fs::FileSystem;
 use handle::Handle;
 use ledger::Database;
@@ -264,6 +264,22 @@ impl JsonDb {
             std::thread::sleep(backoff(attempt));
             attempt += 1;
         }
+    }
+
+    /// Commits several transactions in their order, each for itself: one that conflicts, with another of them too, fails
+    /// alone. Together they usually cost one write and one sync. The results come in the order of the transactions.
+    ///
+    /// # Errors
+    ///
+    /// As for [`Transaction::commit`]; `InvalidArgument` for a transaction of another database, and then for all.
+    #[must_use]
+    pub fn commit_all(&self, transactions: Vec<Transaction>, sync: Option<SyncMode>) -> Vec<Result<()>> {
+        let is_ours = |one: &Transaction| Arc::ptr_eq(&one.view.base.database, &self.handle.database);
+        if !transactions.iter().all(is_ours) {
+            let message = "committing a transaction together with those of another database";
+            return transactions.iter().map(|_| Err(Error::new(Code::InvalidArgument, message))).collect();
+        }
+        transaction::commit_all(transactions, sync)
     }
 
     /// The engine beneath, for its statistics and upkeep. Whoever writes to it directly can damage the database.

@@ -7,7 +7,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use super::commit::{Involved, commit_view};
+use super::commit::{Involved, commit_views};
 use super::document::set_top_level_path;
 use super::generator::GENERATED_KEY_MAX;
 use super::handle::Handle;
@@ -140,8 +140,7 @@ impl Transaction {
     /// `Conflict` when a later commit changed something that this transaction had read; nothing is written then.
     /// `Closed` after the database was closed, and what the engine gives.
     pub fn commit(self, sync: Option<SyncMode>) -> Result<()> {
-        self.handle.check_open()?;
-        commit_view(self.view, self.stores.into_values().collect(), sync)
+        commit_all(vec![self], sync).pop().unwrap_or(Ok(()))
     }
 
     /// Drops the writes.
@@ -220,6 +219,15 @@ impl Transaction {
         let value = value.ok_or_else(|| damaged("a store's state row", &row, "it is missing"))?;
         Ok(change.apply(StoreState::decode(&value, &row)?.count))
     }
+}
+
+/// Commits transactions of one database in their order; see [`super::JsonDb::commit_all`].
+pub(super) fn commit_all(transactions: Vec<Transaction>, sync: Option<SyncMode>) -> Vec<Result<()>> {
+    let closed: Vec<Result<()>> = transactions.iter().map(|one| one.handle.check_open()).collect();
+    let open = transactions.into_iter().zip(&closed).filter(|(_, closed)| closed.is_ok());
+    let views = open.map(|(one, _)| (one.view, one.stores.into_values().collect())).collect();
+    let mut committed = commit_views(views, sync).into_iter();
+    closed.into_iter().map(|closed| closed.and_then(|()| committed.next().unwrap_or(Ok(())))).collect()
 }
 
 impl std::fmt::Debug for Transaction {

@@ -71,6 +71,44 @@ fn the_second_of_two_that_read_and_write_one_document_conflicts_and_changes_noth
 }
 
 #[test]
+fn transactions_committed_together_go_in_order_and_fail_alone() {
+    let db = open_with_items();
+    put(&db, j!({ "id": 1, "visits": 0 }));
+    let visiting = |id: u64| {
+        let mut tx = writer(&db);
+        tx.get("items", &key(1.0)).unwrap().unwrap();
+        write(&mut tx, &j!({ "id": 1, "visits": id }));
+        tx
+    };
+    let (first, second, reader) = (visiting(7), visiting(8), db.begin(&["items"], Mode::ReadOnly).unwrap());
+    let mut third = writer(&db);
+    write(&mut third, &j!({ "id": 3 }));
+
+    let results = db.commit_all(vec![first, second, reader, third], None);
+
+    let codes: Vec<Option<Code>> =
+        results.iter().map(|result| result.as_ref().err().map(|e| e.code())).collect();
+    assert_eq!(codes, [None, Some(Code::Conflict), None, None]);
+    assert_eq!(get(&db, 1.0), Some(j!({ "id": 1, "visits": 7 })));
+    assert_eq!(get(&db, 3.0), Some(j!({ "id": 3 })));
+    assert!(db.commit_all(Vec::new(), None).is_empty());
+}
+
+#[test]
+fn a_transaction_of_another_database_is_not_committed_with_ours() {
+    let (ours, theirs) = (open_with_items(), open_with_items());
+    let (mut mine, mut foreign) = (writer(&ours), writer(&theirs));
+    write(&mut mine, &j!({ "id": 1 }));
+    write(&mut foreign, &j!({ "id": 2 }));
+
+    for result in ours.commit_all(vec![mine, foreign], None) {
+        assert_eq!(result.unwrap_err().code(), Code::InvalidArgument);
+    }
+
+    assert_eq!((get(&ours, 1.0), get(&theirs, 2.0)), (None, None));
+}
+
+#[test]
 fn a_document_that_was_looked_for_in_vain_conflicts_when_it_comes() {
     let db = with_ten();
     let look = |tx: &mut Transaction| assert!(tx.get("items", &key(50.0)).unwrap().is_none());
