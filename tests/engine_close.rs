@@ -35,6 +35,10 @@ impl<F: Fn(&Path) + Send + Sync + 'static> FileSystem for Watched<F> {
         self.0.rename(from, to)
     }
 
+    fn hard_link(&self, from: &Path, to: &Path) -> Result<()> {
+        self.0.hard_link(from, to)
+    }
+
     fn remove(&self, path: &Path) -> Result<()> {
         self.0.remove(path)
     }

@@ -210,6 +210,39 @@ fn a_rename_stays_in_its_directory() {
 }
 
 #[test]
+fn a_linked_file_has_two_names_that_end_apart() {
+    on_each(|fs, dir| {
+        let (from, below) = (dir.join("f"), dir.join("below"));
+        let to = below.join("g");
+        fs.create_dir_all(&below).unwrap();
+        write(fs, &from, b"bytes");
+        fs.open(&from).unwrap().sync().unwrap();
+
+        fs.hard_link(&from, &to).unwrap();
+        fs.sync_dir(&below).unwrap();
+        assert_eq!(read(fs, &to), b"bytes");
+        fs.remove(&from).unwrap();
+        assert_eq!(read(fs, &to), b"bytes");
+        assert_eq!(sorted_list(fs, &below), ["g"]);
+    });
+}
+
+#[test]
+fn a_link_is_made_of_a_file_only_and_where_nothing_stands() {
+    on_each(|fs, dir| {
+        let (from, taken, missing) = (dir.join("f"), dir.join("taken"), dir.join("missing"));
+        write(fs, &from, b"bytes");
+        write(fs, &taken, b"kept");
+        assert_io(fs.hard_link(&from, &taken), ErrorKind::AlreadyExists, dir);
+        assert_eq!(read(fs, &taken), b"kept");
+        assert_io(fs.hard_link(&missing, &dir.join("g")), ErrorKind::NotFound, &missing);
+        assert_eq!(fs.hard_link(dir, &dir.join("g")).unwrap_err().code(), Code::Io);
+        assert_eq!(fs.hard_link(&from, &missing.join("g")).unwrap_err().code(), Code::Io);
+        assert_eq!(sorted_list(fs, dir), ["f", "taken"]);
+    });
+}
+
+#[test]
 fn an_open_file_outlives_its_removal_and_its_name_is_free() {
     on_each(|fs, dir| {
         let path = dir.join("f");

@@ -37,13 +37,18 @@ pub trait FileSystem: Send + Sync + 'static {
     /// is `InvalidArgument`: it would take two syncs to be durable, and between them a crash could do as it likes.)
     fn rename(&self, from: &Path, to: &Path) -> Result<()>;
 
+    /// Gives the file at `from` a second name `to`, where nothing may stand, in any directory. Where the file system
+    /// can't do that (on another volume, for example) `to` becomes a copy, synced before this returns. Only for files
+    /// that are synced and never appended to any more: whether the names share their bytes is not told.
+    fn hard_link(&self, from: &Path, to: &Path) -> Result<()>;
+
     /// Removes a file.
     fn remove(&self, path: &Path) -> Result<()>;
 
     /// The names of the files and directories in `dir`, in no order.
     fn list(&self, dir: &Path) -> Result<Vec<String>>;
 
-    /// Makes the creations, renames and removals in `dir` durable.
+    /// Makes the creations, links, renames and removals in `dir` durable.
     fn sync_dir(&self, dir: &Path) -> Result<()>;
 
     /// Takes the exclusive lock on the file at `path`, creating it where missing, or fails at once with

@@ -25,6 +25,9 @@ mod platform;
 /// such an offset (out of damaged bytes, say) would be an argument error of the operating system.
 const FILE_LENGTH_LIMIT: u64 = 1 << 62;
 
+/// A file is copied in pieces of this size.
+const COPY_BYTES: usize = 1 << 20;
+
 /// The directories and files of the machine. See [`FileSystem`] for the contract.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct DiskFs;
@@ -72,6 +75,12 @@ impl FileSystem for DiskFs {
         fs::rename(from, to).map_err(|error| Error::io("renaming", from, error))
     }
 
+    fn hard_link(&self, from: &Path, to: &Path) -> Result<()> {
+        // Another volume, a file system without links, too many of them: the names of these failures differ from
+        // system to system. What else may be wrong the copy meets as well, and names the right path.
+        if fs::hard_link(from, to).is_ok() { Ok(()) } else { copy(self, from, to) }
+    }
+
     fn remove(&self, path: &Path) -> Result<()> {
         fs::remove_file(path).map_err(|error| Error::io("removing", path, error))
     }
@@ -98,6 +107,31 @@ impl FileSystem for DiskFs {
 
     fn canonicalize(&self, dir: &Path) -> Result<PathBuf> {
         fs::canonicalize(dir).map_err(|error| Error::io("resolving", dir, error))
+    }
+}
+
+/// Writes the bytes of `from` to a new file `to`, and syncs it; what can't be finished is removed.
+fn copy(disk: &DiskFs, from: &Path, to: &Path) -> Result<()> {
+    let source = disk.open(from)?;
+    let target = disk.create(to)?;
+    let copied = copy_bytes(&*source, &*target);
+    if copied.is_err() {
+        drop(target);
+        let _ = disk.remove(to);
+    }
+    copied
+}
+
+fn copy_bytes(source: &dyn File, target: &dyn File) -> Result<()> {
+    let mut buffer = vec![0; COPY_BYTES];
+    let mut offset = 0;
+    loop {
+        let read = source.read_at(offset, &mut buffer)?;
+        if read == 0 {
+            return target.sync();
+        }
+        target.append(&buffer[..read])?;
+        offset += read as u64;
     }
 }
 
@@ -268,6 +302,22 @@ mod tests {
         let file = DiskFs.open(&path).unwrap();
         assert_eq!(file.len().unwrap(), 23);
         assert_eq!(file.read_at(8, &mut [0; 100]).unwrap(), 15);
+    }
+
+    #[test]
+    fn a_file_that_cannot_be_linked_is_copied_whole() {
+        let temporary = TemporaryDir::new();
+        let (from, to) = (temporary.0.join("from"), temporary.0.join("to"));
+        for size in [0, 1, COPY_BYTES - 1, COPY_BYTES, 2 * COPY_BYTES + 3] {
+            let bytes: Vec<u8> = (0..size).map(|at| (at % 251) as u8).collect();
+            fs::write(&from, &bytes).unwrap();
+
+            copy(&DiskFs, &from, &to).unwrap();
+
+            assert!(fs::read(&to).unwrap() == bytes, "{size}");
+            assert!(copy(&DiskFs, &from, &to).is_err(), "something stands there");
+            fs::remove_file(&to).unwrap();
+        }
     }
 
     #[cfg(unix)]

@@ -1,6 +1,7 @@
 //! What a crash leaves of the simulated disk.
 #![forbid(unsafe_code)]
 
+use std::collections::HashMap;
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -42,11 +43,13 @@ pub(super) fn tree_after(tree: &Tree, outcome: CrashOutcome) -> Tree {
 
 /// Gives each file the bytes that `survivors` says, durable from now on.
 fn settle(names: Names, mut survivors: impl FnMut(&Contents) -> Vec<u8>) -> Tree {
+    // A file with several names has one fate.
+    let mut survived: HashMap<*const Node, Arc<Node>> = HashMap::new();
     let settled = names.into_iter().map(|(path, entry)| match entry {
         Entry::Directory => (path, Entry::Directory),
         Entry::File(node) => {
-            let bytes = survivors(&node.contents.read());
-            (path, Entry::File(Arc::new(Node::durable(&bytes))))
+            let settle_node = || Arc::new(Node::durable(&survivors(&node.contents.read())));
+            (path, Entry::File(Arc::clone(survived.entry(Arc::as_ptr(&node)).or_insert_with(settle_node))))
         }
     });
     Tree::from_durable(settled.collect(), true)

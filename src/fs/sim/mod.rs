@@ -73,7 +73,7 @@ impl SimFs {
         Self(Arc::new(Disk { gate: Gate::default(), tree: Mutex::new(tree), locks: Mutex::default() }))
     }
 
-    /// How many mutating operations have been tried: create, append, sync, rename, remove, `sync_dir`, and of
+    /// How many mutating operations have been tried: create, append, sync, link, rename, remove, `sync_dir`, and of
     /// `create_dir_all` each directory that it creates and each that it syncs.
     #[must_use]
     pub fn operations(&self) -> u64 {
@@ -224,6 +224,10 @@ impl FileSystem for SimFs {
     fn rename(&self, from: &Path, to: &Path) -> Result<()> {
         super::check_same_directory(from, to)?;
         self.change("renaming", from, |tree| tree.rename(&normalize(from), &normalize(to)))
+    }
+
+    fn hard_link(&self, from: &Path, to: &Path) -> Result<()> {
+        self.change("linking", from, |tree| tree.hard_link(&normalize(from), &normalize(to)))
     }
 
     fn remove(&self, path: &Path) -> Result<()> {

@@ -105,6 +105,21 @@ fn a_file_vanishes_with_its_name_however_well_its_bytes_were_synced() {
 }
 
 #[test]
+fn a_link_is_as_durable_as_its_directory_and_the_names_share_one_fate() {
+    let disk = disk_with_dir();
+    let file = durable_file(&disk, "f", b"sure ");
+    disk.hard_link(&at("f"), &at("g")).unwrap();
+    assert_eq!(names(&disk.after_crash(CrashOutcome::LoseUnsynced)), ["f"]);
+    disk.sync_dir(at("f").parent().unwrap()).unwrap();
+    file.append(b"unsure").unwrap();
+    for outcome in power_losses() {
+        let found = disk.after_crash(outcome);
+        assert_eq!(names(&found), ["f", "g"], "{outcome:?}");
+        assert_eq!(found.read_file(at("f")), found.read_file(at("g")), "{outcome:?}");
+    }
+}
+
+#[test]
 fn a_synced_name_keeps_a_file_but_not_its_bytes() {
     let disk = disk_with_dir();
     disk.create(&at("f")).unwrap().append(b"bytes").unwrap();

@@ -96,13 +96,18 @@ impl Tree {
     }
 
     pub(super) fn create(&mut self, path: &Path) -> Result<Arc<Node>> {
-        if self.live.contains_key(path) {
-            return Err(Error::new(ErrorKind::AlreadyExists, "something stands there"));
-        }
-        self.check_dir(path.parent().unwrap_or(path))?;
+        self.check_free(path)?;
         let node = Arc::new(Node::default());
         self.change(Change::Link { path: path.to_path_buf(), entry: Entry::File(Arc::clone(&node)) });
         Ok(node)
+    }
+
+    /// Checks that a file can be created at `path`.
+    fn check_free(&self, path: &Path) -> Result<()> {
+        if self.live.contains_key(path) {
+            return Err(Error::new(ErrorKind::AlreadyExists, "something stands there"));
+        }
+        self.check_dir(path.parent().unwrap_or(path))
     }
 
     /// Creates a directory where there is none.
@@ -121,6 +126,13 @@ impl Tree {
         if from != to {
             self.change(Change::Rename { from: from.to_path_buf(), to: to.to_path_buf(), node });
         }
+        Ok(())
+    }
+
+    pub(super) fn hard_link(&mut self, from: &Path, to: &Path) -> Result<()> {
+        let node = Arc::clone(self.file(from)?);
+        self.check_free(to)?;
+        self.change(Change::Link { path: to.to_path_buf(), entry: Entry::File(node) });
         Ok(())
     }
 
