@@ -25,6 +25,15 @@ fn destroy_on(dir: &Path, fs: &dyn FileSystem) -> Result<()> {
         return Ok(());
     }
     let lock = fs.lock(&lock_path(dir))?;
+    remove_database(dir, fs)?;
+    drop(lock);
+    // Last, because Windows does not remove a file that is open.
+    fs.remove(&lock_path(dir))?;
+    fs.sync_dir(dir)
+}
+
+/// Removes our files in `dir` but its lock, which the caller holds.
+pub(crate) fn remove_database(dir: &Path, fs: &dyn FileSystem) -> Result<()> {
     let ours: Vec<FileKind> = fs.list(dir)?.iter().filter_map(|name| parse(name)).collect();
     // Without CURRENT the other files are nothing, so a destruction that is cut short leaves no half a database.
     if ours.contains(&FileKind::Current) {
@@ -34,10 +43,7 @@ fn destroy_on(dir: &Path, fs: &dyn FileSystem) -> Result<()> {
     for kind in ours.iter().filter(|kind| !matches!(kind, FileKind::Current | FileKind::Lock)) {
         fs.remove(&kind.path(dir))?;
     }
-    drop(lock);
-    // Last, because Windows does not remove a file that is open.
-    fs.remove(&lock_path(dir))?;
-    fs.sync_dir(dir)
+    Ok(())
 }
 
 #[cfg(test)]

@@ -21,6 +21,7 @@
 
 mod background;
 mod batch;
+mod checkpoint;
 mod commit;
 mod destroy;
 mod read;
@@ -29,7 +30,7 @@ mod shared;
 mod snapshot;
 mod stats;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -270,6 +271,29 @@ impl Engine {
         shared.check_open()?;
         let view = shared.view();
         view.version.tables().try_for_each(|(_, table)| table.open()?.verify())
+    }
+
+    /// Makes `dir` a database of its own that holds what this one does at a moment during the call: at least
+    /// everything that was visible when it began. Reads and writes go on meanwhile.
+    ///
+    /// What is in memory is flushed; the tables are then linked, so that the copy takes next to no room and time
+    /// until compaction has replaced them here, or copied where `dir` is on another volume. When this returns, the
+    /// copy is durable. `dir` is created where it is missing. After a failure its files are removed again; after a
+    /// crash it may hold files, but never a database that is not whole.
+    ///
+    /// # Errors
+    ///
+    /// `InvalidArgument` where `dir` is not an empty directory, `Unsupported` for a database in memory, `Locked`
+    /// where somebody else is writing a database to `dir`, `Io`, `Poisoned` or `Closed`.
+    pub fn checkpoint(&self, dir: &Path) -> Result<()> {
+        if self.shared().config.in_memory {
+            let message = "a database in memory has no files that a checkpoint could be made of";
+            return Err(Error::new(Code::Unsupported, message));
+        }
+        self.shared().check_open()?;
+        checkpoint::check_target(self.shared().fs.as_ref(), dir)?;
+        self.flush()?;
+        self.shared().checkpoint(dir)
     }
 
     /// What the database counts about itself.
