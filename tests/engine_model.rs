@@ -63,11 +63,19 @@ impl History {
                 self.engine.run_pending().unwrap();
             }
             88..91 => self.engine.flush().unwrap(),
-            91..92 => self.engine.compact_all().unwrap(),
+            91..92 => self.compact(),
             92..96 => self.clock.advance(self.random.below(50)),
             96..98 => self.burst(),
             _ => self.reopen(),
         }
+    }
+
+    fn compact(&mut self) {
+        if self.random.one_in(2) {
+            return self.engine.compact_all().unwrap();
+        }
+        let (start, end) = (self.key(), self.key());
+        self.engine.compact_range(Bound::Included(&start), Bound::Excluded(&end)).unwrap();
     }
 
     /// A key of a small set, so that overwrites, deletes and misses are common; some share long prefixes.

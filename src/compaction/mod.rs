@@ -11,7 +11,7 @@ mod retention;
 use std::sync::Arc;
 
 use crate::config::Config;
-use crate::version::{KeySpan, LEVELS, TableHandle, Version};
+use crate::version::{KeyBounds, KeySpan, LEVELS, TableHandle, Version};
 
 pub(crate) use retention::Retention;
 
@@ -66,19 +66,24 @@ pub(crate) fn level_target(level: usize, config: &Config) -> u64 {
 /// What stays behind overlaps none of them, so that no older data ends up above newer data.
 fn pick_from_level_0(version: &Version) -> Option<Task> {
     let oldest = version.level(0).last()?;
-    let mut span = oldest.span();
-    let mut inputs = version.overlapping(0, &span);
+    into_next_level(version, 0, with_entangled(version, vec![Arc::clone(oldest)])?)
+}
+
+/// `inputs` of level 0 and every other table there that overlaps one of them, directly or through another.
+fn with_entangled(version: &Version, mut inputs: Vec<Arc<TableHandle>>) -> Option<Vec<Arc<TableHandle>>> {
     loop {
-        let wider = KeySpan::of(&inputs)?;
-        let more = version.overlapping(0, &wider);
-        span = wider;
+        let more = version.overlapping(0, &KeySpan::of(&inputs)?);
         if more.len() == inputs.len() {
-            break;
+            return Some(more);
         }
         inputs = more;
     }
-    let overlapped = version.overlapping(1, &span);
-    Some(Task { level: 0, inputs, target: 1, overlapped })
+}
+
+/// `inputs` of `level` into the next one; `None` where there are none.
+fn into_next_level(version: &Version, level: usize, inputs: Vec<Arc<TableHandle>>) -> Option<Task> {
+    let overlapped = version.overlapping(level + 1, &KeySpan::of(&inputs)?);
+    Some(Task { level, inputs, target: level + 1, overlapped })
 }
 
 /// The table of `level` that rewrites the fewest bytes below for each byte it moves down.
@@ -88,19 +93,19 @@ fn pick_from_level(version: &Version, level: usize) -> Option<Task> {
         below as f64 / table.meta().size.max(1) as f64
     };
     let input = version.level(level).iter().min_by(|a, b| cost(a).total_cmp(&cost(b)))?;
-    let overlapped = version.overlapping(level + 1, &input.span());
-    Some(Task { level, inputs: vec![Arc::clone(input)], target: level + 1, overlapped })
+    into_next_level(version, level, vec![Arc::clone(input)])
 }
 
-/// The whole of `level` into the next one, for a full compaction; `None` where the level is empty.
-pub(crate) fn pick_whole_level(version: &Version, level: usize) -> Option<Task> {
-    let inputs = version.level(level).to_vec();
-    let overlapped = version.overlapping(level + 1, &KeySpan::of(&inputs)?);
-    Some(Task { level, inputs, target: level + 1, overlapped })
+/// What `level` holds within `bounds` into the next one, for a compaction that was asked for; `None` where that is
+/// nothing.
+pub(crate) fn pick_within(version: &Version, level: usize, bounds: KeyBounds<'_>) -> Option<Task> {
+    let inputs = version.within(level, bounds);
+    let inputs = if level == 0 { with_entangled(version, inputs)? } else { inputs };
+    into_next_level(version, level, inputs)
 }
 
-/// The last level that has tables, rewritten in place: drops what only a full compaction can.
-pub(crate) fn pick_rewrite(version: &Version, level: usize) -> Option<Task> {
-    let inputs = version.level(level).to_vec();
+/// What `level`, the last one with tables within `bounds`, has there, rewritten in place: drops what only that can.
+pub(crate) fn pick_rewrite(version: &Version, level: usize, bounds: KeyBounds<'_>) -> Option<Task> {
+    let inputs = version.within(level, bounds);
     if inputs.is_empty() { None } else { Some(Task { level, inputs, target: level, overlapped: Vec::new() }) }
 }

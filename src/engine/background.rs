@@ -15,10 +15,10 @@ use parking_lot::{Condvar, Mutex};
 
 use super::commit::LogState;
 use super::shared::Shared;
-use crate::compaction::{Retention, Task, job, pick, pick_rewrite, pick_whole_level};
+use crate::compaction::{Retention, Task, job, pick, pick_rewrite, pick_within};
 use crate::config::SyncMode;
 use crate::error::{Code, Error, Result};
-use crate::version::{LEVELS, TableMeta, VersionEdit};
+use crate::version::{KeyBounds, LEVELS, TableMeta, VersionEdit};
 
 /// How long a failed step waits before it is tried again.
 const RETRY_INTERVAL: Duration = Duration::from_millis(250);
@@ -297,23 +297,21 @@ impl Shared {
         Ok(true)
     }
 
-    /// Merges everything into one level, dropping all that nobody can see.
-    pub(crate) fn compact_all(&self) -> Result<()> {
+    /// Merges what there is within `bounds` into one level, dropping all that nobody can see.
+    pub(crate) fn compact_within(&self, bounds: KeyBounds<'_>) -> Result<()> {
         let _one_at_a_time = self.compacting.lock();
         self.check_open()?;
-        let deepest = |shared: &Shared| {
-            let view = shared.view();
-            (0..LEVELS).rev().find(|&level| !view.version.level(level).is_empty()).unwrap_or(0)
-        };
-        let bottom = deepest(self).max(1);
+        let version = || Arc::clone(&self.view().version);
+        let before = version();
+        let deepest = (0..LEVELS).rev().find(|&level| !before.within(level, bounds).is_empty());
+        let Some(deepest) = deepest else { return Ok(()) };
+        let bottom = deepest.max(1);
         for level in 0..bottom {
-            let version = Arc::clone(&self.view().version);
-            if let Some(task) = pick_whole_level(&version, level) {
+            if let Some(task) = pick_within(&version(), level, bounds) {
                 self.run_task(&task)?;
             }
         }
-        let version = Arc::clone(&self.view().version);
-        match pick_rewrite(&version, bottom) {
+        match pick_rewrite(&version(), bottom, bounds) {
             Some(task) => self.run_task(&task),
             None => Ok(()),
         }

@@ -182,6 +182,19 @@ impl Table {
         self.size
     }
 
+    /// Where the data that is not below `(key, seqno)` begins, exact to a data block: the offset of the first block
+    /// that may hold some of it, or the size of the file where there is none.
+    pub(crate) fn offset_of(&self, key: &[u8], seqno: SeqNo) -> Result<u64> {
+        let top = self.top_index()?;
+        let damaged = |damage| self.damaged(damage, Role::TopIndex, self.footer.top_index);
+        let Some(handle) = handle_for(&top, key, seqno).map_err(damaged)? else { return Ok(self.size) };
+        let partition = self.partition(handle)?;
+        let damaged = |damage| self.damaged(damage, Role::IndexPartition, handle);
+        let block = handle_for(&partition, key, seqno).map_err(damaged)?;
+        // Bytes that would reach beyond the file are for whoever reads them to report.
+        Ok(block.map_or(self.size, |block| block.offset.min(self.size)))
+    }
+
     fn lookup(&self, key: &[u8], hash: u64, seqno: SeqNo, access: Access) -> Result<Lookup> {
         let Some((smallest, largest)) = &self.properties.point_keys else { return Ok(Lookup::Missing) };
         if key < &smallest[..] || key > &largest[..] {

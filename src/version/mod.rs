@@ -12,6 +12,7 @@ mod iterator;
 mod manifest;
 mod table_handle;
 
+use std::ops::Bound;
 use std::sync::Arc;
 
 use parking_lot::Mutex;
@@ -121,6 +122,19 @@ impl Version {
         overlapping.cloned().collect()
     }
 
+    /// The tables of `level` that may hold keys within `bounds`, in the order of the level.
+    pub(crate) fn within(&self, level: usize, bounds: KeyBounds<'_>) -> Vec<Arc<TableHandle>> {
+        let tables = &self.levels[level];
+        let (start, end) = bounds;
+        if level == 0 {
+            let touches = |table: &&Arc<TableHandle>| !table.is_below(start) && !table.is_above(end);
+            return tables.iter().filter(touches).cloned().collect();
+        }
+        let first = tables.partition_point(|table| table.is_below(start));
+        let behind = tables.partition_point(|table| !table.is_above(end));
+        tables.get(first..behind).unwrap_or_default().to_vec()
+    }
+
     /// The range tombstones of all tables. Reading them opens the tables that have any.
     pub(crate) fn range_tombstones(&self) -> Result<Arc<RangeTombstones>> {
         let mut cached = self.tombstones.lock();
@@ -145,6 +159,9 @@ fn level_of(levels: &mut [Vec<Arc<TableHandle>>; LEVELS], level: u8) -> Result<&
         )
     })
 }
+
+/// Where a range of keys begins and ends.
+pub(crate) type KeyBounds<'a> = (Bound<&'a [u8]>, Bound<&'a [u8]>);
 
 /// The keys from `smallest` (inclusive) to `largest`.
 #[derive(Debug, Clone, PartialEq, Eq)]

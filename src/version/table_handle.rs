@@ -1,6 +1,7 @@
 //! A table as versions hold it: what the manifest says of it, and the open file, once someone needed it.
 #![forbid(unsafe_code)]
 
+use std::ops::Bound;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::OnceLock;
@@ -74,6 +75,24 @@ impl TableHandle {
     pub(crate) fn ends_before(&self, key: &[u8]) -> bool {
         let largest = self.meta.largest.as_slice();
         if self.meta.largest_is_exclusive { largest <= key } else { largest < key }
+    }
+
+    /// Whether every key of the table lies before a range that begins at `start`.
+    pub(crate) fn is_below(&self, start: Bound<&[u8]>) -> bool {
+        match start {
+            Bound::Unbounded => false,
+            Bound::Included(key) => self.ends_before(key),
+            Bound::Excluded(key) => self.meta.largest.as_slice() <= key,
+        }
+    }
+
+    /// Whether every key of the table lies behind a range that ends at `end`.
+    pub(crate) fn is_above(&self, end: Bound<&[u8]>) -> bool {
+        match end {
+            Bound::Unbounded => false,
+            Bound::Included(key) => self.meta.smallest.as_slice() > key,
+            Bound::Excluded(key) => self.meta.smallest.as_slice() >= key,
+        }
     }
 
     /// Whether the table may hold or delete `key`.
