@@ -17,7 +17,7 @@ use crate::iter::{InternalIterator, MergeIterator};
 use crate::key::{EntryRef, Kind};
 use crate::range_tombstone::{RangeTombstone, RangeTombstones};
 use crate::sstable::{TableOptions, TableSummary, TableWriter};
-use crate::version::{KeySpan, LEVELS, LevelIterator, TableHandle, TableMeta, Version, table_path};
+use crate::version::{Garbage, KeySpan, LEVELS, LevelIterator, TableHandle, TableMeta, Version, table_path};
 
 /// What a job needs of the engine.
 pub(crate) struct JobContext<'a> {
@@ -241,6 +241,11 @@ fn table_meta(number: u64, summary: &TableSummary) -> TableMeta {
         tombstones: summary.tombstones,
         range_tombstones: summary.range_tombstones,
         largest_expiry: summary.largest_expiry,
+        garbage: Garbage {
+            superseded: summary.superseded,
+            quarter_expired_at: summary.quarter_expired_at,
+            all_expired_at: if summary.expiring == summary.entries { summary.largest_expiry } else { 0 },
+        },
     }
 }
 

@@ -1,11 +1,13 @@
 //! Compaction: which tables to merge next, and the merging.
 //!
 //! Level 0 is merged into level 1 once it has `compaction_threshold` tables; a deeper level spills into the next
-//! once it is larger than its target (levelled compaction, as in LevelDB and RocksDB). [`pick`] is a pure function
-//! of a version, so that a test can ask it anything; [`job`] does what it says.
+//! once it is larger than its target (levelled compaction, as in LevelDB and RocksDB). Where every level is within its
+//! target, [`reclaim`] looks for space to give back. [`pick`] is a pure function of a version, so that a test can ask
+//! it anything; [`job`] does what it says.
 #![forbid(unsafe_code)]
 
 pub(crate) mod job;
+mod reclaim;
 mod retention;
 
 use std::sync::Arc;
@@ -13,6 +15,7 @@ use std::sync::Arc;
 use crate::config::Config;
 use crate::version::{KeyBounds, KeySpan, LEVELS, TableHandle, Version};
 
+pub(crate) use reclaim::{Reasons, held_back};
 pub(crate) use retention::Retention;
 
 /// Each level holds this many times what the one above it does.
@@ -28,6 +31,8 @@ pub(crate) struct Task {
     pub(crate) target: usize,
     /// The tables there that overlap the inputs, in key order.
     pub(crate) overlapped: Vec<Arc<TableHandle>>,
+    /// Nobody can see anything of the inputs and nothing depends on them: they go, and are not even read.
+    pub(crate) is_discarded: bool,
 }
 
 impl Task {
@@ -37,8 +42,13 @@ impl Task {
     }
 }
 
-/// The most urgent compaction of `version`, or `None` where every level is within its target.
-pub(crate) fn pick(version: &Version, config: &Config) -> Option<Task> {
+/// The most urgent compaction of `version`, or `None` where every level is within its target and no space can be
+/// given back.
+pub(crate) fn pick(version: &Version, config: &Config, reasons: Reasons) -> Option<Task> {
+    pick_by_size(version, config).or_else(|| reclaim::pick(version, reasons))
+}
+
+fn pick_by_size(version: &Version, config: &Config) -> Option<Task> {
     let (level, score) = (0..LEVELS - 1)
         .map(|level| (level, score(version, level, config)))
         .max_by(|a, b| a.1.total_cmp(&b.1))?;
@@ -65,8 +75,12 @@ pub(crate) fn level_target(level: usize, config: &Config) -> u64 {
 ///
 /// What stays behind overlaps none of them, so that no older data ends up above newer data.
 fn pick_from_level_0(version: &Version) -> Option<Task> {
-    let oldest = version.level(0).last()?;
-    into_next_level(version, 0, with_entangled(version, vec![Arc::clone(oldest)])?)
+    level_0_with(version, version.level(0).last()?)
+}
+
+/// As [`pick_from_level_0`], for any table of level 0.
+fn level_0_with(version: &Version, table: &Arc<TableHandle>) -> Option<Task> {
+    into_next_level(version, 0, with_entangled(version, vec![Arc::clone(table)])?)
 }
 
 /// `inputs` of level 0 and every other table there that overlaps one of them, directly or through another.
@@ -83,7 +97,7 @@ fn with_entangled(version: &Version, mut inputs: Vec<Arc<TableHandle>>) -> Optio
 /// `inputs` of `level` into the next one; `None` where there are none.
 fn into_next_level(version: &Version, level: usize, inputs: Vec<Arc<TableHandle>>) -> Option<Task> {
     let overlapped = version.overlapping(level + 1, &KeySpan::of(&inputs)?);
-    Some(Task { level, inputs, target: level + 1, overlapped })
+    Some(Task { level, inputs, target: level + 1, overlapped, is_discarded: false })
 }
 
 /// The table of `level` that rewrites the fewest bytes below for each byte it moves down.
@@ -107,5 +121,6 @@ pub(crate) fn pick_within(version: &Version, level: usize, bounds: KeyBounds<'_>
 /// What `level`, the last one with tables within `bounds`, has there, rewritten in place: drops what only that can.
 pub(crate) fn pick_rewrite(version: &Version, level: usize, bounds: KeyBounds<'_>) -> Option<Task> {
     let inputs = version.within(level, bounds);
-    if inputs.is_empty() { None } else { Some(Task { level, inputs, target: level, overlapped: Vec::new() }) }
+    let task = Task { level, inputs, target: level, overlapped: Vec::new(), is_discarded: false };
+    Some(task).filter(|task| !task.inputs.is_empty())
 }

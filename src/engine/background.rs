@@ -15,7 +15,7 @@ use parking_lot::{Condvar, Mutex};
 
 use super::commit::LogState;
 use super::shared::Shared;
-use crate::compaction::{Retention, Task, job, pick, pick_rewrite, pick_within};
+use crate::compaction::{Reasons, Retention, Task, held_back, job, pick, pick_rewrite, pick_within};
 use crate::config::SyncMode;
 use crate::error::{Code, Error, Result};
 use crate::version::{KeyBounds, LEVELS, TableMeta, VersionEdit};
@@ -28,6 +28,9 @@ const SYNC_INTERVAL: Duration = Duration::from_millis(100);
 
 /// A writer that waits looks up this often, in case a wake-up was meant for the moment before it slept.
 const STALL_CHECK_INTERVAL: Duration = Duration::from_millis(100);
+
+/// How often the tables are asked whether they have expired, where there are entries that do.
+const EXPIRY_CHECK_INTERVAL: Duration = Duration::from_secs(2);
 
 /// From this many times `compaction_threshold` tables in level 0 on, each commit waits a little …
 const SLOWDOWN_FACTOR: usize = 3;
@@ -64,7 +67,7 @@ impl Background {
         self.flush.notify_one();
     }
 
-    fn wake_compaction(&self) {
+    pub(crate) fn wake_compaction(&self) {
         self.state.lock().compaction_asked = true;
         self.compact.notify_one();
     }
@@ -207,8 +210,12 @@ impl Shared {
             match done {
                 Ok(true) => {}
                 Ok(false) => {
-                    while !(state.stopping || take_asked(&mut state, step)) {
-                        wake.wait(&mut state);
+                    let mut is_due = false;
+                    while !(state.stopping || take_asked(&mut state, step) || is_due) {
+                        match self.interval_of(step) {
+                            Some(interval) => is_due = wake.wait_for(&mut state, interval).timed_out(),
+                            None => wake.wait(&mut state),
+                        }
                     }
                 }
                 Err(_) => {
@@ -218,6 +225,15 @@ impl Shared {
             if state.stopping {
                 return;
             }
+        }
+    }
+
+    /// After what time without being asked a thread looks again whether there is something to do.
+    fn interval_of(&self, step: Step) -> Option<Duration> {
+        let expires = || self.view().version.tables().any(|(_, table)| table.meta().largest_expiry > 0);
+        match step {
+            Step::Flush => None,
+            Step::Compact => expires().then_some(EXPIRY_CHECK_INTERVAL),
         }
     }
 
@@ -292,8 +308,16 @@ impl Shared {
         let _one_at_a_time = self.compacting.lock();
         self.check_open()?;
         let version = Arc::clone(&self.view().version);
-        let Some(task) = pick(&version, &self.config) else { return Ok(false) };
-        self.run_task(&task)?;
+        // One moment for the choice and the work: were the clock set back between them, nothing might be dropped.
+        let now_ms = self.config.clock.now_ms();
+        let reasons = Reasons { oldest_snapshot: self.snapshots.oldest(), now_ms };
+        let Some(task) = pick(&version, &self.config, reasons) else {
+            if let Some(seqno) = held_back(&version, reasons) {
+                self.snapshots.call_when_reached(seqno);
+            }
+            return Ok(false);
+        };
+        self.run_task(&task, now_ms)?;
         Ok(true)
     }
 
@@ -306,27 +330,30 @@ impl Shared {
         let deepest = (0..LEVELS).rev().find(|&level| !before.within(level, bounds).is_empty());
         let Some(deepest) = deepest else { return Ok(()) };
         let bottom = deepest.max(1);
+        let now_ms = self.config.clock.now_ms();
         for level in 0..bottom {
             if let Some(task) = pick_within(&version(), level, bounds) {
-                self.run_task(&task)?;
+                self.run_task(&task, now_ms)?;
             }
         }
         match pick_rewrite(&version(), bottom, bounds) {
-            Some(task) => self.run_task(&task),
+            Some(task) => self.run_task(&task, now_ms),
             None => Ok(()),
         }
     }
 
-    fn run_task(&self, task: &Task) -> Result<()> {
+    fn run_task(&self, task: &Task, now_ms: u64) -> Result<()> {
         let version = Arc::clone(&self.view().version);
         let removed: Vec<(u8, u64)> =
             (task.inputs.iter().map(|table| (task.level as u8, table.meta().number)))
                 .chain(task.overlapped.iter().map(|table| (task.target as u8, table.meta().number)))
                 .collect();
-        let added = if task.is_trivial_move() {
+        let added = if task.is_discarded {
+            Vec::new()
+        } else if task.is_trivial_move() {
             task.inputs.iter().map(|table| table.meta().clone()).collect()
         } else {
-            let (snapshots, now_ms) = (self.snapshots.to_keep(), self.config.clock.now_ms());
+            let snapshots = self.snapshots.to_keep();
             let added = self.in_job(&|| self.background.is_stopping(), |context| {
                 job::compact(context, task, &version, |tombstones| {
                     Retention::new(snapshots, tombstones, now_ms)

@@ -105,7 +105,8 @@ impl Engine {
         let cache = Arc::new(BlockCache::new(config.block_cache_capacity_bytes));
         let source = Arc::new(TableSource { fs: Arc::clone(&fs), dir: dir.clone(), cache });
         let recovered = recovery::recover(&config, &source)?;
-        let snapshots = Arc::new(Snapshots::default());
+        let background = Arc::new(background::Background::default());
+        let snapshots = Arc::new(Snapshots::new(Arc::clone(&background)));
         snapshots.publish(recovered.log.last_seqno);
         let view = View {
             active: Arc::new(recovered.active),
@@ -127,7 +128,7 @@ impl Engine {
             clean_end: recovered.clean_end,
             poison: OnceLock::new(),
             closed: AtomicBool::new(false),
-            background: background::Background::default(),
+            background,
             counters: stats::Counters::default(),
             lock: Mutex::new(Some(lock)),
             config,

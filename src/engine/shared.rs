@@ -78,7 +78,7 @@ pub(crate) struct Shared {
     pub(crate) clean_end: Option<CleanEnd>,
     pub(crate) poison: OnceLock<Error>,
     pub(crate) closed: AtomicBool,
-    pub(crate) background: Background,
+    pub(crate) background: Arc<Background>,
     pub(crate) counters: Counters,
     pub(crate) lock: Mutex<Option<Box<dyn LockGuard>>>,
 }

@@ -7,16 +7,28 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use parking_lot::Mutex;
 
+use super::background::Background;
 use crate::key::SeqNo;
 
 /// The seqno up to which everything is visible, and the snapshots that are open.
-#[derive(Default)]
 pub(crate) struct Snapshots {
     visible: AtomicU64,
     open: Mutex<BTreeMap<SeqNo, usize>>,
+    /// Compaction has something to do once the oldest snapshot has reached this seqno; [`NOT_AWAITED`] for nothing.
+    awaited: AtomicU64,
+    background: Arc<Background>,
 }
 
+/// Instead of a seqno that compaction waits for.
+const NOT_AWAITED: SeqNo = SeqNo::MAX;
+
 impl Snapshots {
+    /// No snapshots; `background` is told when one that was in its way has gone.
+    pub(crate) fn new(background: Arc<Background>) -> Self {
+        let (visible, awaited) = (AtomicU64::new(0), AtomicU64::new(NOT_AWAITED));
+        Self { visible, open: Mutex::default(), awaited, background }
+    }
+
     /// Everything up to this seqno can be read.
     pub(crate) fn visible(&self) -> SeqNo {
         self.visible.load(Ordering::Acquire)
@@ -38,6 +50,31 @@ impl Snapshots {
             kept.push(visible);
         }
         kept
+    }
+
+    /// The oldest open snapshot, or what is visible now.
+    pub(crate) fn oldest(&self) -> SeqNo {
+        self.oldest_of(&self.open.lock())
+    }
+
+    fn oldest_of(&self, open: &BTreeMap<SeqNo, usize>) -> SeqNo {
+        open.keys().next().copied().unwrap_or_else(|| self.visible())
+    }
+
+    /// Wakes compaction when no snapshot older than `seqno` is open any more: by a later closing, or now where the
+    /// last of them has closed since the caller looked.
+    pub(crate) fn call_when_reached(&self, seqno: SeqNo) {
+        let open = self.open.lock();
+        self.awaited.store(seqno, Ordering::Relaxed);
+        self.call_if_reached(&open);
+    }
+
+    /// The lock, which the caller has, orders this against [`Snapshots::call_when_reached`].
+    fn call_if_reached(&self, open: &BTreeMap<SeqNo, usize>) {
+        if self.awaited.load(Ordering::Relaxed) <= self.oldest_of(open) {
+            self.awaited.store(NOT_AWAITED, Ordering::Relaxed);
+            self.background.wake_compaction();
+        }
     }
 
     /// How many snapshots are open.
@@ -85,6 +122,7 @@ impl Drop for Registration {
             *count -= 1;
             if *count == 0 {
                 open.remove(&self.seqno);
+                self.snapshots.call_if_reached(&open);
             }
         }
     }

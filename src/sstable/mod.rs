@@ -13,6 +13,7 @@ mod block;
 mod cache;
 mod cursor;
 mod directory;
+mod expiry;
 mod filter;
 mod footer;
 mod frame;

@@ -7,6 +7,7 @@ use std::cmp::Ordering;
 use std::sync::Arc;
 
 use super::block::DataBlockBuilder;
+use super::expiry::ExpiryHistogram;
 use super::filter::{self, LINE_BYTES, PAGE_LINES};
 use super::footer::{FOOTER_BYTES, FilterPlace, Footer};
 use super::frame::{self, PAYLOAD_BYTES_MAX, Packing};
@@ -17,7 +18,8 @@ use crate::config::{Compression, Config};
 use crate::error::{Code, Error, Result};
 use crate::fs::File;
 use crate::key::{
-    EntryRef, KEY_BYTES_MAX, Kind, SEQNO_MAX, SeqNo, VALUE_BYTES_MAX, compare_internal, hash_key,
+    EntryRef, KEY_BYTES_MAX, Kind, NEVER_EXPIRES, SEQNO_MAX, SeqNo, VALUE_BYTES_MAX, compare_internal,
+    hash_key,
 };
 use crate::range_tombstone::RangeTombstone;
 
@@ -70,6 +72,10 @@ pub(crate) struct TableSummary {
     /// Point entries that expire, and the latest moment that one does (0 when none does).
     pub(crate) expiring: u64,
     pub(crate) largest_expiry: u64,
+    /// Point entries that are older versions of a key that the table has a newer one of.
+    pub(crate) superseded: u64,
+    /// A moment by which a quarter of the table's bytes has expired, or 0.
+    pub(crate) quarter_expired_at: u64,
 }
 
 /// A table in the making. Dropped before [`TableWriter::finish`], it leaves a file that is no table.
@@ -85,6 +91,8 @@ pub(crate) struct TableWriter {
     hashes: Vec<u64>,
     range_tombstones: Vec<RangeTombstone>,
     properties: Properties,
+    superseded: u64,
+    expiries: ExpiryHistogram,
     scratch: Vec<u8>,
 }
 
@@ -102,6 +110,8 @@ impl TableWriter {
             hashes: Vec::new(),
             range_tombstones: Vec::new(),
             properties: Properties::default(),
+            superseded: 0,
+            expiries: ExpiryHistogram::default(),
             scratch: Vec::new(),
         }
     }
@@ -136,6 +146,10 @@ impl TableWriter {
         last_key.extend_from_slice(entry.key);
         *last_seqno = entry.seqno;
         self.properties.count(&entry);
+        self.superseded += u64::from(!new_key);
+        if entry.expires_at != NEVER_EXPIRES {
+            self.expiries.add(entry.expires_at, raw_bytes(&entry));
+        }
         Ok(())
     }
 
@@ -282,6 +296,7 @@ impl TableWriter {
         let largest_is_exclusive = deleted_to > last;
         let largest = if largest_is_exclusive { deleted_to } else { last };
         let smallest = first.into_iter().chain(deleted_from).min();
+        let quarter = (properties.raw_key_bytes + properties.raw_value_bytes).div_ceil(4);
         TableSummary {
             size: self.out.written,
             entries: properties.entries,
@@ -294,6 +309,8 @@ impl TableWriter {
             seqno_max: properties.seqno_max,
             expiring: properties.expiring,
             largest_expiry: properties.largest_expiry,
+            superseded: self.superseded,
+            quarter_expired_at: self.expiries.expired_by(quarter.max(1)),
         }
     }
 
@@ -301,6 +318,10 @@ impl TableWriter {
         let path = self.out.file.path().display();
         Error::new(Code::Internal, format!("writing table {path}: {what}: this is a defect of FlowDB"))
     }
+}
+
+fn raw_bytes(entry: &EntryRef<'_>) -> u64 {
+    (entry.key.len() + entry.value.len()) as u64
 }
 
 /// The end of the file, with what waits to be appended to it.

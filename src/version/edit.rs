@@ -19,6 +19,7 @@ const TAG_LAST_SEQNO: u64 = 5;
 const TAG_CLEAN_END: u64 = 6;
 
 const FLAG_LARGEST_IS_EXCLUSIVE: u64 = 1;
+const FLAG_HAS_GARBAGE: u64 = 2;
 
 /// What the manifest knows of a table: enough to find it, to check it, and to pick it for reads and compactions.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -40,8 +41,22 @@ pub(crate) struct TableMeta {
     /// How many of the point entries are tombstones.
     pub(crate) tombstones: u64,
     pub(crate) range_tombstones: u64,
-    /// The latest expiry, when every entry of the table expires; else 0. From then on nothing in it is alive.
+    /// The latest moment at which an entry expires, or 0 where none does.
     pub(crate) largest_expiry: u64,
+    pub(crate) garbage: Garbage,
+}
+
+/// What a table holds, or will hold, that compaction can drop. Zeros where nothing is known: then nothing is dropped
+/// for it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) struct Garbage {
+    /// How many of the point entries are older versions of a key that the table has a newer one of. They were kept
+    /// for a snapshot.
+    pub(crate) superseded: u64,
+    /// In milliseconds since 1970: by then, a quarter of the table's bytes has expired; or 0.
+    pub(crate) quarter_expired_at: u64,
+    /// In milliseconds since 1970: by then, every point entry has expired; or 0.
+    pub(crate) all_expired_at: u64,
 }
 
 /// How far a log reached when the database was closed: nothing before may be missing when it is opened again.
@@ -148,7 +163,9 @@ impl VersionEdit {
 
 impl TableMeta {
     fn encode(&self, out: &mut Vec<u8>) {
-        let flags = if self.largest_is_exclusive { FLAG_LARGEST_IS_EXCLUSIVE } else { 0 };
+        let has_garbage = self.garbage != Garbage::default();
+        let flags = if self.largest_is_exclusive { FLAG_LARGEST_IS_EXCLUSIVE } else { 0 }
+            | if has_garbage { FLAG_HAS_GARBAGE } else { 0 };
         for number in [self.number, self.size, self.entries, flags] {
             put_varint(out, number);
         }
@@ -159,6 +176,12 @@ impl TableMeta {
         for number in counts {
             put_varint(out, number);
         }
+        if has_garbage {
+            let Garbage { superseded, quarter_expired_at, all_expired_at } = self.garbage;
+            for number in [superseded, quarter_expired_at, all_expired_at] {
+                put_varint(out, number);
+            }
+        }
     }
 
     fn decode(bytes: &[u8]) -> std::result::Result<Self, Flaw> {
@@ -166,7 +189,7 @@ impl TableMeta {
         let input = &mut input;
         let (number, size, entries) = (take_number(input)?, take_number(input)?, take_number(input)?);
         let flags = take_number(input)?;
-        if flags & !FLAG_LARGEST_IS_EXCLUSIVE != 0 {
+        if flags & !(FLAG_LARGEST_IS_EXCLUSIVE | FLAG_HAS_GARBAGE) != 0 {
             return Err(Flaw::Newer("table flags", flags));
         }
         let table = Self {
@@ -181,6 +204,7 @@ impl TableMeta {
             tombstones: take_number(input)?,
             range_tombstones: take_number(input)?,
             largest_expiry: take_number(input)?,
+            garbage: if flags & FLAG_HAS_GARBAGE != 0 { Garbage::take(input)? } else { Garbage::default() },
         };
         if !input.is_empty() {
             return Err(Flaw::Newer("bytes behind table", number));
@@ -189,6 +213,16 @@ impl TableMeta {
             return Err(Flaw::Wrong("table bounds out of order"));
         }
         Ok(table)
+    }
+}
+
+impl Garbage {
+    fn take(input: &mut &[u8]) -> std::result::Result<Self, Flaw> {
+        Ok(Self {
+            superseded: take_number(input)?,
+            quarter_expired_at: take_number(input)?,
+            all_expired_at: take_number(input)?,
+        })
     }
 }
 
@@ -246,6 +280,7 @@ pub(super) mod tests {
             tombstones: 3,
             range_tombstones: number % 2,
             largest_expiry: 1_700_000_000_000,
+            garbage: Garbage { superseded: number % 3, quarter_expired_at: 0, all_expired_at: 0 },
         }
     }
 
@@ -310,7 +345,7 @@ pub(super) mod tests {
         assert_eq!(with_meta(&meta[..meta.len() - 1]), Err(Code::Corruption));
 
         let mut flags = Vec::new();
-        for number in [3, 1, 1, 2] {
+        for number in [3, 1, 1, 4] {
             put_varint(&mut flags, number);
         }
         assert_eq!(with_meta(&flags), Err(Code::Version));
@@ -343,6 +378,17 @@ pub(super) mod tests {
             tombstones: 0,
             range_tombstones: 1,
             largest_expiry: 0,
+            garbage: Garbage::default(),
+        };
+        let with_garbage = VersionEdit {
+            added: vec![(
+                0,
+                TableMeta {
+                    garbage: Garbage { superseded: 1, quarter_expired_at: 200, all_expired_at: 0 },
+                    ..table.clone()
+                },
+            )],
+            ..VersionEdit::default()
         };
         let edit = VersionEdit {
             added: vec![(0, table)],
@@ -358,5 +404,7 @@ pub(super) mod tests {
             &[2, 1, 9, 3, 4, 4, 6, 5, 3, 6, 5, 52, 3],
         ];
         assert_eq!(edit.encode(), wanted.concat());
+        let wanted = [1, 0, 18, 3, 0xac, 2, 2, 3, 1, b'a', 1, b'c', 1, 3, 0, 1, 0, 1, 0xc8, 1, 0];
+        assert_eq!(with_garbage.encode(), wanted);
     }
 }

@@ -20,7 +20,7 @@ use parking_lot::Mutex;
 use crate::error::{Code, Error, Result};
 use crate::range_tombstone::{RangeTombstone, RangeTombstones};
 
-pub(crate) use edit::{CleanEnd, TableMeta, VersionEdit};
+pub(crate) use edit::{CleanEnd, Garbage, TableMeta, VersionEdit};
 pub(crate) use file_name::{FileKind, lock_path, log_path, parse, table_path};
 pub(crate) use iterator::LevelIterator;
 pub(crate) use manifest::Manifest;
