@@ -6,18 +6,19 @@
 #![forbid(unsafe_code)]
 
 use std::panic::AssertUnwindSafe;
-use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::sync::{Arc, Weak};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
 use parking_lot::{Condvar, Mutex};
 
 use super::commit::LogState;
-use super::shared::Shared;
+use super::shared::{Shared, View};
 use crate::compaction::{Reasons, Retention, Task, held_back, job, pick, pick_rewrite, pick_within};
 use crate::config::SyncMode;
 use crate::error::{Code, Error, Result};
+use crate::memtable::Memtable;
 use crate::version::{KeyBounds, LEVELS, TableMeta, VersionEdit};
 
 /// How long a failed step waits before it is tried again.
@@ -31,6 +32,12 @@ const STALL_CHECK_INTERVAL: Duration = Duration::from_millis(100);
 
 /// How often the tables are asked whether they have expired, where there are entries that do.
 const EXPIRY_CHECK_INTERVAL: Duration = Duration::from_secs(2);
+
+/// How long a flush that nobody waits for may wait for the log.
+const SEAL_PATIENCE: Duration = Duration::from_millis(100);
+
+/// A memtable is worth a flush before its time if one in so many entries of the database fades with it.
+const FADING_SHARE: u64 = 20;
 
 /// From this many times `compaction_threshold` tables in level 0 on, each commit waits a little …
 const SLOWDOWN_FACTOR: usize = 3;
@@ -191,6 +198,7 @@ impl Shared {
     /// The body of the flush and the compaction thread.
     fn run_steps(&self, step: Step) {
         let background = &self.background;
+        let mut aging = Weak::new();
         loop {
             let done = match step {
                 Step::Flush => self.flush_oldest(),
@@ -207,10 +215,10 @@ impl Shared {
             }
             background.room.notify_all();
             let wake = if step == Step::Flush { &background.flush } else { &background.compact };
+            let mut is_due = false;
             match done {
                 Ok(true) => {}
                 Ok(false) => {
-                    let mut is_due = false;
                     while !(state.stopping || take_asked(&mut state, step) || is_due) {
                         match self.interval_of(step) {
                             Some(interval) => is_due = wake.wait_for(&mut state, interval).timed_out(),
@@ -225,6 +233,29 @@ impl Shared {
             if state.stopping {
                 return;
             }
+            drop(state);
+            if is_due && step == Step::Flush {
+                self.seal_aged(&mut aging);
+            }
+        }
+    }
+
+    /// Seals the active memtable if it was there an interval ago already and space depends on its flush.
+    fn seal_aged(&self, aging: &mut Weak<Memtable>) {
+        let view = self.view();
+        let memtable = Arc::downgrade(&view.active.memtable);
+        let was_there = memtable.ptr_eq(aging);
+        *aging = if view.active.memtable.is_empty() { Weak::new() } else { memtable };
+        if !was_there || !view.is_worth_a_flush() {
+            return;
+        }
+        // A writer that has the log may wait for this thread, so this thread must not wait for the log; the next
+        // interval tries again.
+        let Some(mut log) = self.log.try_lock_for(SEAL_PATIENCE) else { return };
+        let is_active = Arc::ptr_eq(&self.view().active.memtable, &view.active.memtable);
+        if is_active && self.check_writable().is_ok() {
+            // Whoever writes next meets the failure again, or is told of it.
+            let _ = self.seal(&mut log);
         }
     }
 
@@ -232,7 +263,10 @@ impl Shared {
     fn interval_of(&self, step: Step) -> Option<Duration> {
         let expires = || self.view().version.tables().any(|(_, table)| table.meta().largest_expiry > 0);
         match step {
-            Step::Flush => None,
+            Step::Flush => {
+                let ms = self.config.flush_interval_ms;
+                (ms > 0).then(|| Duration::from_millis(ms))
+            }
             Step::Compact => expires().then_some(EXPIRY_CHECK_INTERVAL),
         }
     }
@@ -381,6 +415,18 @@ impl Shared {
             next_number: &|| self.next_number(),
             is_cancelled,
         })
+    }
+}
+
+impl View {
+    /// Whether enough goes with the active memtable that it should not wait for its size.
+    fn is_worth_a_flush(&self) -> bool {
+        let memtable = &self.active.memtable;
+        let in_tables: u64 = self.version.tables().map(|(_, table)| table.meta().entries).sum();
+        let fading = memtable.fading();
+        fading > 0
+            && (memtable.has_range_tombstones()
+                || fading.saturating_mul(FADING_SHARE) >= in_tables + memtable.entries())
     }
 }
 

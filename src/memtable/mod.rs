@@ -21,7 +21,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use parking_lot::{Mutex, MutexGuard};
 
-use crate::key::{Kind, SeqNo};
+use crate::key::{Kind, NEVER_EXPIRES, SeqNo};
 use crate::range_tombstone::{RangeTombstone, RangeTombstones};
 use arena::{Arena, Bump};
 use hash::{HashIndex, HashWriter, Tag};
@@ -37,8 +37,15 @@ pub(crate) struct Memtable {
     hash: HashIndex,
     tree: Tree,
     tombstones: TombstoneList,
-    entries: Apart<AtomicU64>,
+    entries: Apart<Counts>,
     writer: Apart<Mutex<WriterState>>,
+}
+
+/// How many entries were inserted, and how many of them delete something or expire.
+#[derive(Default)]
+struct Counts {
+    all: AtomicU64,
+    fading: AtomicU64,
 }
 
 /// A value in cache lines of its own: the writer changes it with every entry, and readers on other processors
@@ -69,7 +76,7 @@ impl Memtable {
             hash: HashIndex::new(),
             tree,
             tombstones: TombstoneList::new(),
-            entries: Apart(AtomicU64::new(0)),
+            entries: Apart(Counts::default()),
             writer: Apart(Mutex::new(state)),
         }
     }
@@ -117,7 +124,12 @@ impl Memtable {
 
     /// How many entries were inserted, range tombstones included.
     pub(crate) fn entries(&self) -> u64 {
-        self.entries.0.load(Ordering::Acquire)
+        self.entries.0.all.load(Ordering::Acquire)
+    }
+
+    /// How many of the entries delete something or expire, and so lead to space that can be given back.
+    pub(crate) fn fading(&self) -> u64 {
+        self.entries.0.fading.load(Ordering::Relaxed)
     }
 
     /// Whether nothing was inserted.
@@ -152,20 +164,23 @@ impl MemtableWriter<'_> {
                 hash.insert(arena, bump, hash_writer, tag, record);
             }
         }
-        self.count_one();
+        self.count_one(kind == Kind::Tombstone || expires_at != NEVER_EXPIRES);
     }
 
     /// Deletes the keys from `start` (inclusive) to `end` (exclusive) whose entries are older than `seqno`.
     pub(crate) fn insert_range_tombstone(&mut self, start: &[u8], end: &[u8], seqno: SeqNo) {
         let tombstone = RangeTombstone { start: start.to_vec(), end: end.to_vec(), seqno };
         self.memtable.tombstones.add(tombstone);
-        self.count_one();
+        self.count_one(true);
     }
 
-    fn count_one(&mut self) {
-        let entries = &self.memtable.entries.0;
+    fn count_one(&mut self, is_fading: bool) {
+        let Counts { all, fading } = &self.memtable.entries.0;
         // No other writer is here, so this needs no read-modify-write.
-        entries.store(entries.load(Ordering::Relaxed) + 1, Ordering::Release);
+        if is_fading {
+            fading.store(fading.load(Ordering::Relaxed) + 1, Ordering::Relaxed);
+        }
+        all.store(all.load(Ordering::Relaxed) + 1, Ordering::Release);
     }
 }
 
