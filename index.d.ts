@@ -99,7 +99,12 @@ export interface OpenOptions {
   dataDir?: string
   /** Keep everything in memory, in no files at all. Default false. */
   inMemory?: boolean
-  /** Create the directory and the database where there is none. Default true. */
+  /**
+   * Only read the database, which must be there: every write rejects with `FLOWDB_READ_ONLY`, and nothing in the
+   * directory is changed. Nobody else may have it open for writing. Default false.
+   */
+  readOnly?: boolean
+  /** Create the directory and the database where there is none, unless it is `readOnly`. Default true. */
   createIfMissing?: boolean
   /**
    * What a resolved write means: `'strict'` (default), it is on the disk and survives power loss; `'relaxed'`, it is

@@ -27,6 +27,8 @@ export interface OpenOptions {
   dataDir: string
   /** Keep everything in memory. */
   inMemory?: boolean
+  /** Write nothing; there must be a database. */
+  readOnly?: boolean
   /** Create the database where there is none. */
   createIfMissing?: boolean
   /** `strict`, `relaxed` or `none`. */

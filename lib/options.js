@@ -74,6 +74,7 @@ const directory = (name, value) => {
 const OPTIONS = {
   dataDir: directory,
   inMemory: flag('inMemory'),
+  readOnly: flag('readOnly'),
   createIfMissing: flag('createIfMissing'),
   durability: oneOf('durability', 'strict', 'relaxed', 'none'),
   syncIntervalMs: whole('syncIntervalMs', 1, 60_000),
@@ -110,6 +111,9 @@ function readOptions (where, options) {
   }
   if (settings.syncIntervalMs !== undefined && settings.durability !== 'relaxed') {
     throw invalid('syncIntervalMs means something with durability "relaxed" only')
+  }
+  if (settings.readOnly === true && settings.inMemory === true) {
+    throw invalid('inMemory and readOnly exclude each other: a new database in memory has nothing to read')
   }
   return settings
 }

@@ -49,6 +49,9 @@ pub struct Config {
     pub create_if_missing: bool,
     /// Keep everything in memory, in no files at all. Default false.
     pub in_memory: bool,
+    /// Only read: nothing in the directory is written or removed, but `LOCK` where it is missing, and there must be
+    /// a database. It is locked all the same. Default false.
+    pub read_only: bool,
     /// When a write is acknowledged. Default [`SyncMode::Always`].
     pub wal_sync_mode: SyncMode,
     /// A memtable is sealed and flushed at this size, in bytes. Default 64 MiB; 4 KiB to 4 GiB.
@@ -87,6 +90,7 @@ impl Config {
             data_dir: data_dir.into(),
             create_if_missing: true,
             in_memory: false,
+            read_only: false,
             wal_sync_mode: SyncMode::Always,
             memtable_size_bytes: 64 << 20,
             flush_interval_ms: 10_000,
@@ -120,6 +124,11 @@ impl Config {
                 Code::InvalidArgument,
                 "data_dir is empty: name a directory, or set in_memory",
             ));
+        }
+        if self.in_memory && self.read_only {
+            let message =
+                "in_memory and read_only are both set: a new database in memory has nothing to read";
+            return Err(Error::new(Code::InvalidArgument, message));
         }
         if let SyncMode::Interval(ms) = self.wal_sync_mode {
             within("wal_sync_mode interval (ms)", ms, 1, 60_000)?;

@@ -12,6 +12,8 @@ pub struct OpenOptions {
     pub data_dir: String,
     /// Keep everything in memory.
     pub in_memory: Option<bool>,
+    /// Write nothing; there must be a database.
+    pub read_only: Option<bool>,
     /// Create the database where there is none.
     pub create_if_missing: Option<bool>,
     /// `strict`, `relaxed` or `none`.
@@ -46,6 +48,7 @@ impl OpenOptions {
     pub(crate) fn into_config(self) -> Result<Config> {
         let mut config = Config::new(self.data_dir);
         config.in_memory = self.in_memory.unwrap_or(config.in_memory);
+        config.read_only = self.read_only.unwrap_or(config.read_only);
         config.create_if_missing = self.create_if_missing.unwrap_or(config.create_if_missing);
         config.wal_sync_mode = match self.durability.as_deref() {
             None | Some("strict") => SyncMode::Always,

@@ -79,7 +79,7 @@ impl Engine {
     /// # Errors
     ///
     /// `InvalidArgument` for a setting out of its limits, `Locked` where another process has the database open,
-    /// `NotFound` where there is none and it may not be created, `Corruption`, `Version`, `Io`.
+    /// `NotFound` where there is none and it may not be created or is only to be read, `Corruption`, `Version`, `Io`.
     pub fn open(config: Config) -> Result<Self> {
         if config.in_memory {
             return Self::open_on(config, Arc::new(SimFs::in_memory()));
@@ -95,7 +95,9 @@ impl Engine {
     pub fn open_on(config: Config, fs: Arc<dyn FileSystem>) -> Result<Self> {
         config.check()?;
         let dir = if config.in_memory { PathBuf::from(IN_MEMORY_DIR) } else { config.data_dir.clone() };
-        if config.create_if_missing || config.in_memory {
+        if config.read_only {
+            recovery::check_exists(fs.as_ref(), &dir)?;
+        } else if config.create_if_missing || config.in_memory {
             fs.create_dir_all(&dir)?;
         } else if !fs.exists(&dir)? {
             let message = format!("{} does not exist, and it was not to be created", dir.display());
@@ -133,7 +135,8 @@ impl Engine {
             lock: Mutex::new(Some(lock)),
             config,
         });
-        let threads = if shared.config.auto_background { background::start(&shared)? } else { Vec::new() };
+        let has_background = shared.config.auto_background && !shared.config.read_only;
+        let threads = if has_background { background::start(&shared)? } else { Vec::new() };
         Ok(Self(Arc::new(Owner { shared, threads: Mutex::new(threads), closing: Mutex::new(()) })))
     }
 
@@ -144,7 +147,7 @@ impl Engine {
     /// # Errors
     ///
     /// Whatever the check of `options` gives; `Io` when the log can't be written, and `Poisoned` from then on;
-    /// `Closed`. A batch that was refused changes nothing; after an `Io` error it may or may not be there when
+    /// `ReadOnly`; `Closed`. A batch that was refused changes nothing; after an `Io` error it may or may not be there when
     /// the database is opened again.
     pub fn commit(&self, batch: WriteBatch, options: CommitOptions) -> Result<u64> {
         self.shared().commit(batch, options)
@@ -206,7 +209,7 @@ impl Engine {
     ///
     /// # Errors
     ///
-    /// `Io`, `Poisoned` or `Closed`.
+    /// `Io`, `Poisoned`, `ReadOnly` or `Closed`.
     pub fn flush(&self) -> Result<()> {
         let shared = self.shared();
         let mut log = shared.log.lock();
@@ -227,7 +230,7 @@ impl Engine {
     ///
     /// # Errors
     ///
-    /// `Io`, `Corruption`, `Poisoned` or `Closed`.
+    /// `Io`, `Corruption`, `Poisoned`, `ReadOnly` or `Closed`.
     pub fn compact_all(&self) -> Result<()> {
         self.compact_range(Bound::Unbounded, Bound::Unbounded)
     }
@@ -236,7 +239,7 @@ impl Engine {
     ///
     /// # Errors
     ///
-    /// `Io`, `Corruption`, `Poisoned` or `Closed`.
+    /// `Io`, `Corruption`, `Poisoned`, `ReadOnly` or `Closed`.
     pub fn compact_range(&self, start: Bound<&[u8]>, end: Bound<&[u8]>) -> Result<()> {
         self.flush()?;
         self.shared().compact_within((start, end))
@@ -266,6 +269,9 @@ impl Engine {
     pub fn run_pending(&self) -> Result<bool> {
         let shared = self.shared();
         shared.check_open()?;
+        if shared.config.read_only {
+            return Ok(false);
+        }
         shared.sync_in_background()?;
         Ok(shared.flush_oldest()? || shared.compact_once()?)
     }
@@ -277,6 +283,10 @@ impl Engine {
     /// `Io` when the sync fails, and `Poisoned` from then on; `Closed`.
     pub fn sync(&self) -> Result<()> {
         let shared = self.shared();
+        if shared.config.read_only {
+            // Nothing was acknowledged.
+            return shared.check_open();
+        }
         shared.check_writable()?;
         let mut log = shared.log.lock();
         if log.is_sealed {
@@ -311,7 +321,7 @@ impl Engine {
     /// # Errors
     ///
     /// `InvalidArgument` where `dir` is not an empty directory, `Unsupported` for a database in memory, `Locked`
-    /// where somebody else is writing a database to `dir`, `Io`, `Poisoned` or `Closed`.
+    /// where somebody else is writing a database to `dir`, `Io`, `Poisoned`, `ReadOnly` or `Closed`.
     pub fn checkpoint(&self, dir: &Path) -> Result<()> {
         if self.shared().config.in_memory {
             let message = "a database in memory has no files that a checkpoint could be made of";
@@ -321,6 +331,12 @@ impl Engine {
         checkpoint::check_target(self.shared().fs.as_ref(), dir)?;
         self.flush()?;
         self.shared().checkpoint(dir)
+    }
+
+    /// Whether the database was opened with `read_only`, so that everything that writes gives `ReadOnly`.
+    #[must_use]
+    pub fn is_read_only(&self) -> bool {
+        self.shared().config.read_only
     }
 
     /// What the database counts about itself.
@@ -375,7 +391,7 @@ impl Owner {
     fn end_log(&self) -> Result<()> {
         let shared = &self.shared;
         let mut log = shared.log.lock();
-        if shared.config.in_memory || shared.poison.get().is_some() {
+        if shared.config.in_memory || shared.config.read_only || shared.poison.get().is_some() {
             log.writer = None;
             return Ok(());
         }

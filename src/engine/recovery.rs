@@ -10,7 +10,8 @@
 //! proof, and a file that only it makes needless stays.
 //!
 //! Opening an existing database writes nothing, so that it works on a full disk and costs no sync: the first write
-//! begins a new log, the first edit a new manifest. Files that are not ours are never touched.
+//! begins a new log, the first edit a new manifest. What it removes is what a crash left, and a database that is only
+//! to be read keeps even that. Files that are not ours are never touched.
 #![forbid(unsafe_code)]
 
 use std::collections::BTreeMap;
@@ -26,7 +27,7 @@ use crate::fs::FileSystem;
 use crate::key::SeqNo;
 use crate::memtable::Memtable;
 use crate::version::{
-    CleanEnd, FileKind, Manifest, TableSource, Version, VersionEdit, log_path, parse, table_path,
+    CleanEnd, FileKind, Manifest, TableSource, Version, VersionEdit, lock_path, log_path, parse, table_path,
 };
 use crate::wal::{HeaderState, LogKind, LogReader, PreviousSegment, SEGMENT_HEADER_BYTES};
 
@@ -56,12 +57,27 @@ pub(crate) fn recover(config: &Config, source: &Arc<TableSource>) -> Result<Reco
         Opening { config, source, fs, dir, next_number: AtomicU64::new(files.highest_number + 1), files };
     match state {
         Some(state) => opening.open(state.number, &state.edits),
-        None if config.create_if_missing => opening.create(),
-        None => {
-            let message = format!("{} holds no database, and none was to be created", dir.display());
-            Err(Error::new(Code::NotFound, message))
-        }
+        None if config.create_if_missing && !config.read_only => opening.create(),
+        None => Err(no_database(dir)),
     }
+}
+
+/// Checks that there is a database to be read, before anything is locked: `LOCK` is created where it is missing, and
+/// where there is no database nothing is to be created.
+pub(crate) fn check_exists(fs: &dyn FileSystem, dir: &Path) -> Result<()> {
+    if !fs.exists(dir)? {
+        return Err(no_database(dir));
+    }
+    // Whoever creates a database has the lock: with that in hand it will be seen what there is.
+    if fs.exists(&lock_path(dir))? || Manifest::read(fs, dir)?.is_some() {
+        return Ok(());
+    }
+    Err(no_database(dir))
+}
+
+fn no_database(dir: &Path) -> Error {
+    let message = format!("{} holds no database, and none was to be created", dir.display());
+    Error::new(Code::NotFound, message)
 }
 
 /// Our files in the directory.
@@ -164,7 +180,9 @@ impl Opening<'_> {
         } else if let Some(tail) = replayed.tail.filter(|_| chain.len() >= LOGS_KEPT_MAX) {
             replayed.seal(tail.number);
         }
-        self.remove_leftovers(number, &state);
+        if !self.config.read_only {
+            self.remove_leftovers(number, &state);
+        }
         Ok(self.finish(state, replayed, None))
     }
 
@@ -301,7 +319,9 @@ impl Opening<'_> {
         replayed.tail = Some(PreviousSegment { number: segment.number, end_offset: log.offset() });
         if limit.is_none() {
             // The records may be in the page cache only, and from now on they are read.
-            self.fs.open(&path)?.sync()?;
+            if !self.config.read_only {
+                self.fs.open(&path)?.sync()?;
+            }
             replayed.is_unproven = log.offset() > SEGMENT_HEADER_BYTES as u64;
         }
         Ok(())

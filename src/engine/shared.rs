@@ -116,9 +116,13 @@ impl Shared {
 
     /// # Errors
     ///
-    /// `Closed`, or `Poisoned` with the failure that poisoned the engine.
+    /// `Closed`, `ReadOnly`, or `Poisoned` with the failure that poisoned the engine.
     pub(crate) fn check_writable(&self) -> Result<()> {
         self.check_open()?;
+        if self.config.read_only {
+            let message = "the database was opened read-only: open it without that to write";
+            return Err(Error::new(Code::ReadOnly, message));
+        }
         match self.poison.get() {
             None => Ok(()),
             Some(cause) => {

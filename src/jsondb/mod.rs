@@ -144,11 +144,11 @@ impl JsonDb {
     /// Opens the database that `config` describes.
     ///
     /// Every opener of one directory in this process shares one database; the settings of later openers are not
-    /// used, but `wal_sync_mode` must be the same. A database in memory is never shared.
+    /// used, but `wal_sync_mode` and `read_only` must be the same. A database in memory is never shared.
     ///
     /// # Errors
     ///
-    /// `InvalidArgument` for a setting beyond its limits or a `wal_sync_mode` unlike that of those who have the
+    /// `InvalidArgument` for a setting beyond its limits or a `wal_sync_mode` or `read_only` unlike that of those who have the
     /// database open, `NotFound` when there is none and `create_if_missing` is off, `Locked` when another process has
     /// it open, `Version`, `Corruption`, `Io`.
     pub fn open(config: Config) -> Result<Self> {
@@ -234,7 +234,8 @@ impl JsonDb {
     ///
     /// # Errors
     ///
-    /// `NotFound` for a store that does not exist, `InvalidArgument` for an empty scope, `Closed`.
+    /// `NotFound` for a store that does not exist, `InvalidArgument` for an empty scope, `ReadOnly` for a transaction
+    /// that is to write in a database that was opened read-only, `Closed`.
     pub fn begin(&self, scope: &[&str], mode: Mode) -> Result<Transaction> {
         Transaction::begin(&self.handle, scope, mode)
     }

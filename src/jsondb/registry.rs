@@ -38,7 +38,7 @@ pub(super) struct Share(Arc<Place>);
 /// Opens the database in the directory that `config` names, or joins those who have it open.
 pub(super) fn open_shared(config: Config) -> Result<(Arc<Database>, Share)> {
     let dir = &config.data_dir;
-    if config.create_if_missing {
+    if config.create_if_missing && !config.read_only {
         DiskFs.create_dir_all(dir)?;
     } else if !DiskFs.exists(dir)? {
         let message =
@@ -96,17 +96,20 @@ fn place_of(path: PathBuf) -> Arc<Place> {
     Arc::clone(places.entry(path).or_insert_with_key(new))
 }
 
-/// A later opener gets the database as the first one set it up. Only durability is compared: an opener that asked for
-/// `Always` and silently got less could lose what it was promised.
+/// A later opener gets the database as the first one set it up. Only what would break a promise is compared: an opener
+/// that asked for `Always` and silently got less could lose what it was promised, one that asked for `read_only` and
+/// got a writer's database would see it change, and one that wants to write can't where the other may only read.
 fn check_joins(open: &Config, config: &Config) -> Result<()> {
-    if open.wal_sync_mode == config.wal_sync_mode {
+    let (is, wanted) = if open.read_only != config.read_only {
+        let how = |read_only| String::from(if read_only { "for reading only" } else { "for writing" });
+        (how(open.read_only), how(config.read_only))
+    } else if open.wal_sync_mode != config.wal_sync_mode && !open.read_only {
+        let how = |mode| format!("with durability {mode}");
+        (how(open.wal_sync_mode), how(config.wal_sync_mode))
+    } else {
         return Ok(());
-    }
-    let message = format!(
-        "opening {}: it is open in this process with durability {}, and {} was asked for",
-        config.data_dir.display(),
-        open.wal_sync_mode,
-        config.wal_sync_mode
-    );
+    };
+    let dir = config.data_dir.display();
+    let message = format!("opening {dir}: it is open in this process {is}, and {wanted} was asked for");
     Err(Error::new(Code::InvalidArgument, message))
 }

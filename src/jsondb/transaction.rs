@@ -44,6 +44,11 @@ impl Transaction {
                 "a transaction without a store: name those it works on",
             ));
         }
+        if mode == Mode::ReadWrite && handle.database.engine.is_read_only() {
+            // At once, before a generator gives numbers that no commit would keep.
+            let message = "the database was opened read-only: open it without that to write";
+            return Err(Error::new(Code::ReadOnly, message));
+        }
         let (view, schema) = View::begin(&handle.database, mode == Mode::ReadWrite);
         let mut stores = BTreeMap::new();
         for &name in scope {

@@ -141,3 +141,50 @@ fn readers_see_a_store_whole_or_not_at_all_while_it_comes_and_goes() {
         done.store(true, Ordering::Release);
     });
 }
+
+#[test]
+fn a_database_that_is_only_read_refuses_writes_at_once_and_changes_no_file() {
+    let dir = TempDir::new();
+    let db = open(&dir);
+    db.create_object_store("items", keyed_by("id")).unwrap();
+    put(&db, j!({ "id": 1 }));
+    db.close().unwrap();
+    let contents = || {
+        let entries = std::fs::read_dir(dir.path()).unwrap().map(|entry| entry.unwrap().path());
+        let mut files: Vec<_> = entries.map(|path| (path.clone(), std::fs::read(&path).unwrap())).collect();
+        files.sort();
+        files
+    };
+    let before = contents();
+    let to_read = || Config { read_only: true, ..Config::new(dir.path()) };
+
+    let reader = JsonDb::open(to_read()).unwrap();
+    let other = JsonDb::open(Config { wal_sync_mode: SyncMode::Never, ..to_read() }).unwrap();
+    assert_eq!(get(&reader, 1.0), Some(j!({ "id": 1 })));
+    assert_eq!(get(&other, 1.0), Some(j!({ "id": 1 })));
+    reader.create_object_store("items", keyed_by("id")).unwrap();
+    assert_eq!(code(reader.create_object_store("more", keyed_by("id"))), Code::ReadOnly);
+    assert_eq!(code(reader.create_index("items", "by_n", index_on("n"))), Code::ReadOnly);
+    assert_eq!(code(reader.delete_object_store("items")), Code::ReadOnly);
+    assert_eq!(code(reader.begin(&["items"], Mode::ReadWrite)), Code::ReadOnly);
+    assert_eq!(code(change(&reader, |tx| tx.delete("items", &key(1.0)))), Code::ReadOnly);
+    assert_eq!(reader.schema().len(), 1);
+    assert_eq!(code(JsonDb::open(Config::new(dir.path()))), Code::InvalidArgument);
+    reader.close().unwrap();
+    other.close().unwrap();
+    assert!(contents() == before);
+
+    let writer = open(&dir);
+    assert_eq!(code(JsonDb::open(to_read())), Code::InvalidArgument);
+    put(&writer, j!({ "id": 2 }));
+}
+
+#[test]
+fn a_database_that_is_only_read_must_be_there() {
+    let dir = TempDir::new();
+    for missing in [dir.path().join("db"), dir.path().to_path_buf()] {
+        let config = Config { read_only: true, ..Config::new(missing) };
+        assert_eq!(code(JsonDb::open(config)), Code::NotFound);
+    }
+    assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 0);
+}
