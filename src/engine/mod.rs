@@ -24,6 +24,7 @@ mod batch;
 mod checkpoint;
 mod commit;
 mod destroy;
+mod prometheus;
 mod read;
 mod recovery;
 mod shared;
