@@ -76,6 +76,10 @@ pub struct Config {
     pub compaction_threshold: usize,
     /// The size of level 1 in bytes; each further level holds ten times more. Default 64 MiB; 16 KiB to 1 TiB.
     pub level_size_bytes: u64,
+    /// Flushes and compactions together write at most so many bytes in a second, over time. Compactions do the
+    /// waiting, since writers would have to wait for flushes. A limit below what compaction needs to keep up
+    /// slows writers down in the end. Default 0, no limit: what a disk can do is not known here; at most 1 TiB.
+    pub write_limit_bytes_per_sec: u64,
     /// Flush and compact in threads of the database. When off, only `run_pending` does. Default true.
     pub auto_background: bool,
     /// Where the time for expiry comes from.
@@ -102,6 +106,7 @@ impl Config {
             compression: Compression::Lz4,
             compaction_threshold: 4,
             level_size_bytes: 64 << 20,
+            write_limit_bytes_per_sec: 0,
             auto_background: true,
             clock: Arc::new(SystemClock),
         }
@@ -141,7 +146,8 @@ impl Config {
         within("block_cache_capacity_bytes", self.block_cache_capacity_bytes as u64, 0, 1 << 40)?;
         within("bloom_bits_per_key", u64::from(self.bloom_bits_per_key), 0, 32)?;
         within("compaction_threshold", self.compaction_threshold as u64, 2, 64)?;
-        within("level_size_bytes", self.level_size_bytes, 16 << 10, 1 << 40)
+        within("level_size_bytes", self.level_size_bytes, 16 << 10, 1 << 40)?;
+        within("write_limit_bytes_per_sec", self.write_limit_bytes_per_sec, 0, 1 << 40)
     }
 }
 

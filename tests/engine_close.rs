@@ -140,3 +140,35 @@ fn a_writer_that_waits_for_a_thread_that_panicked_is_told() {
 
     assert_eq!(told, Some(Code::Poisoned));
 }
+
+#[test]
+fn a_close_does_not_wait_for_the_write_limit() {
+    let config = Config {
+        wal_sync_mode: SyncMode::Never,
+        memtable_size_bytes: 64 << 10,
+        // The first piece of a compaction would wait for most of a day.
+        write_limit_bytes_per_sec: 1,
+        ..Config::new("/db")
+    };
+    let engine = Engine::open_on(config, Arc::new(SimFs::in_memory())).unwrap();
+    for round in 0..2u8 {
+        for key in 0..100u8 {
+            let mut batch = WriteBatch::new();
+            let value: Vec<u8> =
+                (0..2_000u32).map(|at| ((at * at * u32::from(key)) >> 7) as u8 ^ round).collect();
+            // In such an order that all tables overlap, and none is moved without being written.
+            batch.put(&[(u32::from(key) * 37 % 100) as u8], &value).unwrap();
+            engine.commit(batch, CommitOptions::default()).unwrap();
+        }
+        engine.flush().unwrap();
+    }
+    while engine.stats().flushes < 2 {
+        std::thread::yield_now();
+    }
+    std::thread::sleep(Duration::from_millis(50));
+
+    engine.close().unwrap();
+
+    let stats = engine.stats();
+    assert!(stats.level_tables[0] >= 4, "the limit did not hold: {stats:?}");
+}

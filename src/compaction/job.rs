@@ -28,7 +28,12 @@ pub(crate) struct JobContext<'a> {
     pub(crate) next_number: &'a dyn Fn() -> u64,
     /// Whether the engine is closing, so that the job had better stop.
     pub(crate) is_cancelled: &'a dyn Fn() -> bool,
+    /// Is told of bytes that have been written, and may wait, until the job is cancelled at the longest.
+    pub(crate) pace: &'a dyn Fn(u64),
 }
+
+/// The pace is told of pieces of this size, in bytes.
+const PACE_BYTES: u64 = 64 << 10;
 
 /// How often a job asks whether it is cancelled, in entries.
 const CANCEL_CHECK_INTERVAL: u32 = 4096;
@@ -119,6 +124,8 @@ struct Outputs<'a> {
     /// Where the range of the current output begins: what lies before belongs to finished ones.
     from: Option<Vec<u8>>,
     writer: Option<(u64, TableWriter)>,
+    /// How much of the current output the pace has been told of.
+    paced_bytes: u64,
     last_key: Vec<u8>,
     finished: Vec<TableMeta>,
     written: Vec<PathBuf>,
@@ -133,6 +140,7 @@ impl<'a> Outputs<'a> {
             tombstones,
             from: None,
             writer: None,
+            paced_bytes: 0,
             last_key: Vec::new(),
             finished,
             written,
@@ -177,9 +185,7 @@ impl<'a> Outputs<'a> {
             until_check -= 1;
             if until_check == 0 {
                 until_check = CANCEL_CHECK_INTERVAL;
-                if (self.context.is_cancelled)() {
-                    return Err(Error::new(Code::Aborted, "a flush or compaction was stopped by close"));
-                }
+                self.check_cancelled()?;
             }
         }
         self.finish(None)?;
@@ -190,14 +196,31 @@ impl<'a> Outputs<'a> {
     }
 
     fn add(&mut self, entry: &EntryRef<'_>) -> Result<()> {
-        let is_full = self.writer.as_ref().is_some_and(|(_, writer)| writer.size_estimate() >= self.size_max);
-        if is_full && self.last_key != entry.key {
+        let size = self.writer.as_ref().map_or(0, |(_, writer)| writer.size_estimate());
+        if size >= self.paced_bytes + PACE_BYTES {
+            self.pace_to(size);
+            self.check_cancelled()?;
+        }
+        if size >= self.size_max && self.last_key != entry.key {
             self.finish(Some(entry.key))?;
         }
         self.writer()?.add(*entry)?;
         self.last_key.clear();
         self.last_key.extend_from_slice(entry.key);
         Ok(())
+    }
+
+    fn check_cancelled(&self) -> Result<()> {
+        if (self.context.is_cancelled)() {
+            return Err(Error::new(Code::Aborted, "a flush or compaction was stopped by close"));
+        }
+        Ok(())
+    }
+
+    /// Tells the pace that the current output has `size` bytes.
+    fn pace_to(&mut self, size: u64) {
+        (self.context.pace)(size.saturating_sub(self.paced_bytes));
+        self.paced_bytes = size;
     }
 
     /// The writer of the current output, begun where there is none.
@@ -221,6 +244,8 @@ impl<'a> Outputs<'a> {
         }
         if let Some((number, writer)) = self.writer.take() {
             let summary = writer.finish()?;
+            self.pace_to(summary.size);
+            self.paced_bytes = 0;
             self.finished.push(table_meta(number, &summary));
         }
         Ok(())

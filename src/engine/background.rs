@@ -9,11 +9,12 @@ use std::panic::AssertUnwindSafe;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Weak};
 use std::thread::JoinHandle;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use parking_lot::{Condvar, Mutex};
 
 use super::commit::LogState;
+use super::pacing::{Pace, pace};
 use super::shared::{Shared, View};
 use crate::compaction::{Reasons, Retention, Task, held_back, job, pick, pick_rewrite, pick_within};
 use crate::config::SyncMode;
@@ -39,15 +40,6 @@ const SEAL_PATIENCE: Duration = Duration::from_millis(100);
 /// A memtable is worth a flush before its time if one in so many entries of the database fades with it.
 const FADING_SHARE: u64 = 20;
 
-/// From this many times `compaction_threshold` tables in level 0 on, each commit waits a little …
-const SLOWDOWN_FACTOR: usize = 3;
-
-/// … and from this many times on, until compaction has caught up.
-const STOP_FACTOR: usize = 6;
-
-/// How long a commit waits at the most while compaction is behind.
-const SLOWDOWN: Duration = Duration::from_millis(1);
-
 /// What the threads wait for, and what writers wait for.
 #[derive(Default)]
 pub(crate) struct Background {
@@ -55,6 +47,8 @@ pub(crate) struct Background {
     flush: Condvar,
     compact: Condvar,
     sync: Condvar,
+    /// Woken when the engine closes, for a compaction that waits for the write limit.
+    pause: Condvar,
     /// Woken when a step has made room, has failed, or the engine closes.
     room: Condvar,
 }
@@ -80,7 +74,7 @@ impl Background {
     }
 
     pub(crate) fn wake_everyone(&self) {
-        for condition in [&self.flush, &self.compact, &self.sync, &self.room] {
+        for condition in [&self.flush, &self.compact, &self.sync, &self.pause, &self.room] {
             condition.notify_all();
         }
     }
@@ -88,6 +82,21 @@ impl Background {
     pub(crate) fn stop(&self) {
         self.state.lock().stopping = true;
         self.wake_everyone();
+    }
+
+    /// Waits for `duration`, or until the engine closes.
+    fn pause(&self, duration: Duration) {
+        if duration.is_zero() {
+            return;
+        }
+        let started = Instant::now();
+        let mut state = self.state.lock();
+        while !state.stopping {
+            let left = duration.saturating_sub(started.elapsed());
+            if left.is_zero() || self.pause.wait_for(&mut state, left).timed_out() {
+                return;
+            }
+        }
     }
 
     pub(crate) fn is_stopping(&self) -> bool {
@@ -162,18 +171,17 @@ impl Shared {
         if !self.config.auto_background {
             return Ok(());
         }
-        let tables = || self.view().version.level(0).len();
-        let threshold = self.config.compaction_threshold;
-        if tables() < threshold * SLOWDOWN_FACTOR {
-            return Ok(());
+        let pace = || pace(self.view().version.level(0).len(), self.config.compaction_threshold);
+        match pace() {
+            Pace::Go => return Ok(()),
+            Pace::Slow(wait) => {
+                self.background.wake_compaction();
+                self.background.room.wait_for(&mut self.background.state.lock(), wait);
+                return Ok(());
+            }
+            Pace::Stop => self.background.wake_compaction(),
         }
-        self.background.wake_compaction();
-        if tables() < threshold * STOP_FACTOR {
-            let mut state = self.background.state.lock();
-            self.background.room.wait_for(&mut state, SLOWDOWN);
-            return Ok(());
-        }
-        while tables() >= threshold * STOP_FACTOR {
+        while pace() == Pace::Stop {
             self.wait_for_room(|state| &state.compaction_error)?;
         }
         Ok(())
@@ -317,7 +325,11 @@ impl Shared {
         let tombstones = sealed.memtable.range_tombstones();
         let retention =
             Retention::new(self.snapshots.to_keep(), Arc::clone(&tombstones), self.config.clock.now_ms());
-        let added = self.in_job(&|| false, |context| {
+        // Writers wait for a flush, so it doesn't wait; compactions make up for what it has written.
+        let count = |bytes| {
+            self.write_limit.take(bytes);
+        };
+        let added = self.in_job(&|| false, &count, |context| {
             job::flush(context, &mut sealed.memtable.iter(), &tombstones, retention)
         })?;
         let following = view.frozen.len().checked_sub(2).map_or(&view.active, |index| &view.frozen[index]);
@@ -388,7 +400,8 @@ impl Shared {
             task.inputs.iter().map(|table| table.meta().clone()).collect()
         } else {
             let snapshots = self.snapshots.to_keep();
-            let added = self.in_job(&|| self.background.is_stopping(), |context| {
+            let wait = |bytes| self.background.pause(self.write_limit.take(bytes));
+            let added = self.in_job(&|| self.background.is_stopping(), &wait, |context| {
                 job::compact(context, task, &version, |tombstones| {
                     Retention::new(snapshots, tombstones, now_ms)
                 })
@@ -406,6 +419,7 @@ impl Shared {
     fn in_job<T>(
         &self,
         is_cancelled: &dyn Fn() -> bool,
+        pace: &dyn Fn(u64),
         run: impl FnOnce(&job::JobContext<'_>) -> Result<T>,
     ) -> Result<T> {
         run(&job::JobContext {
@@ -414,6 +428,7 @@ impl Shared {
             config: &self.config,
             next_number: &|| self.next_number(),
             is_cancelled,
+            pace,
         })
     }
 }

@@ -24,6 +24,7 @@ mod batch;
 mod checkpoint;
 mod commit;
 mod destroy;
+mod pacing;
 mod prometheus;
 mod read;
 mod recovery;
@@ -133,6 +134,7 @@ impl Engine {
             closed: AtomicBool::new(false),
             background,
             counters: stats::Counters::default(),
+            write_limit: pacing::WriteLimit::new(config.write_limit_bytes_per_sec),
             lock: Mutex::new(Some(lock)),
             config,
         });

@@ -15,6 +15,7 @@ use parking_lot::{Mutex, RwLock};
 
 use super::background::Background;
 use super::commit::{CommitQueue, LogState};
+use super::pacing::WriteLimit;
 use super::snapshot::Snapshots;
 use super::stats::Counters;
 use crate::config::Config;
@@ -80,6 +81,7 @@ pub(crate) struct Shared {
     pub(crate) closed: AtomicBool,
     pub(crate) background: Arc<Background>,
     pub(crate) counters: Counters,
+    pub(crate) write_limit: WriteLimit,
     pub(crate) lock: Mutex<Option<Box<dyn LockGuard>>>,
 }
 
