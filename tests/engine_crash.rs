@@ -438,3 +438,53 @@ fn a_database_that_has_no_log_between_two_crashes_opens_again() {
         disk = disk.after_crash(CrashOutcome::LoseUnsynced);
     }
 }
+
+/// What a failed sync left in the page cache can be read after the process has died, and a power loss takes it: an
+/// opening in between must neither build on it nor remove what it seems to make needless.
+#[test]
+fn a_fault_a_dead_process_and_then_a_power_loss_leave_everything_acknowledged() {
+    let count = std::env::var("FLOWDB_WORKLOADS").map_or(12, |count| count.parse().expect("a number"));
+    for seed in seeds(count) {
+        let _report = SeedReport(seed);
+        let config = tiny_config(&mut Random::new(seed), Arc::new(ManualClock::new(1)));
+        let whole = SimFs::new();
+        run(seed, &config, &whole);
+        for operation in 0..whole.operations() {
+            let disk = SimFs::new();
+            disk.fail_at(operation, Fault::once(std::io::ErrorKind::Other));
+            disk.crash_at(operation + 1);
+            let run = run(seed, &config, &disk);
+            let dead = disk.after_crash(CrashOutcome::ProcessOnly);
+            for writes in [false, true] {
+                reopen_and_lose_power(&config, &dead.deep_copy(), &run, writes, operation);
+            }
+        }
+    }
+}
+
+/// Opens what a dead process left, writes one more batch if asked to, and loses power.
+fn reopen_and_lose_power(config: &Config, disk: &SimFs, run: &Run, writes: bool, operation: u64) {
+    let context = format!("operation {operation}, writes: {writes}, {:?}", config.wal_sync_mode);
+    let engine = Engine::open_on(config.clone(), Arc::new(disk.clone())).unwrap();
+    let mut state = read_all(&engine, Direction::Forward);
+    if writes {
+        let mut batch = WriteBatch::new();
+        batch.put(b"written by the survivor", b"and synced").unwrap();
+        let options = CommitOptions { sync: Some(SyncMode::Always), ..CommitOptions::default() };
+        engine.commit(batch, options).unwrap();
+        state.insert(b"written by the survivor".to_vec(), b"and synced".to_vec());
+    }
+    disk.crash();
+    drop(engine);
+    for outcome in [CrashOutcome::LoseUnsynced, CrashOutcome::Random(operation)] {
+        let survivor = disk.after_crash(outcome);
+        if !writes {
+            check(config, &survivor, run, run.durable, &format!("{context}, {outcome:?}"));
+            continue;
+        }
+        // What was synced last was built on everything that could be read before it.
+        let engine = Engine::open_on(config.clone(), Arc::new(survivor));
+        let engine = engine.unwrap_or_else(|error| panic!("{context}, {outcome:?}: {error:?}"));
+        assert_eq!(read_all(&engine, Direction::Forward), state, "{context}, {outcome:?}");
+    }
+}

@@ -292,12 +292,18 @@ impl Opening<'_> {
             let successor = chain.get(index + 1).and_then(|next| next.previous);
             let clean_end = state.clean_end.filter(|end| end.log_number == segment.number);
             let limit = successor.map(|end| end.end_offset).or(clean_end.map(|end| end.end_offset));
-            self.replay_segment(segment, limit, &mut replayed)?;
+            self.replay_segment(segment, limit, state.log_number, &mut replayed)?;
         }
         Ok(replayed)
     }
 
-    fn replay_segment(&self, segment: &Segment, limit: Option<u64>, replayed: &mut Replayed) -> Result<()> {
+    fn replay_segment(
+        &self,
+        segment: &Segment,
+        limit: Option<u64>,
+        log_number: u64,
+        replayed: &mut Replayed,
+    ) -> Result<()> {
         let path = log_path(self.dir, segment.number);
         let HeaderState::Whole(mut log) =
             LogReader::open(self.fs, &path, LogKind::Wal, segment.number, limit)?
@@ -322,7 +328,13 @@ impl Opening<'_> {
             if !self.config.read_only {
                 self.fs.open(&path)?.sync()?;
             }
-            replayed.is_unproven = log.offset() > SEGMENT_HEADER_BYTES as u64;
+            let is_empty = log.offset() == SEGMENT_HEADER_BYTES as u64;
+            replayed.is_unproven = !is_empty;
+            if is_empty && segment.number != log_number {
+                // Its creation may have failed at the sync, and a power loss may take it: the next log follows the
+                // one before. A log that the manifest names was there before it was named.
+                replayed.tail = segment.previous;
+            }
         }
         Ok(())
     }
