@@ -343,21 +343,27 @@ impl Persistent<'_> {
 /// One operation fails once, the workload goes on, and then the power goes.
 #[test]
 fn a_fault_and_then_a_crash_leave_a_prefix_with_everything_acknowledged() {
+    for_each_operation(9, |seed, config, operation| {
+        for (kind, partial) in [
+            (std::io::ErrorKind::Other, false),
+            (std::io::ErrorKind::StorageFull, false),
+            (std::io::ErrorKind::StorageFull, true),
+        ] {
+            fail_and_crash(seed, config, operation, Fault { kind, sticky: false, partial });
+        }
+    });
+}
+
+/// Calls `test` for every file operation from `first` on of each workload.
+fn for_each_operation(first: u64, test: impl Fn(u64, &Config, u64)) {
     let count = std::env::var("FLOWDB_WORKLOADS").map_or(12, |count| count.parse().expect("a number"));
     for seed in seeds(count) {
         let _report = SeedReport(seed);
         let config = tiny_config(&mut Random::new(seed), Arc::new(ManualClock::new(1)));
         let whole = SimFs::new();
         run(seed, &config, &whole);
-        for operation in 9..whole.operations() {
-            for (kind, partial) in [
-                (std::io::ErrorKind::Other, false),
-                (std::io::ErrorKind::StorageFull, false),
-                (std::io::ErrorKind::StorageFull, true),
-            ] {
-                fail_and_crash(seed, &config, operation, Fault { kind, sticky: false, partial });
-            }
-        }
+        assert!(whole.operations() > first, "a workload without an operation to fail");
+        (first..whole.operations()).for_each(|operation| test(seed, &config, operation));
     }
 }
 
@@ -443,23 +449,16 @@ fn a_database_that_has_no_log_between_two_crashes_opens_again() {
 /// opening in between must neither build on it nor remove what it seems to make needless.
 #[test]
 fn a_fault_a_dead_process_and_then_a_power_loss_leave_everything_acknowledged() {
-    let count = std::env::var("FLOWDB_WORKLOADS").map_or(12, |count| count.parse().expect("a number"));
-    for seed in seeds(count) {
-        let _report = SeedReport(seed);
-        let config = tiny_config(&mut Random::new(seed), Arc::new(ManualClock::new(1)));
-        let whole = SimFs::new();
-        run(seed, &config, &whole);
-        for operation in 0..whole.operations() {
-            let disk = SimFs::new();
-            disk.fail_at(operation, Fault::once(std::io::ErrorKind::Other));
-            disk.crash_at(operation + 1);
-            let run = run(seed, &config, &disk);
-            let dead = disk.after_crash(CrashOutcome::ProcessOnly);
-            for writes in [false, true] {
-                reopen_and_lose_power(&config, &dead.deep_copy(), &run, writes, operation);
-            }
+    for_each_operation(0, |seed, config, operation| {
+        let disk = SimFs::new();
+        disk.fail_at(operation, Fault::once(std::io::ErrorKind::Other));
+        disk.crash_at(operation + 1);
+        let run = run(seed, config, &disk);
+        let dead = disk.after_crash(CrashOutcome::ProcessOnly);
+        for writes in [false, true] {
+            reopen_and_lose_power(config, &dead.deep_copy(), &run, writes, operation);
         }
-    }
+    });
 }
 
 /// Opens what a dead process left, writes one more batch if asked to, and loses power.

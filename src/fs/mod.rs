@@ -16,6 +16,8 @@ mod disk;
 mod sim;
 
 pub use disk::DiskFs;
+#[cfg(test)]
+pub(crate) use sim::split_mix;
 pub use sim::{CrashOutcome, Fault, SimFs};
 
 /// A directory tree with files that grow at their end.

@@ -22,6 +22,8 @@ use parking_lot::Mutex;
 
 pub use crash::CrashOutcome;
 pub use gate::Fault;
+#[cfg(test)]
+pub(crate) use random::split_mix;
 
 use super::{File, FileSystem, LockGuard};
 use crate::error::{Error, Result};
