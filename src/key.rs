@@ -57,16 +57,6 @@ pub(crate) struct EntryRef<'a> {
     pub(crate) value: &'a [u8],
 }
 
-/// What a point lookup found: the newest entry of a key at or below the asked seqno.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Found {
-    pub(crate) seqno: SeqNo,
-    pub(crate) kind: Kind,
-    /// Milliseconds since 1970, or [`NEVER_EXPIRES`].
-    pub(crate) expires_at: u64,
-    pub(crate) value: Vec<u8>,
-}
-
 /// Compares two positions in internal order.
 pub(crate) fn compare_internal(a: (&[u8], SeqNo), b: (&[u8], SeqNo)) -> Ordering {
     a.0.cmp(b.0).then(b.1.cmp(&a.1))

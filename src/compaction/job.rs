@@ -80,7 +80,7 @@ fn input_tombstones(task: &Task) -> Result<Arc<RangeTombstones>> {
     Ok(Arc::new(RangeTombstones::new(&all)))
 }
 
-fn merge_inputs(task: &Task) -> Result<MergeIterator> {
+fn merge_inputs(task: &Task) -> Result<MergeIterator<Box<dyn InternalIterator>>> {
     let mut children: Vec<Box<dyn InternalIterator>> = Vec::new();
     if task.level == 0 {
         for table in &task.inputs {

@@ -31,6 +31,7 @@ mod recovery;
 mod shared;
 mod size;
 mod snapshot;
+mod source;
 mod stats;
 
 use std::ops::Bound;
@@ -40,7 +41,8 @@ use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread::JoinHandle;
 
-use parking_lot::{Mutex, RwLock};
+use arc_swap::ArcSwap;
+use parking_lot::Mutex;
 
 use crate::config::Config;
 use crate::error::{Code, Error, Result};
@@ -52,7 +54,7 @@ pub use crate::key::{KEY_BYTES_MAX, VALUE_BYTES_MAX};
 pub use batch::{BATCH_BYTES_MAX, WriteBatch};
 pub use commit::{CommitCheck, CommitOptions};
 pub use destroy::destroy;
-pub use read::{Direction, Scan, ScanRange, TryGet, Value};
+pub use read::{Direction, Scan, ScanRange, TryGet, Value, ValueRef};
 pub use snapshot::Snapshot;
 pub use stats::Stats;
 
@@ -121,7 +123,8 @@ impl Engine {
             fs,
             dir,
             source,
-            view: RwLock::new(Arc::new(view)),
+            view: ArcSwap::from_pointee(view),
+            changing_view: Mutex::new(()),
             snapshots,
             commits: commit::CommitQueue::default(),
             log: Mutex::new(recovered.log),
@@ -169,7 +172,24 @@ impl Engine {
     ///
     /// `Io`, `Corruption` or `Closed`.
     pub fn get(&self, key: &[u8], snapshot: Option<&Snapshot>) -> Result<Option<Value>> {
-        self.shared().get(key, snapshot)
+        self.shared().get_with(key, snapshot, |value| Value::from(value))
+    }
+
+    /// Calls `read` with the value of `key`, as of `snapshot` or of now, where it lies in memory, and returns what that
+    /// returns; `None` where the key is not there. The cheapest way to read: nothing is copied. What the value lies in
+    /// is held meanwhile, so `read` should be short.
+    ///
+    /// # Errors
+    ///
+    /// `Io`, `Corruption` or `Closed`.
+    #[inline]
+    pub fn get_with<R>(
+        &self,
+        key: &[u8],
+        snapshot: Option<&Snapshot>,
+        read: impl FnOnce(ValueRef<'_>) -> R,
+    ) -> Result<Option<R>> {
+        self.shared().get_with(key, snapshot, read)
     }
 
     /// As [`Engine::get`], but never reads a file.
@@ -178,7 +198,7 @@ impl Engine {
     ///
     /// `Corruption` or `Closed`.
     pub fn try_get(&self, key: &[u8], snapshot: Option<&Snapshot>) -> Result<TryGet> {
-        self.shared().lookup(key, snapshot, false)
+        self.shared().try_get(key, snapshot)
     }
 
     /// Fixes what is visible now, until the snapshot is dropped.

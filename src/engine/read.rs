@@ -9,11 +9,13 @@ use std::sync::Arc;
 
 use super::shared::{Shared, View};
 use super::snapshot::Snapshot;
+use super::source::Source;
 use crate::error::Result;
-use crate::iter::{InternalIterator, MergeIterator, Visibility, VisibleIterator, is_expired};
-use crate::key::{Found, Kind, SeqNo, hash_key};
+use crate::iter::{MergeIterator, Visibility, VisibleIterator, is_expired};
+use crate::key::{EntryRef, Kind, SeqNo, hash_key};
+use crate::memtable::VersionRef;
 use crate::range_tombstone::RangeTombstones;
-use crate::sstable::Lookup;
+use crate::sstable::{Lookup, TableEntry};
 use crate::version::{LEVELS, LevelIterator};
 
 /// A value as it was found.
@@ -25,6 +27,23 @@ pub struct Value {
     pub expires_at: u64,
     /// The seqno of the put.
     pub seqno: u64,
+}
+
+/// A value where it lies, lent for the time of a call.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ValueRef<'a> {
+    /// The value's bytes.
+    pub bytes: &'a [u8],
+    /// When it expires, in milliseconds since 1970; 0 for never.
+    pub expires_at: u64,
+    /// The seqno of the put.
+    pub seqno: u64,
+}
+
+impl From<ValueRef<'_>> for Value {
+    fn from(value: ValueRef<'_>) -> Self {
+        Self { bytes: value.bytes.to_vec(), expires_at: value.expires_at, seqno: value.seqno }
+    }
 }
 
 /// What a read that does no file I/O can say.
@@ -89,7 +108,7 @@ pub enum Direction {
 
 /// The rows of a range, as they were when the scan was made. It stands before the first row until `advance`.
 pub struct Scan {
-    rows: VisibleIterator<MergeIterator>,
+    rows: VisibleIterator<MergeIterator<Source>>,
     /// Keeps what the rows are read from, also where compaction has replaced it meanwhile.
     _view: Arc<View>,
     _snapshot: Option<Snapshot>,
@@ -101,6 +120,7 @@ impl Scan {
     /// # Errors
     ///
     /// `Io` or `Corruption`; the scan is then at its end.
+    #[inline]
     pub fn advance(&mut self) -> Result<bool> {
         self.rows.advance()
     }
@@ -136,9 +156,27 @@ impl std::fmt::Debug for Scan {
     }
 }
 
+/// The newest version of a key that a reader sees, in the source that knows it.
+enum Found<'a> {
+    InMemtable(VersionRef<'a>),
+    InTable(TableEntry),
+}
+
+impl Found<'_> {
+    fn version(&self) -> VersionRef<'_> {
+        match self {
+            Self::InMemtable(version) => *version,
+            Self::InTable(found) => {
+                let EntryRef { seqno, kind, expires_at, value, .. } = found.entry();
+                VersionRef { seqno, kind, expires_at, value }
+            }
+        }
+    }
+}
+
 /// Where a lookup goes on.
-enum Step {
-    Found(Found),
+enum Step<'a> {
+    Found(Found<'a>),
     /// A range tombstone hides whatever older sources hold.
     Hidden,
     NextSource,
@@ -146,32 +184,55 @@ enum Step {
 }
 
 impl Shared {
-    pub(crate) fn get(&self, key: &[u8], snapshot: Option<&Snapshot>) -> Result<Option<Value>> {
-        match self.lookup(key, snapshot, true)? {
-            TryGet::Found(value) => Ok(Some(value)),
-            TryGet::Missing | TryGet::NeedsIo => Ok(None),
-        }
+    /// Gives the value of `key`, if it is there, to `read`.
+    #[inline]
+    pub(crate) fn get_with<R>(
+        &self,
+        key: &[u8],
+        snapshot: Option<&Snapshot>,
+        read: impl FnOnce(ValueRef<'_>) -> R,
+    ) -> Result<Option<R>> {
+        let mut value = None;
+        self.lookup(key, snapshot, true, |found| value = Some(read(found)))?;
+        Ok(value)
     }
 
-    /// Reads `key`; without `may_read`, only as far as no file has to be read.
-    pub(crate) fn lookup(&self, key: &[u8], snapshot: Option<&Snapshot>, may_read: bool) -> Result<TryGet> {
+    /// As [`Shared::get_with`], as far as no file has to be read.
+    pub(crate) fn try_get(&self, key: &[u8], snapshot: Option<&Snapshot>) -> Result<TryGet> {
+        let mut value = None;
+        let is_known = self.lookup(key, snapshot, false, |found| value = Some(Value::from(found)))?;
+        Ok(match value {
+            Some(value) => TryGet::Found(value),
+            None if is_known => TryGet::Missing,
+            None => TryGet::NeedsIo,
+        })
+    }
+
+    /// Gives the value of `key`, if it is there, to `read`. False where a file would have to be read to know, which
+    /// `may_read` allows.
+    fn lookup(
+        &self,
+        key: &[u8],
+        snapshot: Option<&Snapshot>,
+        may_read: bool,
+        read: impl FnOnce(ValueRef<'_>),
+    ) -> Result<bool> {
         self.check_open()?;
-        let view = self.view();
+        let view = self.view.load();
         let seqno = snapshot.map_or_else(|| self.snapshots.visible(), Snapshot::seqno);
-        match find(&view, key, seqno, may_read)? {
-            Step::NeedsIo => Ok(TryGet::NeedsIo),
-            Step::Found(found) if self.is_there(&found) => {
-                let Found { value: bytes, expires_at, seqno, .. } = found;
-                Ok(TryGet::Found(Value { bytes, expires_at, seqno }))
-            }
-            Step::Found(_) | Step::Hidden | Step::NextSource => Ok(TryGet::Missing),
-        }
-    }
-
-    fn is_there(&self, found: &Found) -> bool {
+        let found = match find(&view, key, seqno, may_read)? {
+            Step::Found(found) => found,
+            Step::Hidden | Step::NextSource => return Ok(true),
+            Step::NeedsIo => return Ok(false),
+        };
+        let VersionRef { seqno, kind, expires_at, value } = found.version();
         // The clock is asked only where there is an expiry.
-        found.kind == Kind::Value
-            && !(found.expires_at != 0 && is_expired(found.expires_at, self.config.clock.now_ms()))
+        let is_there = kind == Kind::Value
+            && !(expires_at != 0 && is_expired(expires_at, self.config.clock.now_ms()));
+        if is_there {
+            read(ValueRef { bytes: value, expires_at, seqno });
+        }
+        Ok(true)
     }
 
     pub(crate) fn scan(
@@ -184,16 +245,20 @@ impl Shared {
         let view = self.view();
         let seqno = snapshot.map_or_else(|| self.snapshots.visible(), Snapshot::seqno);
         let mut tombstones = vec![view.version.range_tombstones()?];
-        let mut sources: Vec<Box<dyn InternalIterator>> = Vec::new();
+        let mut sources: Vec<Source> = Vec::new();
         for memtable in view.memtables() {
-            tombstones.push(memtable.range_tombstones());
-            sources.push(Box::new(memtable.iter()));
+            if memtable.has_range_tombstones() {
+                tombstones.push(memtable.range_tombstones());
+            }
+            if !memtable.is_empty() {
+                sources.push(Source::Memtable(Box::new(memtable.iter())));
+            }
         }
         for table in view.version.level(0).iter().filter(|table| table.meta().entries > 0) {
-            sources.push(Box::new(table.open()?.iter()));
+            sources.push(Source::Table(table.open()?.iter()));
         }
         for level in (1..LEVELS).filter(|&level| !view.version.level(level).is_empty()) {
-            sources.push(Box::new(LevelIterator::new(view.version.level(level).to_vec())));
+            sources.push(Source::Level(LevelIterator::new(Arc::clone(&view.version), level)));
         }
         tombstones.retain(|set| !set.is_empty());
         let visibility = Visibility { snapshot: seqno, now_ms: self.config.clock.now_ms(), tombstones };
@@ -205,24 +270,18 @@ impl Shared {
 }
 
 /// Goes through the sources from the newest to the oldest until one knows the key.
-fn find(view: &View, key: &[u8], snapshot: SeqNo, may_read: bool) -> Result<Step> {
+fn find<'a>(view: &'a View, key: &[u8], snapshot: SeqNo, may_read: bool) -> Result<Step<'a>> {
+    let hash = hash_key(key);
     for memtable in view.memtables() {
         let covered = match memtable.has_range_tombstones() {
             true => covering(&memtable.range_tombstones(), key, snapshot),
             false => 0,
         };
-        let found = memtable.get(key, snapshot).map(|version| Found {
-            seqno: version.seqno,
-            kind: version.kind,
-            expires_at: version.expires_at,
-            value: version.value.to_vec(),
-        });
-        match decide(found, covered) {
+        match decide(memtable.get_hashed(key, hash, snapshot).map(Found::InMemtable), covered) {
             Step::NextSource => {}
             step => return Ok(step),
         }
     }
-    let hash = hash_key(key);
     for handle in view.version.tables_with(key) {
         let table = match handle.opened() {
             Some(table) => table,
@@ -239,7 +298,7 @@ fn find(view: &View, key: &[u8], snapshot: SeqNo, may_read: bool) -> Result<Step
                 Lookup::NeedsIo => return Ok(Step::NeedsIo),
             }
         };
-        match decide(found, covered) {
+        match decide(found.map(Found::InTable), covered) {
             Step::NextSource => {}
             step => return Ok(step),
         }
@@ -253,9 +312,9 @@ fn covering(tombstones: &RangeTombstones, key: &[u8], snapshot: SeqNo) -> SeqNo 
 
 /// What one source says, where its newest range tombstone over the key has seqno `covered` (0 for none). Whatever
 /// older sources hold of the key is older than both.
-fn decide(found: Option<Found>, covered: SeqNo) -> Step {
+fn decide(found: Option<Found<'_>>, covered: SeqNo) -> Step<'_> {
     match found {
-        Some(found) if found.seqno > covered => Step::Found(found),
+        Some(found) if covered == 0 || found.version().seqno > covered => Step::Found(found),
         _ if covered > 0 => Step::Hidden,
         Some(found) => Step::Found(found),
         None => Step::NextSource,

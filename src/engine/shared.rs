@@ -1,8 +1,8 @@
 //! What the threads of one open database share, and the two ways in which it changes: a memtable is sealed, or
 //! an edit makes the next version.
 //!
-//! Lock order, outermost first: `log`, `flushing` or `compacting`, `manifest`, `lock`, `view`. A reader takes only `view`,
-//! for as long as it takes to copy one pointer.
+//! Lock order, outermost first: `log`, `flushing` or `compacting`, `manifest`, `lock`, `changing_view`. A reader takes
+//! none of them: it loads the view.
 #![forbid(unsafe_code)]
 
 use std::collections::HashSet;
@@ -11,7 +11,8 @@ use std::sync::Arc;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
-use parking_lot::{Mutex, RwLock};
+use arc_swap::ArcSwap;
+use parking_lot::Mutex;
 
 use super::background::Background;
 use super::commit::{CommitQueue, LogState};
@@ -64,7 +65,9 @@ pub(crate) struct Shared {
     pub(crate) fs: Arc<dyn FileSystem>,
     pub(crate) dir: PathBuf,
     pub(crate) source: Arc<TableSource>,
-    pub(crate) view: RwLock<Arc<View>>,
+    /// Read without a lock; changed by whoever holds `changing_view`.
+    pub(crate) view: ArcSwap<View>,
+    pub(crate) changing_view: Mutex<()>,
     pub(crate) snapshots: Arc<Snapshots>,
     pub(crate) commits: CommitQueue,
     pub(crate) log: Mutex<LogState>,
@@ -87,7 +90,7 @@ pub(crate) struct Shared {
 
 impl Shared {
     pub(crate) fn view(&self) -> Arc<View> {
-        Arc::clone(&self.view.read())
+        self.view.load_full()
     }
 
     pub(crate) fn next_number(&self) -> u64 {
@@ -145,10 +148,10 @@ impl Shared {
 
     /// Replaces the view by what `change` makes of it.
     pub(crate) fn change_view(&self, change: impl FnOnce(&mut View)) {
-        let mut view = self.view.write();
-        let mut next = View::clone(&view);
+        let _one_at_a_time = self.changing_view.lock();
+        let mut next = View::clone(&self.view.load());
         change(&mut next);
-        *view = Arc::new(next);
+        self.view.store(Arc::new(next));
     }
 
     /// Makes `edit` durable, then visible together with what `change` does to the view.

@@ -4,93 +4,151 @@
 //! have to move back, and usually one comparison shows that it need not. With the few children that a read has
 //! (memtables, tables of level 0, one stream for each deeper level) this is faster than a heap. Where two
 //! children stand on equal positions the one that was given first wins, so newer sources are given first.
+//!
+//! A child that stands in a block of entries that all come before the second child says so, and needs no comparison
+//! until it leaves that block ([`InternalIterator::begin_run`]).
 #![forbid(unsafe_code)]
 
 use std::cmp::Ordering;
 
-use super::InternalIterator;
+use super::{InternalIterator, Travel};
 use crate::error::Result;
 use crate::key::{EntryRef, SEQNO_MAX, SeqNo, compare_internal};
 
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Travel {
-    Forward,
-    Backward,
-}
-
 /// Merges its children; see the file's head.
-pub(crate) struct MergeIterator {
-    children: Vec<Box<dyn InternalIterator>>,
+pub(crate) struct MergeIterator<C> {
+    children: Vec<C>,
     /// Indexes of the valid children, the one to be read next at the end (so that it pops cheaply).
     order: Vec<usize>,
     travel: Travel,
+    /// Whether the second child stands on the user key of the first.
+    tied: bool,
 }
 
-impl MergeIterator {
+impl<C: InternalIterator> MergeIterator<C> {
     /// Merges `children`, newer sources first. It stands on no entry before the first seek.
-    pub(crate) fn new(children: Vec<Box<dyn InternalIterator>>) -> Self {
+    pub(crate) fn new(children: Vec<C>) -> Self {
         let order = Vec::with_capacity(children.len());
-        Self { children, order, travel: Travel::Forward }
+        Self { children, order, travel: Travel::Forward, tied: false }
+    }
+
+    /// The child that is read next. The iterator must be valid.
+    #[inline]
+    fn front(&self) -> &C {
+        let front = *self.order.last().expect("the caller checked is_valid");
+        &self.children[front]
     }
 
     /// Seeks every child by `seek` and sorts them for `travel`.
-    fn seek_all(
-        &mut self,
-        travel: Travel,
-        mut seek: impl FnMut(&mut dyn InternalIterator) -> Result<()>,
-    ) -> Result<()> {
+    fn seek_all(&mut self, travel: Travel, mut seek: impl FnMut(&mut C) -> Result<()>) -> Result<()> {
         self.order.clear();
         self.travel = travel;
         for child in &mut self.children {
-            seek(child.as_mut())?;
+            seek(child)?;
         }
         for index in 0..self.children.len() {
             if self.children[index].is_valid() {
                 self.place(index);
             }
         }
+        self.look_ahead();
         Ok(())
     }
 
     /// Puts a valid child where it belongs; the place is usually near the front.
     fn place(&mut self, index: usize) {
         let mut at = self.order.len();
-        while at > 0 && self.comes_before(self.order[at - 1], index) {
+        while at > 0 && self.compare(self.order[at - 1], index).0 == Ordering::Less {
             at -= 1;
         }
         self.order.insert(at, index);
     }
 
-    /// Whether child `a` is to be read before child `b`.
-    fn comes_before(&self, a: usize, b: usize) -> bool {
+    /// Whether child `a` is to be read before child `b`, and whether they stand on one user key.
+    fn compare(&self, a: usize, b: usize) -> (Ordering, bool) {
         let (left, right) = (self.children[a].entry(), self.children[b].entry());
-        let by_position = compare_internal((left.key, left.seqno), (right.key, right.seqno));
+        let by_key = left.key.cmp(right.key);
+        let by_position = by_key.then(right.seqno.cmp(&left.seqno));
         let by_travel = if self.travel == Travel::Forward { by_position } else { by_position.reverse() };
-        by_travel.then(a.cmp(&b)) == Ordering::Less
+        (by_travel.then(a.cmp(&b)), by_key == Ordering::Equal)
     }
 
-    fn step(&mut self, step: impl FnOnce(&mut dyn InternalIterator) -> Result<()>) -> Result<()> {
+    /// Notes how the first two children stand to each other, after the order has changed.
+    fn look_ahead(&mut self) {
+        let &[.., second, first] = &self.order[..] else {
+            self.tied = false;
+            return;
+        };
+        // Two children at once can be borrowed only in parts of the list.
+        let (first, second) = if first < second {
+            let (low, high) = self.children.split_at_mut(second);
+            (&mut low[first], &high[0])
+        } else {
+            let (low, high) = self.children.split_at_mut(first);
+            (&mut high[0], &low[second])
+        };
+        let bound = second.entry().key;
+        self.tied = first.entry().key == bound;
+        if !self.tied {
+            first.begin_run(bound, self.travel);
+        }
+    }
+
+    /// Moves the front child by `step` and puts it where it then belongs.
+    #[inline]
+    fn step(&mut self, step: impl FnOnce(&mut C) -> Result<()>) -> Result<()> {
         let Some(&front) = self.order.last() else { return Ok(()) };
-        if let Err(error) = step(self.children[front].as_mut()) {
+        if let Err(error) = step(&mut self.children[front]) {
             self.order.clear();
             return Err(error);
         }
-        let valid = self.children[front].is_valid();
-        let len = self.order.len();
-        if valid && (len == 1 || !self.comes_before(self.order[len - 2], front)) {
+        if self.children[front].is_in_run() && !self.tied {
             return Ok(());
         }
-        self.order.pop();
-        if valid {
-            self.place(front);
+        self.settle(front);
+        Ok(())
+    }
+
+    /// Puts the front child where it belongs after a step.
+    fn settle(&mut self, front: usize) {
+        let valid = self.children[front].is_valid();
+        let len = self.order.len();
+        if valid && len == 1 {
+            return;
+        }
+        if !valid || self.compare(self.order[len - 2], front).0 == Ordering::Less {
+            self.order.pop();
+            if valid {
+                self.place(front);
+            }
+        }
+        self.look_ahead();
+    }
+
+    /// Moves the children behind the front one on that stand on its user key.
+    fn untie(&mut self) -> Result<()> {
+        while self.tied {
+            let &[.., second, first] = &self.order[..] else { return Ok(()) };
+            if let Err(error) = self.children[second].next_user_key() {
+                self.order.clear();
+                return Err(error);
+            }
+            self.order.truncate(self.order.len() - 2);
+            if self.children[second].is_valid() {
+                self.place(second);
+            }
+            self.order.push(first);
+            self.look_ahead();
         }
         Ok(())
     }
 
     /// Turns round on the current entry: every child is seeked to its neighbour in the other direction.
     fn turn(&mut self, travel: Travel) -> Result<()> {
-        let Some(&front) = self.order.last() else { return Ok(()) };
-        let entry = self.children[front].entry();
+        if self.order.is_empty() {
+            return Ok(());
+        }
+        let entry = self.front().entry();
         let (key, seqno) = (entry.key.to_vec(), entry.seqno);
         self.seek_all(travel, |child| match travel {
             Travel::Forward => child.seek(&key, seqno),
@@ -100,26 +158,27 @@ impl MergeIterator {
 }
 
 /// Moves to the last entry at or before `(key, seqno)` in internal order.
-fn seek_at_or_before(child: &mut dyn InternalIterator, key: &[u8], seqno: SeqNo) -> Result<()> {
+fn seek_at_or_before(child: &mut impl InternalIterator, key: &[u8], seqno: SeqNo) -> Result<()> {
     child.seek(key, seqno)?;
     if !child.is_valid() {
         return child.seek_to_last();
     }
     let entry = child.entry();
-    if (entry.key, entry.seqno) == (key, seqno) { Ok(()) } else { child.prev() }
+    if compare_internal((entry.key, entry.seqno), (key, seqno)).is_eq() { Ok(()) } else { child.prev() }
 }
 
-impl InternalIterator for MergeIterator {
+impl<C: InternalIterator> InternalIterator for MergeIterator<C> {
+    #[inline]
     fn is_valid(&self) -> bool {
         !self.order.is_empty()
     }
 
     fn seek_to_first(&mut self) -> Result<()> {
-        self.seek_all(Travel::Forward, |child| child.seek_to_first())
+        self.seek_all(Travel::Forward, C::seek_to_first)
     }
 
     fn seek_to_last(&mut self) -> Result<()> {
-        self.seek_all(Travel::Backward, |child| child.seek_to_last())
+        self.seek_all(Travel::Backward, C::seek_to_last)
     }
 
     fn seek(&mut self, key: &[u8], seqno: SeqNo) -> Result<()> {
@@ -131,22 +190,40 @@ impl InternalIterator for MergeIterator {
         self.seek_all(Travel::Backward, |child| child.seek_before(key))
     }
 
+    #[inline]
     fn next(&mut self) -> Result<()> {
         if self.travel == Travel::Backward {
             self.turn(Travel::Forward)?;
         }
-        self.step(|child| child.next())
+        self.step(C::next)
     }
 
+    #[inline]
     fn prev(&mut self) -> Result<()> {
         if self.travel == Travel::Forward {
             self.turn(Travel::Backward)?;
         }
-        self.step(|child| child.prev())
+        self.step(C::prev)
     }
 
+    #[inline]
     fn entry(&self) -> EntryRef<'_> {
-        let front = *self.order.last().expect("the caller checked is_valid");
-        self.children[front].entry()
+        self.front().entry()
+    }
+
+    #[inline]
+    fn next_user_key(&mut self) -> Result<()> {
+        if self.travel == Travel::Backward {
+            self.turn(Travel::Forward)?;
+        }
+        if self.tied {
+            self.untie()?;
+        }
+        self.step(C::next_user_key)
+    }
+
+    #[inline]
+    fn is_only_version(&self) -> bool {
+        !self.tied && self.front().is_only_version()
     }
 }

@@ -13,6 +13,13 @@ use crate::key::{EntryRef, SeqNo};
 pub(crate) use merge::MergeIterator;
 pub(crate) use visible::{Visibility, VisibleIterator, is_expired};
 
+/// The direction in which a stream is read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Travel {
+    Forward,
+    Backward,
+}
+
 /// A stream of entries in internal order (user key ascending, seqno descending).
 pub(crate) trait InternalIterator: Send {
     /// Whether the iterator stands on an entry.
@@ -38,4 +45,77 @@ pub(crate) trait InternalIterator: Send {
 
     /// The entry that the iterator stands on. The iterator must be valid.
     fn entry(&self) -> EntryRef<'_>;
+
+    /// Moves to the first entry of the following user key. The iterator must be valid.
+    fn next_user_key(&mut self) -> Result<()> {
+        let key = self.entry().key.to_vec();
+        while self.is_valid() && self.entry().key == key {
+            self.next()?;
+        }
+        Ok(())
+    }
+
+    /// Whether it is certain, without looking far, that no other entry of the stream has this one's user key.
+    fn is_only_version(&self) -> bool {
+        false
+    }
+
+    /// Tells the iterator, which must be valid, that whoever reads it has to look up from it at the user key `bound`.
+    /// It may remember a run of entries around this one that don't reach it in the direction of travel.
+    fn begin_run(&mut self, _bound: &[u8], _travel: Travel) {}
+
+    /// Whether the entry is in the run that was begun last, so that its key needs no comparison with the bound.
+    fn is_in_run(&self) -> bool {
+        false
+    }
+}
+
+impl InternalIterator for Box<dyn InternalIterator> {
+    fn is_valid(&self) -> bool {
+        (**self).is_valid()
+    }
+
+    fn seek_to_first(&mut self) -> Result<()> {
+        (**self).seek_to_first()
+    }
+
+    fn seek_to_last(&mut self) -> Result<()> {
+        (**self).seek_to_last()
+    }
+
+    fn seek(&mut self, key: &[u8], seqno: SeqNo) -> Result<()> {
+        (**self).seek(key, seqno)
+    }
+
+    fn seek_before(&mut self, key: &[u8]) -> Result<()> {
+        (**self).seek_before(key)
+    }
+
+    fn next(&mut self) -> Result<()> {
+        (**self).next()
+    }
+
+    fn prev(&mut self) -> Result<()> {
+        (**self).prev()
+    }
+
+    fn entry(&self) -> EntryRef<'_> {
+        (**self).entry()
+    }
+
+    fn next_user_key(&mut self) -> Result<()> {
+        (**self).next_user_key()
+    }
+
+    fn is_only_version(&self) -> bool {
+        (**self).is_only_version()
+    }
+
+    fn begin_run(&mut self, bound: &[u8], travel: Travel) {
+        (**self).begin_run(bound, travel);
+    }
+
+    fn is_in_run(&self) -> bool {
+        (**self).is_in_run()
+    }
 }

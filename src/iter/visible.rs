@@ -44,9 +44,19 @@ pub(crate) struct VisibleIterator<I> {
     end: Bound<Vec<u8>>,
     reverse: bool,
     started: bool,
-    /// Forward: the key of the current row, whose older entries are to be skipped. Reverse: the current row.
+    /// Reverse: the current row, where it is one of several versions and the stream has passed it.
     row: SavedRow,
-    on_row: bool,
+    place: Place,
+}
+
+/// Where the current row is.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Place {
+    Nowhere,
+    /// The stream stands on it.
+    InStream,
+    /// It was copied into `row`, and the stream stands before its key.
+    Saved,
 }
 
 #[derive(Default)]
@@ -84,30 +94,49 @@ impl<I: InternalIterator> VisibleIterator<I> {
         reverse: bool,
     ) -> Self {
         let row = SavedRow::default();
-        Self { inner, visibility, start, end, reverse, started: false, row, on_row: false }
+        Self { inner, visibility, start, end, reverse, started: false, row, place: Place::Nowhere }
     }
 
     /// Moves to the next row in the direction of travel; false at the end of the range.
+    #[inline]
     pub(crate) fn advance(&mut self) -> Result<bool> {
-        self.on_row = false;
-        let first = !std::mem::replace(&mut self.started, true);
-        self.on_row = match (self.reverse, first) {
-            (false, true) => self.seek_start().and_then(|()| self.find_forward())?,
-            (false, false) => self.skip_row_key().and_then(|()| self.find_forward())?,
-            (true, true) => self.seek_end().and_then(|()| self.find_reverse())?,
-            (true, false) => self.find_reverse()?,
+        let left = std::mem::replace(&mut self.place, Place::Nowhere);
+        self.place = match (self.reverse, left) {
+            (false, Place::InStream) => {
+                self.inner.next_user_key()?;
+                self.find_forward()?
+            }
+            (true, Place::InStream) => {
+                self.inner.prev()?;
+                self.find_reverse()?
+            }
+            (true, Place::Saved) => self.find_reverse()?,
+            (_, Place::Nowhere | Place::Saved) => self.begin()?,
         };
-        Ok(self.on_row)
+        Ok(self.place != Place::Nowhere)
     }
 
     /// The current row. The last `advance` must have returned true.
+    #[inline]
     pub(crate) fn entry(&self) -> EntryRef<'_> {
-        assert!(self.on_row, "a row is read only where advance found one");
-        if self.reverse {
-            self.row.entry().expect("a reverse row is saved before advance returns true")
-        } else {
-            self.inner.entry()
+        match self.place {
+            Place::InStream => self.inner.entry(),
+            Place::Saved => self.row.entry().expect("a reverse row is saved before advance returns true"),
+            Place::Nowhere => panic!("a row is read only where advance found one"),
         }
+    }
+
+    /// Finds the first row; none where the end has been reached before.
+    fn begin(&mut self) -> Result<Place> {
+        if std::mem::replace(&mut self.started, true) {
+            return Ok(Place::Nowhere);
+        }
+        if self.reverse {
+            self.seek_end()?;
+            return self.find_reverse();
+        }
+        self.seek_start()?;
+        self.find_forward()
     }
 
     fn seek_start(&mut self) -> Result<()> {
@@ -134,60 +163,61 @@ impl<I: InternalIterator> VisibleIterator<I> {
         }
     }
 
-    /// Leaves the key of the current row, whose older entries the snapshot doesn't see.
-    fn skip_row_key(&mut self) -> Result<()> {
-        if !self.inner.is_valid() {
-            return Ok(());
-        }
-        self.row.key.clear();
-        self.row.key.extend_from_slice(self.inner.entry().key);
-        while self.inner.is_valid() && self.inner.entry().key == self.row.key {
-            self.inner.next()?;
-        }
-        Ok(())
-    }
-
-    fn find_forward(&mut self) -> Result<bool> {
+    #[inline]
+    fn find_forward(&mut self) -> Result<Place> {
         while self.inner.is_valid() {
             let entry = self.inner.entry();
             if !self.is_below_end(entry.key) {
-                return Ok(false);
+                break;
             }
             if entry.seqno > self.visibility.snapshot {
                 self.inner.next()?;
             } else if self.visibility.shows(&entry) {
-                return Ok(true);
+                return Ok(Place::InStream);
             } else {
-                self.skip_row_key()?;
+                self.inner.next_user_key()?;
             }
         }
-        Ok(false)
+        Ok(Place::Nowhere)
     }
 
-    /// Walks back over the entries of one key after another, oldest first, keeping the newest that is seen.
-    fn find_reverse(&mut self) -> Result<bool> {
+    /// Walks back from key to key.
+    #[inline]
+    fn find_reverse(&mut self) -> Result<Place> {
         while self.inner.is_valid() {
-            self.row.key.clear();
-            self.row.key.extend_from_slice(self.inner.entry().key);
-            self.row.kind = None;
-            if !self.is_above_start(&self.row.key) {
-                return Ok(false);
+            let entry = self.inner.entry();
+            if !self.is_above_start(entry.key) {
+                break;
             }
-            while self.inner.is_valid() {
-                let entry = self.inner.entry();
-                if entry.key != self.row.key {
-                    break;
+            if !self.inner.is_only_version() {
+                if self.save_newest()? {
+                    return Ok(Place::Saved);
                 }
-                if entry.seqno <= self.visibility.snapshot {
-                    self.row.save(&entry);
-                }
+            } else if entry.seqno <= self.visibility.snapshot && self.visibility.shows(&entry) {
+                return Ok(Place::InStream);
+            } else {
                 self.inner.prev()?;
             }
-            if self.row.entry().is_some_and(|entry| self.visibility.shows(&entry)) {
-                return Ok(true);
-            }
         }
-        Ok(false)
+        Ok(Place::Nowhere)
+    }
+
+    /// Walks back over the entries of one key, oldest first, and keeps the newest that is seen. Whether that is a row.
+    fn save_newest(&mut self) -> Result<bool> {
+        self.row.key.clear();
+        self.row.key.extend_from_slice(self.inner.entry().key);
+        self.row.kind = None;
+        while self.inner.is_valid() {
+            let entry = self.inner.entry();
+            if entry.key != self.row.key {
+                break;
+            }
+            if entry.seqno <= self.visibility.snapshot {
+                self.row.save(&entry);
+            }
+            self.inner.prev()?;
+        }
+        Ok(self.row.entry().is_some_and(|entry| self.visibility.shows(&entry)))
     }
 
     fn is_below_end(&self, key: &[u8]) -> bool {

@@ -43,7 +43,11 @@ pub(super) struct Tag(u32);
 
 impl Tag {
     pub(super) fn of(key: &[u8]) -> Self {
-        Self((hash_key(key) >> 32) as u32)
+        Self::of_hash(hash_key(key))
+    }
+
+    pub(super) fn of_hash(hash: u64) -> Self {
+        Self((hash >> 32) as u32)
     }
 
     fn segment(self) -> usize {

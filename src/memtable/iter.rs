@@ -165,6 +165,16 @@ impl InternalIterator for MemtableIterator {
         Ok(())
     }
 
+    fn next_user_key(&mut self) -> Result<()> {
+        self.enter_forward(self.index + 1);
+        Ok(())
+    }
+
+    fn is_only_version(&self) -> bool {
+        let arena = &self.memtable.arena;
+        self.position.is_some_and(|position| record::newest(arena, position.key) == record::oldest(arena, position.key))
+    }
+
     fn entry(&self) -> EntryRef<'_> {
         let Position { key, version } = self.current();
         let arena = &self.memtable.arena;

@@ -21,6 +21,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use parking_lot::{Mutex, MutexGuard};
 
+#[cfg(test)]
+use crate::key::hash_key;
 use crate::key::{Kind, NEVER_EXPIRES, SeqNo};
 use crate::range_tombstone::{RangeTombstone, RangeTombstones};
 use arena::{Arena, Bump};
@@ -99,8 +101,15 @@ impl Memtable {
     }
 
     /// The newest version of `key` at or below `seqno`. Range tombstones are not consulted.
+    #[cfg(test)]
     pub(crate) fn get(&self, key: &[u8], seqno: SeqNo) -> Option<VersionRef<'_>> {
-        let record = self.hash.find(&self.arena, Tag::of(key), key)?;
+        self.get_hashed(key, hash_key(key), seqno)
+    }
+
+    /// As [`Memtable::get`], for a caller who has the key's [`hash_key`].
+    #[inline]
+    pub(crate) fn get_hashed(&self, key: &[u8], hash: u64, seqno: SeqNo) -> Option<VersionRef<'_>> {
+        let record = self.hash.find(&self.arena, Tag::of_hash(hash), key)?;
         let version = record::version_at(&self.arena, record, seqno)?;
         Some(record::read_version(&self.arena, version))
     }

@@ -1,17 +1,14 @@
-//! Data blocks: entries in internal order with prefix-compressed user keys, and restart points to search them.
+//! Data blocks as they lie on disk: entries in internal order with prefix-compressed user keys, and restart points.
 //!
-//! Invariant: `shared` of an entry is the whole common prefix of its key with the key before it, except at a restart
-//! point, where it is 0. So a search can order an entry against the wanted key without building the entry's key.
+//! Here they are built and taken apart. In memory a block has another form, made for reading: [`DataBlock`].
 #![forbid(unsafe_code)]
 
-use std::cmp::Ordering;
-use std::sync::OnceLock;
-use std::sync::atomic::{AtomicBool, Ordering as AtomicOrdering};
+use std::cell::RefCell;
 
-use super::directory::{Directory, Located};
+use super::data_block::DataBlock;
 use super::{Damage, Decoded};
 use crate::coding::{put_varint, take_u32, take_varint, varint_len};
-use crate::key::{EntryRef, Kind, NEVER_EXPIRES, SEQNO_MAX, SeqNo};
+use crate::key::{EntryRef, KEY_BYTES_MAX, Kind, NEVER_EXPIRES, SEQNO_MAX, SeqNo};
 
 /// Every so many entries a key is stored whole, so that a search can begin there.
 pub(crate) const RESTART_INTERVAL: usize = 16;
@@ -20,6 +17,9 @@ pub(crate) const RESTART_INTERVAL: usize = 16;
 const KIND_MASK: u8 = 0b0011;
 /// The flag of an entry that carries an expiry.
 const EXPIRES: u8 = 0b0100;
+
+/// What the keys of a block may share, all together: sixteen times the largest block of more than one entry.
+const SHARED_BYTES_MAX: usize = RESTART_INTERVAL << 20;
 
 const U32_BYTES: usize = 4;
 
@@ -94,281 +94,116 @@ impl DataBlockBuilder {
     }
 }
 
-/// Where the parts of one entry lie in its block.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Slot {
-    /// The offset of the entry.
-    pub(crate) at: usize,
+/// What one packed entry says, and where the rest of its key and its value lie in the payload.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct PackedEntry {
     /// How many bytes of its key are those of the key before it.
-    pub(crate) shared: usize,
+    pub(super) shared: usize,
     /// The offset of the rest of its key.
-    suffix: usize,
+    pub(super) suffix: usize,
     /// The offset of its value.
-    value: usize,
+    pub(super) value: usize,
     /// The offset of the entry behind it.
-    pub(crate) end: usize,
-    pub(crate) seqno: SeqNo,
-    pub(crate) kind: Kind,
-    pub(crate) expires_at: u64,
+    pub(super) end: usize,
+    pub(super) seqno: SeqNo,
+    pub(super) kind: Kind,
+    pub(super) expires_at: u64,
 }
 
-/// A verified data block in memory.
-pub(crate) struct DataBlock {
-    payload: Vec<u8>,
-    /// Where the entries end and the restart points begin.
-    entries_end: usize,
-    restarts: usize,
-    searched: AtomicBool,
-    directory: OnceLock<Directory>,
+/// How many entries are remembered from one block to the next; a block of very many must not hold its memory for ever.
+const ENTRIES_KEPT: usize = 4096;
+
+thread_local! {
+    /// Blocks are unpacked all the time, and a list of their entries is needed for a moment only.
+    static ENTRIES: RefCell<Vec<PackedEntry>> = const { RefCell::new(Vec::new()) };
 }
 
-impl DataBlock {
-    /// Takes a payload whose checksum was verified, and checks its restart points.
-    pub(crate) fn new(payload: Vec<u8>) -> Decoded<Self> {
-        const DAMAGE: Damage = Damage("the restart points are damaged");
-        let (body, mut count) =
-            payload.split_last_chunk::<U32_BYTES>().map(|(b, c)| (b, &c[..])).ok_or(DAMAGE)?;
-        let restarts = take_u32(&mut count).ok_or(DAMAGE)? as usize;
-        let entries_end =
-            restarts.checked_mul(U32_BYTES).and_then(|len| body.len().checked_sub(len)).ok_or(DAMAGE)?;
-        let block = Self {
-            payload,
-            entries_end,
-            restarts,
-            searched: AtomicBool::new(false),
-            directory: OnceLock::new(),
-        };
-        let mut least = 0;
-        for index in 0..restarts {
-            let at = block.restart(index)?;
-            if at < least || at >= entries_end || (index == 0 && at != 0) {
-                return Err(DAMAGE);
-            }
-            least = at + 1;
+/// Takes a payload whose checksum was verified, and makes the block for reading of it.
+pub(crate) fn unpack(payload: &[u8]) -> Decoded<DataBlock> {
+    ENTRIES.with_borrow_mut(|entries| {
+        entries.clear();
+        let unpacked = list_entries(payload, entries).map(|()| DataBlock::of(payload, entries));
+        entries.shrink_to(ENTRIES_KEPT);
+        unpacked
+    })
+}
+
+/// Appends every entry of `payload` to `entries`. When this returns, all their offsets lie in the payload, in order.
+///
+/// Since every sixteenth key is whole, the keys together are at most sixteen times as long as the payload.
+fn list_entries(payload: &[u8], entries: &mut Vec<PackedEntry>) -> Decoded<()> {
+    let end = entries_end(payload)?;
+    let packed = payload.get(..end).unwrap_or_default();
+    let (mut at, mut last_key_len, mut shared) = (0, 0, 0);
+    while at < end {
+        let entry = decode(packed, at).ok_or(Damage("an entry is damaged"))?;
+        let is_restart = entries.len().is_multiple_of(RESTART_INTERVAL);
+        if entry.shared > if is_restart { 0 } else { last_key_len } {
+            return Err(Damage("an entry shares more than there is"));
         }
-        if restarts == 0 {
+        last_key_len = entry.shared + (entry.value - entry.suffix);
+        shared += entry.shared;
+        at = entry.end;
+        entries.push(entry);
+    }
+    if shared > SHARED_BYTES_MAX { Err(Damage("its keys are longer than any block's")) } else { Ok(()) }
+}
+
+/// Where the entries end and the restart points begin, which are checked. There is at least one entry.
+fn entries_end(payload: &[u8]) -> Decoded<usize> {
+    const DAMAGE: Damage = Damage("the restart points are damaged");
+    let (body, mut count) =
+        payload.split_last_chunk::<U32_BYTES>().map(|(b, c)| (b, &c[..])).ok_or(DAMAGE)?;
+    let count = take_u32(&mut count).ok_or(DAMAGE)? as usize;
+    let end = count.checked_mul(U32_BYTES).and_then(|len| body.len().checked_sub(len)).ok_or(DAMAGE)?;
+    let restarts = body.get(end..).unwrap_or_default().as_chunks::<U32_BYTES>().0;
+    let mut least = 0;
+    for (index, restart) in restarts.iter().enumerate() {
+        let at = u32::from_le_bytes(*restart) as usize;
+        if at < least || at >= end || (index == 0 && at != 0) {
             return Err(DAMAGE);
         }
-        Ok(block)
+        least = at + 1;
     }
+    if restarts.is_empty() { Err(DAMAGE) } else { Ok(end) }
+}
 
-    /// The bytes of memory that the block takes, or will take once it has a directory.
-    pub(crate) fn charge(&self) -> usize {
-        self.payload.capacity()
-            + self.restarts * RESTART_INTERVAL * Directory::ENTRY_BYTES
-            + size_of::<Self>()
-    }
-
-    /// Where the entries end.
-    pub(crate) fn entries_end(&self) -> usize {
-        self.entries_end
-    }
-
-    /// The offset of the last restart point before `at`, if there is an entry before `at`.
-    pub(crate) fn restart_before(&self, at: usize) -> Decoded<Option<usize>> {
-        let index = self.partition_restarts(|_, restart| Ok(restart < at))?;
-        index.checked_sub(1).map(|index| self.restart(index)).transpose()
-    }
-
-    /// The entry at the offset `at`.
-    pub(crate) fn slot(&self, at: usize) -> Decoded<Slot> {
-        self.decode(at).ok_or(Damage("an entry is damaged"))
-    }
-
-    /// The part of the entry's key that it doesn't share with the key before it.
-    pub(crate) fn suffix(&self, slot: &Slot) -> &[u8] {
-        self.payload.get(slot.suffix..slot.value).unwrap_or_default()
-    }
-
-    /// The entry's value.
-    pub(crate) fn value(&self, slot: &Slot) -> &[u8] {
-        self.payload.get(slot.value..slot.end).unwrap_or_default()
-    }
-
-    /// The entry of `key` itself that is the first at or after `(key, seqno)`.
-    pub(crate) fn get(&self, key: &[u8], seqno: SeqNo) -> Decoded<Option<Slot>> {
-        let found = match self.directory().map(|directory| directory.locate(key)) {
-            Some(Located::At(_) | Located::End) => None,
-            Some(Located::Candidate(at)) => self.find_from(at as usize, key, seqno)?,
-            Some(Located::Unknown) | None => self.find_by_restarts(key, seqno)?,
-        };
-        Ok(found.filter(|slot| key.get(slot.shared..) == Some(self.suffix(slot))))
-    }
-
-    /// The first entry at or after `(key, seqno)`. The first `shared` bytes of its key are those of `key`.
-    pub(crate) fn find(&self, key: &[u8], seqno: SeqNo) -> Decoded<Option<Slot>> {
-        match self.directory().map(|directory| directory.locate(key)) {
-            Some(Located::At(at)) => self.slot(at as usize).map(Some),
-            Some(Located::Candidate(at)) => self.find_from(at as usize, key, seqno),
-            Some(Located::End) => Ok(None),
-            Some(Located::Unknown) | None => self.find_by_restarts(key, seqno),
-        }
-    }
-
-    fn find_by_restarts(&self, key: &[u8], seqno: SeqNo) -> Decoded<Option<Slot>> {
-        let below = self.partition_restarts(|block, restart| {
-            let slot = block.slot(restart)?;
-            Ok(block.suffix(&slot).cmp(key).then(seqno.cmp(&slot.seqno)) == Ordering::Less)
-        })?;
-        self.scan(self.restart(below.saturating_sub(1))?, 0, key, seqno)
-    }
-
-    /// As `find`, where the entry at `at` is the first whose head is that of `key`. The entry before it has a lesser
-    /// head, so that what the two entries share ends within the head, and `key` shares it too.
-    fn find_from(&self, at: usize, key: &[u8], seqno: SeqNo) -> Decoded<Option<Slot>> {
-        self.scan(at, self.slot(at)?.shared, key, seqno)
-    }
-
-    /// The first entry from `at` on that is at or after `(key, seqno)`. The key before `at` begins with at least the
-    /// first `matched` bytes of `key` if the entry at `at` shares any.
-    fn scan(&self, mut at: usize, mut matched: usize, key: &[u8], seqno: SeqNo) -> Decoded<Option<Slot>> {
-        while at < self.entries_end {
-            let slot = self.slot(at)?;
-            if slot.shared == 0 {
-                // The key is whole, as it is at a restart point: `shared` says nothing about the key before.
-                matched = 0;
-            }
-            if slot.shared < matched {
-                // It differs from the entry before it, upwards, where that entry still equals `key`.
-                return Ok(Some(slot));
-            }
-            if slot.shared == matched {
-                let (suffix, rest) = (self.suffix(&slot), key.get(matched..).unwrap_or_default());
-                let common = common_prefix_len(suffix, rest);
-                let order = suffix[common..].cmp(&rest[common..]).then(seqno.cmp(&slot.seqno));
-                if order != Ordering::Less {
-                    return Ok(Some(slot));
-                }
-                matched += common;
-            }
-            // Else it differs from `key` where the entry before it does, downwards.
-            at = slot.end;
-        }
-        Ok(None)
-    }
-
-    /// The directory, from the second search on: a block that is searched once and then dropped never pays for it.
-    fn directory(&self) -> Option<&Directory> {
-        if !self.searched.load(AtomicOrdering::Relaxed) {
-            self.searched.store(true, AtomicOrdering::Relaxed);
-            return None;
-        }
-        Some(self.directory.get_or_init(|| Directory::of(self).unwrap_or_default()))
-    }
-
-    /// How many restart points come before the first for which `is_before` is false.
-    fn partition_restarts(&self, is_before: impl Fn(&Self, usize) -> Decoded<bool>) -> Decoded<usize> {
-        let (mut low, mut high) = (0, self.restarts);
-        while low < high {
-            let middle = low + (high - low) / 2;
-            if is_before(self, self.restart(middle)?)? {
-                low = middle + 1;
-            } else {
-                high = middle;
-            }
-        }
-        Ok(low)
-    }
-
-    fn restart(&self, index: usize) -> Decoded<usize> {
-        let mut bytes = self.payload.get(self.entries_end + index * U32_BYTES..).unwrap_or_default();
-        take_u32(&mut bytes).map(|at| at as usize).ok_or(Damage("the restart points are damaged"))
-    }
-
-    fn decode(&self, at: usize) -> Option<Slot> {
-        let entries = self.payload.get(..self.entries_end)?;
-        let mut input = entries.get(at..)?;
-        let shared = take_varint(&mut input)? as usize;
-        let unshared = take_varint(&mut input)? as usize;
-        let (&flags, rest) = input.split_first()?;
-        input = rest;
-        let kind = match Kind::from_u8(flags & KIND_MASK)? {
-            Kind::RangeTombstone => return None,
-            kind => kind,
-        };
-        let seqno = take_varint(&mut input).filter(|&seqno| seqno <= SEQNO_MAX)?;
-        let expires_at = match flags & !KIND_MASK {
-            0 => NEVER_EXPIRES,
-            EXPIRES => take_varint(&mut input).filter(|&at| at != NEVER_EXPIRES)?,
-            _ => return None,
-        };
-        let value_len = usize::try_from(take_varint(&mut input)?).ok()?;
-        let suffix = self.entries_end - input.len();
-        let value = suffix.checked_add(unshared)?;
-        let end = value.checked_add(value_len).filter(|&end| end <= self.entries_end)?;
-        Some(Slot { at, shared, suffix, value, end, seqno, kind, expires_at })
-    }
+fn decode(packed: &[u8], at: usize) -> Option<PackedEntry> {
+    let mut input = packed.get(at..)?;
+    let shared = take_varint(&mut input)? as usize;
+    let unshared = take_varint(&mut input)? as usize;
+    let (&flags, rest) = input.split_first()?;
+    input = rest;
+    let kind = match Kind::from_u8(flags & KIND_MASK)? {
+        Kind::RangeTombstone => return None,
+        kind => kind,
+    };
+    let seqno = take_varint(&mut input).filter(|&seqno| seqno <= SEQNO_MAX)?;
+    let expires_at = match flags & !KIND_MASK {
+        0 => NEVER_EXPIRES,
+        EXPIRES => take_varint(&mut input).filter(|&at| at != NEVER_EXPIRES)?,
+        _ => return None,
+    };
+    let value_len = usize::try_from(take_varint(&mut input)?).ok()?;
+    let suffix = packed.len() - input.len();
+    let value = suffix.checked_add(unshared)?;
+    let end = value.checked_add(value_len).filter(|&end| end <= packed.len())?;
+    // No key is longer, so that a damaged length can't make the key of the next entry grow without a bound.
+    (shared.checked_add(unshared)? <= KEY_BYTES_MAX).then_some(PackedEntry {
+        shared,
+        suffix,
+        value,
+        end,
+        seqno,
+        kind,
+        expires_at,
+    })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::key::compare_internal;
-    use crate::sstable::testing::{Random, Row};
-
-    fn payload_of(rows: &[Row]) -> Vec<u8> {
-        let mut builder = DataBlockBuilder::default();
-        let mut last: &[u8] = b"";
-        for row in rows {
-            let most = builder.len_with(&row.entry());
-            builder.add(last, &row.entry());
-            assert!(builder.len() <= most, "the estimate was too low");
-            last = &row.key;
-        }
-        builder.finish().to_vec()
-    }
-
-    /// The first search of a block goes by its restart points, all others by its directory.
-    fn check_searches(payload: &[u8], rows: &[Row], key: &[u8], seqno: SeqNo) {
-        let wanted = rows
-            .iter()
-            .position(|row| compare_internal((&row.key, row.seqno), (key, seqno)) != Ordering::Less);
-        let block = DataBlock::new(payload.to_vec()).unwrap();
-        for search in 0..3 {
-            let found = block.find(key, seqno).unwrap();
-            let value = found.as_ref().map(|slot| block.value(slot));
-            let expected = wanted.map(|at| &rows[at].value[..]);
-            assert_eq!(value, expected, "search {search} for {key:?} at {seqno}");
-            if let Some(slot) = found {
-                let whole = [&key[..slot.shared], block.suffix(&slot)].concat();
-                assert_eq!(Some(&whole), wanted.map(|at| &rows[at].key), "search {search} for {key:?}");
-            }
-            let same = block.get(key, seqno).unwrap().map(|slot| block.value(&slot).to_vec());
-            let expected = wanted.filter(|&at| rows[at].key == key).map(|at| rows[at].value.clone());
-            assert_eq!(same, expected, "get {search} of {key:?} at {seqno}");
-        }
-    }
-
-    /// Keys that share far more than a directory knows of them, and many versions of each.
-    #[test]
-    fn both_ways_of_searching_find_the_same_entry() {
-        let mut random = Random::from_env();
-        for round in 0..60 {
-            let prefix = vec![b'p'; [0, 1, 7, 9, 300][round % 5]];
-            let mut keys: Vec<(Vec<u8>, SeqNo)> = (0..1 + random.below(60))
-                .map(|_| {
-                    let middle = [&b""[..], b"middle", b"middle of the key"][random.below(3) as usize];
-                    ([&prefix[..], middle, &random.key(3), &random.key(12)].concat(), random.below(9))
-                })
-                .collect();
-            keys.sort_by(|a, b| compare_internal((&a.0, a.1), (&b.0, b.1)));
-            keys.dedup();
-            let rows: Vec<Row> = keys
-                .iter()
-                .map(|(key, seqno)| Row::value(&key[..], *seqno, format!("{key:?}{seqno}")))
-                .collect();
-            let payload = payload_of(&rows);
-            for (key, _) in &keys {
-                for seqno in [0, 4, 8, SEQNO_MAX] {
-                    check_searches(&payload, &rows, key, seqno);
-                }
-                check_searches(&payload, &rows, &[key, &b"\0"[..]].concat(), 3);
-                check_searches(&payload, &rows, &key[..key.len() / 2], 3);
-            }
-            check_searches(&payload, &rows, b"", 3);
-            check_searches(&payload, &rows, b"\xff", 3);
-        }
-    }
+    use crate::sstable::testing::Row;
 
     #[test]
     fn a_payload_without_sound_restart_points_is_refused() {
@@ -380,7 +215,7 @@ mod tests {
         let with = |at: usize, number: u32| {
             let mut payload = payload.clone();
             payload[at..at + U32_BYTES].copy_from_slice(&number.to_le_bytes());
-            DataBlock::new(payload).is_ok()
+            unpack(&payload).is_ok()
         };
 
         assert!(with(at, 0));
@@ -390,7 +225,18 @@ mod tests {
         assert!(!with(at + 12, 0), "there are none");
         assert!(!with(at + 12, u32::MAX), "there are more than the payload holds");
         for len in 0..8 {
-            assert!(DataBlock::new(vec![0; len]).is_err());
+            assert!(unpack(&vec![0; len]).is_err());
         }
+    }
+
+    /// Keys that share ever more of the key before would make a few bytes on disk gigabytes in memory.
+    #[test]
+    fn a_key_beyond_the_limit_is_refused() {
+        let mut builder = DataBlockBuilder::default();
+        let long = vec![b'k'; KEY_BYTES_MAX];
+        builder.add(b"", &Row::value(&long[..], 9, "").entry());
+        builder.add(&long, &Row::value([&long[..], b"k"].concat(), 9, "").entry());
+
+        assert!(unpack(builder.finish()).is_err());
     }
 }

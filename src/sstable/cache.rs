@@ -12,11 +12,11 @@
 use std::collections::{HashMap, VecDeque};
 use std::hash::{BuildHasherDefault, Hash, Hasher};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU8, AtomicU64, AtomicUsize, Ordering};
 
 use parking_lot::RwLock;
 
-use super::block::DataBlock;
+use super::data_block::DataBlock;
 use super::filter::FilterPage;
 use super::index::IndexBlock;
 
@@ -39,7 +39,7 @@ const USES_MAX: u8 = 3;
 #[derive(Clone)]
 pub(crate) enum Block {
     /// Entries.
-    Data(Arc<DataBlock>),
+    Data(DataBlock),
     /// Separators and handles.
     Index(Arc<IndexBlock>),
     /// Lines of a filter.
@@ -66,15 +66,22 @@ impl Block {
 pub(crate) struct CacheStats {
     pub(crate) hits: u64,
     pub(crate) misses: u64,
+    /// What is pinned is part of it.
     pub(crate) used_bytes: u64,
+    pub(crate) pinned_bytes: u64,
     pub(crate) capacity_bytes: u64,
     pub(crate) blocks: u64,
 }
+
+/// Index and filter blocks that tables hold by themselves take at most one part in so many of the capacity.
+const PINNED_PART: usize = 2;
 
 /// A sharded cache of blocks. With a capacity of 0 it holds nothing.
 pub(crate) struct BlockCache {
     shards: Box<[Shard]>,
     capacity: usize,
+    /// What open tables hold by themselves, which is taken off what the shards may hold.
+    pinned: AtomicUsize,
 }
 
 #[derive(Default)]
@@ -158,7 +165,34 @@ impl BlockCache {
             let blocks = Blocks { capacity: capacity / count, ..Blocks::default() };
             Shard { blocks: RwLock::new(blocks), ..Shard::default() }
         });
-        Self { shards: shards.collect(), capacity }
+        Self { shards: shards.collect(), capacity, pinned: AtomicUsize::new(0) }
+    }
+
+    /// Charges `bytes` for a block that a table wants to hold by itself, so that it needs no search to find it. False
+    /// where too much is held like that already: the block is then to be kept here.
+    pub(crate) fn pin(&self, bytes: usize) -> bool {
+        let most = self.capacity / PINNED_PART;
+        let add = |pinned: usize| pinned.checked_add(bytes).filter(|&pinned| pinned <= most);
+        if self.pinned.fetch_update(Ordering::Relaxed, Ordering::Relaxed, add).is_err() {
+            return false;
+        }
+        self.share_capacity();
+        true
+    }
+
+    /// Takes back the charges of a table that is closed.
+    pub(crate) fn unpin(&self, bytes: usize) {
+        self.pinned.fetch_sub(bytes, Ordering::Relaxed);
+        self.share_capacity();
+    }
+
+    /// Divides what is not pinned among the shards.
+    fn share_capacity(&self) {
+        for shard in &self.shards {
+            let mut blocks = shard.blocks.write();
+            blocks.capacity = self.capacity.saturating_sub(self.pinned.load(Ordering::Relaxed)) / self.shards.len();
+            blocks.trim(0);
+        }
     }
 
     /// The block at `offset` of the table `file`, if it is here.
@@ -196,7 +230,13 @@ impl BlockCache {
 
     /// What the cache has done and holds.
     pub(crate) fn stats(&self) -> CacheStats {
-        let mut stats = CacheStats { capacity_bytes: self.capacity as u64, ..CacheStats::default() };
+        let pinned = self.pinned.load(Ordering::Relaxed) as u64;
+        let mut stats = CacheStats {
+            capacity_bytes: self.capacity as u64,
+            used_bytes: pinned,
+            pinned_bytes: pinned,
+            ..CacheStats::default()
+        };
         for shard in &self.shards {
             stats.hits += shard.hits.load(Ordering::Relaxed);
             stats.misses += shard.misses.load(Ordering::Relaxed);
@@ -226,9 +266,7 @@ impl Blocks {
         if charge > self.capacity || self.map.contains_key(&place) {
             return;
         }
-        while self.used + charge > self.capacity {
-            self.evict_one();
-        }
+        self.trim(charge);
         let in_main = block.skips_probation() || self.ghost_turns.remove(&place).is_some();
         if in_main {
             self.main.push_back(place);
@@ -241,7 +279,14 @@ impl Blocks {
         self.trim_ghosts();
     }
 
-    /// Drops one block. There is one, since the caller wants room in a shard that its block alone would fit.
+    /// Drops blocks until there is room for `charge`, which the capacity is enough for.
+    fn trim(&mut self, charge: usize) {
+        while self.used + charge > self.capacity && !self.map.is_empty() {
+            self.evict_one();
+        }
+    }
+
+    /// Drops one block, of which there is at least one.
     fn evict_one(&mut self) {
         if self.probation_used * PROBATION_PART >= self.capacity || self.main.is_empty() {
             self.evict_from_probation();
@@ -325,7 +370,7 @@ impl Blocks {
 mod tests {
     use super::*;
     use crate::sstable::Handle;
-    use crate::sstable::block::DataBlockBuilder;
+    use crate::sstable::block::{DataBlockBuilder, unpack};
     use crate::sstable::index::{IndexBlockBuilder, IndexEntry};
     use crate::sstable::testing::{Random, Row};
 
@@ -335,7 +380,7 @@ mod tests {
         value.resize(len.max(16), 0);
         let mut builder = DataBlockBuilder::default();
         builder.add(b"", &Row::value("", 1, value).entry());
-        Block::Data(Arc::new(DataBlock::new(builder.finish().to_vec()).unwrap()))
+        Block::Data(unpack(builder.finish()).unwrap())
     }
 
     fn index(len: usize) -> Block {
@@ -350,7 +395,7 @@ mod tests {
         match cache.get(file, offset) {
             None => false,
             Some(Block::Data(block)) => {
-                let value = block.value(&block.slot(0).unwrap()).to_vec();
+                let value = block.entry(0).value.to_vec();
                 assert_eq!(value[..16], [file.to_le_bytes(), offset.to_le_bytes()].concat());
                 true
             }

@@ -4,6 +4,8 @@
 //! another file, of another place in this file, or of an earlier life of the disk sector can't pass for this one.
 #![forbid(unsafe_code)]
 
+use std::cell::RefCell;
+
 use lz4_flex::block::{compress_into, decompress_into, get_maximum_output_size};
 
 use super::{Damage, Decoded};
@@ -53,31 +55,55 @@ pub(crate) fn compress<'a>(payload: &[u8], scratch: &'a mut Vec<u8>) -> Option<&
     (stored.len() <= payload.len() - payload.len() / 8).then_some(stored)
 }
 
+/// What is kept of the memory that payloads are decompressed into.
+const SCRATCH_BYTES_KEPT: usize = 1 << 20;
+
+thread_local! {
+    /// Its length never falls but to give memory back, so that it is not cleared for each block.
+    static SCRATCH: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
+}
+
 /// Verifies a whole frame and returns its payload.
-pub(crate) fn open(number: u64, offset: u64, mut frame: Vec<u8>) -> Decoded<Vec<u8>> {
-    let stored_len = frame.len().checked_sub(TRAILER_BYTES).ok_or(Damage("shorter than its trailer"))?;
-    let (stored, trailer) = frame.split_at(stored_len);
-    let &[kind, a, b, c, d] = trailer else { return Err(Damage("shorter than its trailer")) };
+pub(crate) fn open(number: u64, offset: u64, frame: &[u8]) -> Decoded<Vec<u8>> {
+    open_with(number, offset, frame, |payload| Ok(payload.to_vec()))
+}
+
+/// Verifies a whole frame and gives its payload to `parse`.
+pub(crate) fn open_with<T>(
+    number: u64,
+    offset: u64,
+    frame: &[u8],
+    parse: impl FnOnce(&[u8]) -> Decoded<T>,
+) -> Decoded<T> {
+    let (stored, trailer) =
+        frame.split_last_chunk::<TRAILER_BYTES>().ok_or(Damage("shorter than its trailer"))?;
+    let &[kind, a, b, c, d] = trailer;
     if checksum(number, offset, stored, kind) != u32::from_le_bytes([a, b, c, d]) {
         return Err(Damage("the checksum doesn't match"));
     }
     match kind {
-        RAW => {
-            frame.truncate(stored_len);
-            Ok(frame)
-        }
-        LZ4 => decompress(stored),
+        RAW => parse(stored),
+        LZ4 => SCRATCH.with_borrow_mut(|scratch| {
+            let parsed = decompress(stored, scratch).and_then(parse);
+            if scratch.len() > SCRATCH_BYTES_KEPT {
+                *scratch = Vec::new();
+            }
+            parsed
+        }),
         _ => Err(Damage("an unknown block type")),
     }
 }
 
-fn decompress(mut stored: &[u8]) -> Decoded<Vec<u8>> {
+fn decompress<'a>(mut stored: &[u8], scratch: &'a mut Vec<u8>) -> Decoded<&'a [u8]> {
     let len = take_len(&mut stored).ok_or(Damage("the uncompressed length can't be read"))?;
     if len > PAYLOAD_BYTES_MAX || len > stored.len().saturating_mul(LZ4_EXPANSION_MAX) {
         return Err(Damage("the uncompressed length is beyond what the bytes can hold"));
     }
-    let mut payload = vec![0; len];
-    match decompress_into(stored, &mut payload) {
+    if scratch.len() < len {
+        scratch.resize(len, 0);
+    }
+    let payload = &mut scratch[..len];
+    match decompress_into(stored, payload) {
         Ok(written) if written == len => Ok(payload),
         Ok(_) => Err(Damage("decompresses to fewer bytes than it says")),
         Err(_) => Err(Damage("can't be decompressed")),
@@ -115,17 +141,17 @@ mod tests {
         let text = b"the same words, the same words, the same words, the same words".repeat(10);
         for packing in [Packing::Raw, Packing::Lz4] {
             let frame = framed(7, 4096, &text, packing);
-            assert_eq!(open(7, 4096, frame).unwrap(), text, "{packing:?}");
+            assert_eq!(open(7, 4096, &frame).unwrap(), text, "{packing:?}");
         }
-        assert_eq!(open(7, 0, framed(7, 0, b"", Packing::Raw)).unwrap(), b"");
+        assert_eq!(open(7, 0, &framed(7, 0, b"", Packing::Raw)).unwrap(), b"");
     }
 
     #[test]
     fn a_block_of_another_file_or_place_is_refused() {
         let frame = framed(7, 4096, b"payload", Packing::Raw);
 
-        assert!(open(8, 4096, frame.clone()).is_err());
-        assert!(open(7, 8192, frame).is_err());
+        assert!(open(8, 4096, &frame).is_err());
+        assert!(open(7, 8192, &frame).is_err());
     }
 
     #[test]
@@ -137,9 +163,9 @@ mod tests {
                 for mask in [1, 0x80, 0xff] {
                     let mut flipped = frame.clone();
                     flipped[at] ^= mask;
-                    assert!(open(7, 0, flipped).is_err(), "{packing:?} byte {at} mask {mask:#x}");
+                    assert!(open(7, 0, &flipped).is_err(), "{packing:?} byte {at} mask {mask:#x}");
                 }
-                assert!(open(7, 0, frame[..at].to_vec()).is_err(), "{packing:?} cut at {at}");
+                assert!(open(7, 0, &frame[..at]).is_err(), "{packing:?} cut at {at}");
             }
         }
     }
@@ -154,7 +180,7 @@ mod tests {
             let mut frame = stored.clone();
             frame.extend_from_slice(&trailer(7, 0, &stored, Packing::Lz4));
 
-            let damage = open(7, 0, frame).unwrap_err();
+            let damage = open(7, 0, &frame).unwrap_err();
 
             assert!(damage.0.contains("uncompressed length"), "{len}: {damage:?}");
         }
@@ -164,7 +190,7 @@ mod tests {
         stored.resize(5 << 20, 0);
         let trailer = trailer(7, 0, &stored, Packing::Lz4);
         stored.extend_from_slice(&trailer);
-        assert!(open(7, 0, stored).unwrap_err().0.contains("uncompressed length"));
+        assert!(open(7, 0, &stored).unwrap_err().0.contains("uncompressed length"));
     }
 
     #[test]

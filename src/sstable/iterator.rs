@@ -1,45 +1,45 @@
 //! Walks the point entries of a table, forward and backward.
 //!
 //! It holds the index partition and the data block that it stands in, and reads ahead once its blocks follow each
-//! other, so that a long scan costs few reads and bounded memory.
+//! other.
 #![forbid(unsafe_code)]
 
+use std::ops::Range;
 use std::sync::Arc;
 
-use super::block::DataBlock;
-use super::cursor::Cursor;
+use super::data_block::DataBlock;
 use super::index::IndexBlock;
+use super::readahead::{Readahead, Step};
 use super::reader::{Role, Table, as_data};
-use super::{Damage, Decoded, Handle};
+use super::{Damage, Handle};
 use crate::error::Result;
-use crate::iter::InternalIterator;
-use crate::key::{EntryRef, Kind, NEVER_EXPIRES, SEQNO_MAX, SeqNo};
-
-/// The first readahead of a scan, doubled with every further one.
-const READAHEAD_BYTES_MIN: u64 = 16 << 10;
-
-/// The largest readahead, and that of compaction from the start.
-const READAHEAD_BYTES_MAX: u64 = 256 << 10;
+use crate::iter::{InternalIterator, Travel};
+use crate::key::{EntryRef, SEQNO_MAX, SeqNo};
 
 /// An iterator over the point entries of one table.
 pub(crate) struct TableIterator {
     table: Arc<Table>,
     through_cache: bool,
     place: Option<Place>,
-    cursor: Cursor,
     readahead: Readahead,
+    /// The entries of the block of `place` that are left alone by [`InternalIterator::begin_run`]'s bound; empty
+    /// where nothing is known.
+    run: Range<usize>,
 }
 
-/// The data block that the iterator stands in, and the way to its neighbours.
+/// The entry that the iterator stands on, and the way to the neighbours of its block.
 struct Place {
+    block: DataBlock,
+    /// The entry, as a position in the block; below `len`.
+    at: usize,
+    /// How many entries the block has.
+    len: usize,
     top: Index,
     /// The partition, as a position in the top index.
     partition_at: usize,
     partition: Index,
     /// The data block, as a position in the partition.
     block_at: usize,
-    block: Arc<DataBlock>,
-    handle: Handle,
 }
 
 /// An index block, with what its damage would be told as.
@@ -57,12 +57,18 @@ impl Index {
     /// The partition that the entry `at` of the top index points to, or `None` off its ends.
     fn below(&self, table: &Table, at: usize) -> Result<Option<Self>> {
         let Some(handle) = self.handle_at(table, at)? else { return Ok(None) };
-        Ok(Some(Self { block: table.partition(handle)?, role: Role::IndexPartition, handle }))
+        Ok(Some(Self { block: table.partition(at, handle)?, role: Role::IndexPartition, handle }))
     }
 
     fn handle_at(&self, table: &Table, at: usize) -> Result<Option<Handle>> {
         let entry = self.block.entry(at).map_err(|damage| table.damaged(damage, self.role, self.handle))?;
         Ok(entry.map(|entry| entry.handle))
+    }
+
+    /// Whether the block of the entry `at` may end with a key that goes on in the next one.
+    fn divides_a_key(&self, at: usize) -> bool {
+        // A separator has a seqno only where blocks divide the versions of a key.
+        !matches!(self.block.entry(at), Ok(Some(entry)) if entry.seqno == 0)
     }
 
     fn find(&self, table: &Table, key: &[u8], seqno: SeqNo) -> Result<usize> {
@@ -75,43 +81,49 @@ impl Index {
     }
 }
 
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Step {
-    Forward,
-    Backward,
-}
-
 impl TableIterator {
     pub(super) fn new(table: Arc<Table>, through_cache: bool) -> Self {
-        let window = if through_cache { 0 } else { READAHEAD_BYTES_MAX };
-        let readahead = Readahead { window, ..Readahead::default() };
-        Self { table, through_cache, place: None, cursor: Cursor::default(), readahead }
+        let readahead = if through_cache { Readahead::default() } else { Readahead::eager() };
+        Self { table, through_cache, place: None, readahead, run: 0..0 }
     }
 
-    /// Stands in the first block whose separator is at or above `(key, seqno)`, or returns `false` if there is none.
-    fn place_at(&mut self, key: &[u8], seqno: SeqNo) -> Result<bool> {
+    /// Stands in the first block whose separator is at or above `(key, seqno)`, if there is one, on the entry that
+    /// `choose` names: one below 0 or behind the last is in the neighbouring block.
+    fn place_at(&mut self, key: &[u8], seqno: SeqNo, choose: impl FnOnce(&DataBlock) -> Chosen) -> Result<bool> {
+        self.leave();
         let top = Index::top(&self.table)?;
-        let at = top.find(&self.table, key, seqno)?;
-        let Some(partition) = top.below(&self.table, at)? else { return Ok(false) };
+        let partition_at = top.find(&self.table, key, seqno)?;
+        let Some(partition) = top.below(&self.table, partition_at)? else { return Ok(false) };
         let block_at = partition.find(&self.table, key, seqno)?;
         if block_at == partition.block.len() {
             let damage = Damage("it ends before the separator that the top index gives it");
             return Err(self.table.damaged(damage, partition.role, partition.handle));
         }
-        self.enter(top, at, partition, block_at, Step::Forward)
+        let block = self.load(&partition, block_at, Step::Forward)?;
+        let (chosen, len) = (choose(&block), block.len());
+        let at = if let Chosen::Here(at) = chosen { at } else { 0 };
+        self.place = Some(Place { block, at, len, top, partition_at, partition, block_at });
+        match chosen {
+            Chosen::Here(_) => {}
+            Chosen::Before => self.enter_beside(Step::Backward)?,
+            Chosen::Behind => self.enter_beside(Step::Forward)?,
+        }
+        Ok(true)
     }
 
-    /// Stands in the first or the last block, or returns `false` if there is none.
-    fn place_at_end(&mut self, step: Step) -> Result<bool> {
+    /// Stands on the first entry of the table, or on the last for a step backward.
+    fn place_at_end(&mut self, step: Step) -> Result<()> {
+        self.leave();
         let top = Index::top(&self.table)?;
         let at = top.end(step);
         self.enter_partition(top, at, step)
     }
 
-    /// Moves to the neighbouring block, or returns `false` if there is none.
-    fn place_beside(&mut self, step: Step) -> Result<bool> {
+    /// Moves to the first entry of the following block, or the last of the preceding one; off the end if there is none.
+    fn enter_beside(&mut self, step: Step) -> Result<()> {
+        self.run = 0..0;
         let Some(Place { top, partition_at, partition, block_at, .. }) = self.place.take() else {
-            return Ok(false);
+            return Ok(());
         };
         // Below 0 wraps around to a position that no entry has.
         let moved = |at: usize| if step == Step::Forward { at + 1 } else { at.wrapping_sub(1) };
@@ -121,8 +133,8 @@ impl TableIterator {
         self.enter_partition(top, moved(partition_at), step)
     }
 
-    fn enter_partition(&mut self, top: Index, at: usize, step: Step) -> Result<bool> {
-        let Some(partition) = top.below(&self.table, at)? else { return Ok(false) };
+    fn enter_partition(&mut self, top: Index, at: usize, step: Step) -> Result<()> {
+        let Some(partition) = top.below(&self.table, at)? else { return Ok(()) };
         let block_at = partition.end(step);
         self.enter(top, at, partition, block_at, step)
     }
@@ -134,162 +146,146 @@ impl TableIterator {
         partition: Index,
         block_at: usize,
         step: Step,
-    ) -> Result<bool> {
-        let Some(handle) = partition.handle_at(&self.table, block_at)? else {
-            return Err(self.table.damaged(Damage("it has no entries"), partition.role, partition.handle));
-        };
-        let block = self.load(handle, step)?;
-        self.place = Some(Place { top, partition_at, partition, block_at, block, handle });
-        Ok(true)
+    ) -> Result<()> {
+        let block = self.load(&partition, block_at, step)?;
+        let len = block.len();
+        let at = if step == Step::Forward { 0 } else { len - 1 };
+        self.place = Some(Place { block, at, len, top, partition_at, partition, block_at });
+        Ok(())
     }
 
-    fn load(&mut self, handle: Handle, step: Step) -> Result<Arc<DataBlock>> {
+    fn load(&mut self, partition: &Index, block_at: usize, step: Step) -> Result<DataBlock> {
+        let table = &self.table;
+        let Some(handle) = partition.handle_at(table, block_at)? else {
+            return Err(table.damaged(Damage("it has no entries"), partition.role, partition.handle));
+        };
         if self.through_cache
-            && let Some(block) = self.table.cache().get(self.table.number(), handle.offset)
+            && let Some(block) = table.cache().get(table.number(), handle.offset)
         {
             return as_data(&block).cloned();
         }
-        self.table.check_bounds(handle, Role::Data)?;
-        let frame = self.readahead.frame(&self.table, handle, step)?;
-        let block = self.table.parse(frame, handle, Role::Data)?;
+        table.check_bounds(handle, Role::Data)?;
+        let frame = self.readahead.frame(table, handle, step)?;
+        let block = table.parse(frame, handle, Role::Data)?;
         if self.through_cache {
-            self.table.cache().insert(self.table.number(), handle.offset, block.clone());
+            table.cache().insert(table.number(), handle.offset, block.clone());
         }
         as_data(&block).cloned()
     }
 
-    /// Runs `movement` on the cursor in the current block.
-    fn in_block(&mut self, movement: impl FnOnce(&mut Cursor, &DataBlock) -> Decoded<()>) -> Result<()> {
-        let Some(place) = &self.place else { return Ok(()) };
-        movement(&mut self.cursor, &place.block).map_err(|damage| {
-            self.cursor.clear();
-            self.table.damaged(damage, Role::Data, place.handle)
-        })
-    }
-
-    /// Moves on to the following block until the cursor stands on an entry.
-    fn settle(&mut self, step: Step) -> Result<()> {
-        while !self.cursor.is_valid() && self.place_beside(step)? {
-            match step {
-                Step::Forward => self.in_block(Cursor::seek_to_first)?,
-                Step::Backward => self.in_block(Cursor::seek_to_last)?,
-            }
-        }
-        Ok(())
-    }
-
     fn leave(&mut self) {
         self.place = None;
-        self.cursor.clear();
+        self.run = 0..0;
     }
 }
 
+/// Which entry a search of a block leads to.
+enum Chosen {
+    Here(usize),
+    /// The last one of the block before.
+    Before,
+    /// The first one of the block behind.
+    Behind,
+}
+
 impl InternalIterator for TableIterator {
+    #[inline]
     fn is_valid(&self) -> bool {
-        self.cursor.is_valid()
+        self.place.is_some()
     }
 
     fn seek_to_first(&mut self) -> Result<()> {
-        self.leave();
-        if self.place_at_end(Step::Forward)? {
-            self.in_block(Cursor::seek_to_first)?;
-        }
-        Ok(())
+        self.place_at_end(Step::Forward)
     }
 
     fn seek_to_last(&mut self) -> Result<()> {
-        self.leave();
-        if self.place_at_end(Step::Backward)? {
-            self.in_block(Cursor::seek_to_last)?;
-        }
-        Ok(())
+        self.place_at_end(Step::Backward)
     }
 
     fn seek(&mut self, key: &[u8], seqno: SeqNo) -> Result<()> {
-        self.leave();
-        if self.place_at(key, seqno)? {
-            self.in_block(|cursor, block| cursor.seek(block, key, seqno))?;
-            // Between the last entry of a block and its separator there is nothing: the next block begins above.
-            self.settle(Step::Forward)?;
-        }
+        // Between the last entry of a block and its separator there is nothing: the next block begins above.
+        self.place_at(key, seqno, |block| match block.find(key, seqno) {
+            at if at < block.len() => Chosen::Here(at),
+            _ => Chosen::Behind,
+        })?;
         Ok(())
     }
 
     fn seek_before(&mut self, key: &[u8]) -> Result<()> {
-        self.leave();
-        if !self.place_at(key, SEQNO_MAX)? {
-            return self.seek_to_last();
-        }
-        self.in_block(|cursor, block| cursor.seek_before(block, key))?;
-        self.settle(Step::Backward)
+        let is_placed = self.place_at(key, SEQNO_MAX, |block| match block.find(key, SEQNO_MAX).checked_sub(1) {
+            Some(at) => Chosen::Here(at),
+            None => Chosen::Before,
+        })?;
+        if is_placed { Ok(()) } else { self.seek_to_last() }
     }
 
+    #[inline]
     fn next(&mut self) -> Result<()> {
-        self.in_block(Cursor::next)?;
-        self.settle(Step::Forward)
+        match &mut self.place {
+            Some(place) if place.at + 1 < place.len => {
+                place.at += 1;
+                Ok(())
+            }
+            _ => self.enter_beside(Step::Forward),
+        }
     }
 
+    #[inline]
     fn prev(&mut self) -> Result<()> {
-        self.in_block(Cursor::prev)?;
-        self.settle(Step::Backward)
+        match &mut self.place {
+            Some(place) if place.at > 0 => {
+                place.at -= 1;
+                Ok(())
+            }
+            _ => self.enter_beside(Step::Backward),
+        }
     }
 
+    #[inline]
     fn entry(&self) -> EntryRef<'_> {
-        let entry = self.place.as_ref().and_then(|place| self.cursor.entry(&place.block));
-        debug_assert!(entry.is_some(), "the iterator must be valid");
-        const NONE: EntryRef<'_> =
-            EntryRef { key: &[], seqno: 0, kind: Kind::Tombstone, expires_at: NEVER_EXPIRES, value: &[] };
-        entry.unwrap_or(NONE)
-    }
-}
-
-/// Reads blocks that follow each other many at a time.
-#[derive(Default)]
-struct Readahead {
-    /// Where `bytes` begin in the file.
-    start: u64,
-    bytes: Vec<u8>,
-    /// How much the next read takes at least; 0 until the blocks are seen to follow each other.
-    window: u64,
-    /// The block that was wanted last.
-    last: Handle,
-}
-
-impl Readahead {
-    /// The bytes of the block at `handle`, which lies within the file.
-    fn frame(&mut self, table: &Table, handle: Handle, step: Step) -> Result<Vec<u8>> {
-        let last = std::mem::replace(&mut self.last, handle);
-        if let Some(frame) = self.buffered(handle) {
-            return Ok(frame.to_vec());
-        }
-        let follows = match step {
-            Step::Forward => last.end() == handle.offset,
-            Step::Backward => handle.end() == last.offset,
-        };
-        if follows && last.len > 0 {
-            self.window = (self.window * 2).clamp(READAHEAD_BYTES_MIN, READAHEAD_BYTES_MAX);
-        }
-        if self.window <= u64::from(handle.len) {
-            let mut frame = vec![0; handle.len as usize];
-            table.file().read_exact_at(handle.offset, &mut frame)?;
-            return Ok(frame);
-        }
-        let (start, end) = match step {
-            Step::Forward => (handle.offset, (handle.offset + self.window).min(table.blocks_end())),
-            Step::Backward => (handle.end().saturating_sub(self.window), handle.end()),
-        };
-        self.bytes.clear();
-        self.bytes.resize((end - start) as usize, 0);
-        self.start = start;
-        if let Err(error) = table.file().read_exact_at(start, &mut self.bytes) {
-            self.bytes.clear();
-            return Err(error);
-        }
-        Ok(self.buffered(handle).unwrap_or_default().to_vec())
+        let place = self.place.as_ref().expect("the contract asks for a valid iterator");
+        place.block.entry(place.at)
     }
 
-    fn buffered(&self, handle: Handle) -> Option<&[u8]> {
-        let start = usize::try_from(handle.offset.checked_sub(self.start)?).ok()?;
-        self.bytes.get(start..start.checked_add(handle.len as usize)?)
+    #[inline]
+    fn next_user_key(&mut self) -> Result<()> {
+        let Some(place) = &mut self.place else { return Ok(()) };
+        while place.at + 1 < place.len {
+            place.at += 1;
+            if !place.block.continues(place.at) {
+                return Ok(());
+            }
+        }
+        if !place.partition.divides_a_key(place.block_at) {
+            return self.enter_beside(Step::Forward);
+        }
+        let (block, last) = (place.block.clone(), place.len - 1);
+        while self.place.as_ref().is_some_and(|place| place.block.key(place.at) == block.key(last)) {
+            self.next()?;
+        }
+        Ok(())
+    }
+
+    #[inline]
+    fn is_only_version(&self) -> bool {
+        let Some(place) = &self.place else { return false };
+        // What a key at the end of a block has in the next one is not known here.
+        (1..place.len - 1).contains(&place.at)
+            && !place.block.continues(place.at)
+            && !place.block.continues(place.at + 1)
+    }
+
+    #[inline]
+    fn is_in_run(&self) -> bool {
+        self.place.as_ref().is_some_and(|place| self.run.contains(&place.at))
+    }
+
+    fn begin_run(&mut self, bound: &[u8], travel: Travel) {
+        let Some(place) = &self.place else { return };
+        let is_free = match travel {
+            Travel::Forward => place.block.key(place.len - 1) < bound,
+            Travel::Backward => place.block.key(0) > bound,
+        };
+        self.run = if is_free { 0..place.len } else { 0..0 };
     }
 }

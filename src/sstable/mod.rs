@@ -11,8 +11,7 @@
 
 mod block;
 mod cache;
-mod cursor;
-mod directory;
+mod data_block;
 mod expiry;
 mod filter;
 mod footer;
@@ -20,6 +19,7 @@ mod frame;
 mod index;
 mod iterator;
 mod properties;
+mod readahead;
 mod reader;
 mod verify;
 mod writer;
@@ -32,7 +32,7 @@ mod tests;
 pub(crate) use cache::BlockCache;
 pub(crate) use iterator::TableIterator;
 pub(crate) use properties::Properties;
-pub(crate) use reader::{Lookup, Table};
+pub(crate) use reader::{Lookup, Table, TableEntry};
 pub(crate) use writer::{TableOptions, TableSummary, TableWriter};
 
 use std::path::Path;

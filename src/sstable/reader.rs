@@ -1,13 +1,17 @@
 //! Reads one table: point lookups and iterators over verified blocks, which the block cache holds.
 //!
-//! Invariant: between calls a table keeps no blocks of its own but the range tombstones and a small top index;
-//! everything else is in the cache and bounded with it.
+//! Invariant: between calls a table keeps no blocks of its own but the range tombstones, a small top index, and those
+//! partitions and filter pages that it has pinned: their charge is taken off the cache's capacity. So a read finds them
+//! without a search, and memory is bounded all the same.
 #![forbid(unsafe_code)]
 
-use std::sync::Arc;
+use std::cell::RefCell;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, OnceLock};
 
-use super::block::DataBlock;
+use super::block::unpack;
 use super::cache::{Block, BlockCache};
+use super::data_block::DataBlock;
 use super::filter::{self, FilterPage, PAGE_LINES};
 use super::footer::{FOOTER_BYTES, Footer};
 use super::frame;
@@ -16,7 +20,7 @@ use super::{Damage, Decoded, Handle, Properties, TableIterator};
 use crate::coding::{take_prefixed, take_varint};
 use crate::error::{Code, Error, Result};
 use crate::fs::File;
-use crate::key::{Found, SEQNO_MAX, SeqNo};
+use crate::key::{EntryRef, SEQNO_MAX, SeqNo};
 use crate::range_tombstone::{RangeTombstone, RangeTombstones};
 
 /// The end of a table is read at once up to this size: mostly it holds all that opening needs.
@@ -26,14 +30,36 @@ const TAIL_BYTES: u64 = 8 << 10;
 const PINNED_TOP_BYTES_MAX: u32 = 16 << 10;
 
 /// What a lookup that does no file I/O has found.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Clone)]
 pub(crate) enum Lookup {
     /// The newest entry of the key at or below the asked seqno.
-    Found(Found),
+    Found(TableEntry),
     /// The table has no such entry.
     Missing,
     /// A block that could tell is not in the cache.
     NeedsIo,
+}
+
+/// An entry, with the block that it lies in.
+#[derive(Clone)]
+pub(crate) struct TableEntry {
+    block: DataBlock,
+    index: usize,
+}
+
+impl TableEntry {
+    /// The entry.
+    pub(crate) fn entry(&self) -> EntryRef<'_> {
+        self.block.entry(self.index)
+    }
+}
+
+/// What is kept of the memory that frames are read into.
+const FRAME_BYTES_KEPT: usize = 1 << 20;
+
+thread_local! {
+    /// Its length never falls but to give memory back, so that it is not cleared for each read.
+    static FRAME: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
 }
 
 /// An open table.
@@ -46,6 +72,10 @@ pub(crate) struct Table {
     properties: Properties,
     range_tombstones: RangeTombstones,
     pinned_top: Option<Arc<IndexBlock>>,
+    /// The partitions that are pinned, by their place in a pinned top index.
+    partitions: Box<[OnceLock<Arc<IndexBlock>>]>,
+    filter_pages: Box<[OnceLock<Arc<FilterPage>>]>,
+    pinned_bytes: AtomicUsize,
 }
 
 /// What a block is read as; also the name that an error gives it.
@@ -68,11 +98,11 @@ impl Role {
         }
     }
 
-    fn parse(self, payload: Vec<u8>) -> Decoded<Block> {
+    fn parse(self, payload: &[u8]) -> Decoded<Block> {
         Ok(match self {
-            Self::Data => Block::Data(Arc::new(DataBlock::new(payload)?)),
-            Self::TopIndex | Self::IndexPartition => Block::Index(Arc::new(IndexBlock::new(payload)?)),
-            Self::FilterPage(lines) => Block::Filter(Arc::new(FilterPage::new(payload, lines)?)),
+            Self::Data => Block::Data(unpack(payload)?),
+            Self::TopIndex | Self::IndexPartition => Block::Index(Arc::new(IndexBlock::new(payload.to_vec())?)),
+            Self::FilterPage(lines) => Block::Filter(Arc::new(FilterPage::new(payload.to_vec(), lines)?)),
         })
     }
 }
@@ -126,13 +156,26 @@ impl Table {
         } else {
             None
         };
-        let range_tombstones = RangeTombstones::new(&tombstones);
-        Ok(Arc::new(Self { file, number, size, cache, footer, properties, range_tombstones, pinned_top }))
+        let partitions = unset(pinned_top.as_ref().map_or(0, |top| top.len()));
+        let filter_pages = unset(footer.filter.pages());
+        Ok(Arc::new(Self {
+            file,
+            number,
+            size,
+            cache,
+            footer,
+            properties,
+            range_tombstones: RangeTombstones::new(&tombstones),
+            pinned_top,
+            partitions,
+            filter_pages,
+            pinned_bytes: AtomicUsize::new(0),
+        }))
     }
 
     /// The newest entry of `key` at or below `seqno`; `hash` is the key's [`crate::key::hash_key`]. The table's range
     /// tombstones are not applied.
-    pub(crate) fn get(&self, key: &[u8], hash: u64, seqno: SeqNo) -> Result<Option<Found>> {
+    pub(crate) fn get(&self, key: &[u8], hash: u64, seqno: SeqNo) -> Result<Option<TableEntry>> {
         match self.lookup(key, hash, seqno, Access::Full)? {
             Lookup::Found(found) => Ok(Some(found)),
             Lookup::Missing => Ok(None),
@@ -187,8 +230,10 @@ impl Table {
     pub(crate) fn offset_of(&self, key: &[u8], seqno: SeqNo) -> Result<u64> {
         let top = self.top_index()?;
         let damaged = |damage| self.damaged(damage, Role::TopIndex, self.footer.top_index);
-        let Some(handle) = handle_for(&top, key, seqno).map_err(damaged)? else { return Ok(self.size) };
-        let partition = self.partition(handle)?;
+        let at = top.find(key, seqno).map_err(damaged)?;
+        let Some(above) = top.entry(at).map_err(damaged)? else { return Ok(self.size) };
+        let handle = above.handle;
+        let partition = self.partition(at, handle)?;
         let damaged = |damage| self.damaged(damage, Role::IndexPartition, handle);
         let block = handle_for(&partition, key, seqno).map_err(damaged)?;
         // Bytes that would reach beyond the file are for whoever reads them to report.
@@ -217,25 +262,31 @@ impl Table {
             },
         };
         let damaged = |damage| self.damaged(damage, Role::TopIndex, self.footer.top_index);
-        let Some(handle) = handle_for(top, key, seqno).map_err(damaged)? else { return Ok(Lookup::Missing) };
-        let Some(partition) = self.load(handle, Role::IndexPartition, access)? else {
-            return Ok(Lookup::NeedsIo);
+        let at = top.find(key, seqno).map_err(damaged)?;
+        let Some(above) = top.entry(at).map_err(damaged)? else { return Ok(Lookup::Missing) };
+        let handle = above.handle;
+        let partition_in_cache;
+        let partition = match self.partitions.get(at).and_then(OnceLock::get) {
+            Some(partition) => partition,
+            None => match self.load_partition(at, handle, access)? {
+                Some(partition) => {
+                    partition_in_cache = partition;
+                    &partition_in_cache
+                }
+                None => return Ok(Lookup::NeedsIo),
+            },
         };
         // The separator of this block is at or above the wanted position. Either the block ends at or above it too, or
         // no entry of the key follows: where blocks divide a key, the separator is the last entry itself.
         let damaged = |damage| self.damaged(damage, Role::IndexPartition, handle);
-        let handle = handle_for(as_index(&partition)?, key, seqno).map_err(damaged)?;
+        let handle = handle_for(partition, key, seqno).map_err(damaged)?;
         let Some(handle) = handle else { return Ok(Lookup::Missing) };
         let Some(block) = self.load(handle, Role::Data, access)? else { return Ok(Lookup::NeedsIo) };
-        let block = as_data(&block)?;
-        let slot = block.get(key, seqno).map_err(|damage| self.damaged(damage, Role::Data, handle))?;
-        let Some(slot) = slot else { return Ok(Lookup::Missing) };
-        Ok(Lookup::Found(Found {
-            seqno: slot.seqno,
-            kind: slot.kind,
-            expires_at: slot.expires_at,
-            value: block.value(&slot).to_vec(),
-        }))
+        let Block::Data(block) = block else { return Err(mistaken()) };
+        Ok(match block.get(key, seqno) {
+            Some(index) => Lookup::Found(TableEntry { block, index }),
+            None => Lookup::Missing,
+        })
     }
 
     /// Whether the filter lets `hash` pass; `None` when that needs I/O that `access` rules out.
@@ -245,12 +296,44 @@ impl Table {
             return Ok(Some(true));
         }
         let line = filter::line_of(hash, place.lines);
-        let (handle, lines) = place.page(line / PAGE_LINES);
-        match self.load(handle, Role::FilterPage(lines), access)? {
-            Some(Block::Filter(page)) => Ok(Some(page.may_contain(line % PAGE_LINES, hash, place.probes))),
+        let page_at = line / PAGE_LINES;
+        let passes = |page: &FilterPage| page.may_contain(line % PAGE_LINES, hash, place.probes);
+        let pin = self.filter_pages.get(page_at);
+        if let Some(page) = pin.and_then(OnceLock::get) {
+            return Ok(Some(passes(page)));
+        }
+        let (handle, lines) = place.page(page_at);
+        let load = self.load_or_pin(handle, Role::FilterPage(lines), access, |block| match block {
+            Block::Filter(page) => self.pin(pin, page, page.charge()),
+            _ => false,
+        });
+        match load? {
+            Some(Block::Filter(page)) => Ok(Some(passes(&page))),
             Some(_) => Err(mistaken()),
             None => Ok(None),
         }
+    }
+
+    /// The partition at `handle`, the entry `at` of the top index, from the cache or the file.
+    fn load_partition(&self, at: usize, handle: Handle, access: Access) -> Result<Option<Arc<IndexBlock>>> {
+        let load = self.load_or_pin(handle, Role::IndexPartition, access, |block| match block {
+            Block::Index(partition) => self.pin(self.partitions.get(at), partition, partition.charge()),
+            _ => false,
+        });
+        load?.map(|block| as_index(&block).cloned()).transpose()
+    }
+
+    /// Holds `block` in the table itself, if there is a place for it and the cache allows it.
+    fn pin<T>(&self, place: Option<&OnceLock<Arc<T>>>, block: &Arc<T>, charge: usize) -> bool {
+        let Some(place) = place.filter(|_| self.cache.pin(charge)) else { return false };
+        match place.set(Arc::clone(block)) {
+            Ok(()) => {
+                self.pinned_bytes.fetch_add(charge, Ordering::Relaxed);
+            }
+            // Another reader was faster.
+            Err(_) => self.cache.unpin(charge),
+        }
+        true
     }
 
     /// The top index, from memory or the file.
@@ -262,13 +345,26 @@ impl Table {
         as_index(&block).cloned()
     }
 
-    /// The index partition at `handle`, from the cache or the file.
-    pub(super) fn partition(&self, handle: Handle) -> Result<Arc<IndexBlock>> {
-        let block = self.load(handle, Role::IndexPartition, Access::Full)?.ok_or_else(mistaken)?;
-        as_index(&block).cloned()
+    /// The index partition at `handle`, the entry `at` of the top index.
+    pub(super) fn partition(&self, at: usize, handle: Handle) -> Result<Arc<IndexBlock>> {
+        match self.partitions.get(at).and_then(OnceLock::get) {
+            Some(partition) => Ok(Arc::clone(partition)),
+            None => self.load_partition(at, handle, Access::Full)?.ok_or_else(mistaken),
+        }
     }
 
     fn load(&self, handle: Handle, role: Role, access: Access) -> Result<Option<Block>> {
+        self.load_or_pin(handle, role, access, |_| false)
+    }
+
+    /// The block at `handle`. One that was read is kept by `pin`, or else by the cache.
+    fn load_or_pin(
+        &self,
+        handle: Handle,
+        role: Role,
+        access: Access,
+        pin: impl FnOnce(&Block) -> bool,
+    ) -> Result<Option<Block>> {
         if let Some(block) = self.cache.get(self.number, handle.offset) {
             return Ok(Some(block));
         }
@@ -276,22 +372,32 @@ impl Table {
             return Ok(None);
         }
         let block = self.read(handle, role)?;
-        self.cache.insert(self.number, handle.offset, block.clone());
+        if !pin(&block) {
+            self.cache.insert(self.number, handle.offset, block.clone());
+        }
         Ok(Some(block))
     }
 
     /// Reads and verifies a block, around the cache.
     pub(super) fn read(&self, handle: Handle, role: Role) -> Result<Block> {
         self.check_bounds(handle, role)?;
-        let mut frame = vec![0; handle.len as usize];
-        self.file.read_exact_at(handle.offset, &mut frame)?;
-        self.parse(frame, handle, role)
+        let len = handle.len as usize;
+        FRAME.with_borrow_mut(|frame| {
+            if frame.len() < len {
+                frame.resize(len, 0);
+            }
+            let read = self.file.read_exact_at(handle.offset, &mut frame[..len]);
+            let block = read.and_then(|()| self.parse(&frame[..len], handle, role));
+            if frame.len() > FRAME_BYTES_KEPT {
+                *frame = Vec::new();
+            }
+            block
+        })
     }
 
     /// Verifies a block whose frame has been read.
-    pub(super) fn parse(&self, frame: Vec<u8>, handle: Handle, role: Role) -> Result<Block> {
-        frame::open(self.number, handle.offset, frame)
-            .and_then(|payload| role.parse(payload))
+    pub(super) fn parse(&self, frame: &[u8], handle: Handle, role: Role) -> Result<Block> {
+        frame::open_with(self.number, handle.offset, frame, |payload| role.parse(payload))
             .map_err(|damage| self.damaged(damage, role, handle))
     }
 
@@ -326,6 +432,19 @@ impl Table {
     }
 }
 
+impl Drop for Table {
+    fn drop(&mut self) {
+        let pinned = *self.pinned_bytes.get_mut();
+        if pinned > 0 {
+            self.cache.unpin(pinned);
+        }
+    }
+}
+
+fn unset<T>(count: usize) -> Box<[OnceLock<T>]> {
+    std::iter::repeat_with(OnceLock::new).take(count).collect()
+}
+
 /// The handle of the only block below `index` that may hold what a lookup of `(key, seqno)` wants.
 fn handle_for(index: &IndexBlock, key: &[u8], seqno: SeqNo) -> Decoded<Option<Handle>> {
     Ok(index.entry(index.find(key, seqno)?)?.map(|entry| entry.handle))
@@ -355,12 +474,13 @@ impl Tail {
             let start = usize::try_from(start).ok()?;
             self.bytes.get(start..start.checked_add(handle.len as usize)?)
         });
+        let mut beyond = Vec::new();
         let frame = match within {
-            Some(frame) => frame.to_vec(),
+            Some(frame) => frame,
             None => {
-                let mut frame = vec![0; handle.len as usize];
-                file.read_exact_at(handle.offset, &mut frame)?;
-                frame
+                beyond.resize(handle.len as usize, 0);
+                file.read_exact_at(handle.offset, &mut beyond)?;
+                &beyond
             }
         };
         frame::open(number, handle.offset, frame)
@@ -383,7 +503,7 @@ fn decode_range_tombstones(mut input: &[u8]) -> Decoded<Vec<RangeTombstone>> {
     Ok(tombstones)
 }
 
-pub(super) fn as_data(block: &Block) -> Result<&Arc<DataBlock>> {
+pub(super) fn as_data(block: &Block) -> Result<&DataBlock> {
     match block {
         Block::Data(block) => Ok(block),
         _ => Err(mistaken()),

@@ -8,7 +8,7 @@ use super::{BlockCache, Table, TableOptions, TableSummary, TableWriter};
 use crate::config::Compression;
 use crate::error::Result;
 use crate::fs::{FileSystem, SimFs};
-use crate::key::{EntryRef, Found, Kind, SeqNo};
+use crate::key::{EntryRef, Kind, SeqNo};
 use crate::range_tombstone::RangeTombstone;
 
 pub(super) const NUMBER: u64 = 7;
@@ -39,11 +39,6 @@ impl Row {
     pub(super) fn entry(&self) -> EntryRef<'_> {
         let Self { key, seqno, kind, expires_at, value } = self;
         EntryRef { key, seqno: *seqno, kind: *kind, expires_at: *expires_at, value }
-    }
-
-    pub(super) fn found(&self) -> Found {
-        let Self { seqno, kind, expires_at, ref value, .. } = *self;
-        Found { seqno, kind, expires_at, value: value.clone() }
     }
 }
 

@@ -7,9 +7,8 @@
 use std::cmp::Ordering;
 use std::sync::Arc;
 
-use super::block::DataBlock;
 use super::cache::{Block, BlockCache};
-use super::cursor::Cursor;
+use super::data_block::DataBlock;
 use super::filter::{FilterPage, PAGE_LINES, line_of};
 use super::index::IndexEntry;
 use super::reader::{Role, Table, as_data, as_index};
@@ -130,11 +129,8 @@ impl Walk<'_> {
         self.counted.data_blocks += 1;
         let block = table.read(above.handle, Role::Data)?;
         let block = as_data(&block)?;
-        let mut cursor = Cursor::default();
-        cursor.seek_to_first(block).map_err(damaged)?;
-        while let Some(entry) = cursor.entry(block) {
-            self.entry(&entry, block).map_err(damaged)?;
-            cursor.next(block).map_err(damaged)?;
+        for index in 0..block.len() {
+            self.entry(&block.entry(index), index, block).map_err(damaged)?;
         }
         if self.last.compare(above.key, above.seqno) == Ordering::Greater {
             return Err(damaged(SEPARATOR));
@@ -143,7 +139,7 @@ impl Walk<'_> {
         Ok(())
     }
 
-    fn entry(&mut self, entry: &EntryRef<'_>, block: &DataBlock) -> Decoded<()> {
+    fn entry(&mut self, entry: &EntryRef<'_>, index: usize, block: &DataBlock) -> Decoded<()> {
         let (key, seqno) = (entry.key, entry.seqno);
         if self.counted.entries > 0 && self.last.compare(key, seqno) != Ordering::Less {
             return Err(ORDER);
@@ -151,9 +147,7 @@ impl Walk<'_> {
         if self.separator.as_ref().is_some_and(|separator| separator.compare(key, seqno) != Ordering::Less) {
             return Err(SEPARATOR);
         }
-        // Values have addresses: this is the very entry that the cursor stands on, not one that looks like it.
-        let found = block.find(key, seqno)?.ok_or(SEARCH)?;
-        if !std::ptr::eq(block.value(&found), entry.value) {
+        if block.find(key, seqno) != index || block.get(key, seqno) != Some(index) {
             return Err(SEARCH);
         }
         if !self.passes_filter(hash_key(key)) {

@@ -3,37 +3,53 @@
 
 use std::sync::Arc;
 
-use super::TableHandle;
+use super::{TableHandle, Version};
 use crate::error::Result;
-use crate::iter::InternalIterator;
+use crate::iter::{InternalIterator, Travel};
 use crate::key::{EntryRef, SeqNo};
 use crate::sstable::TableIterator;
 
 /// Walks disjoint tables in key order.
 pub(crate) struct LevelIterator {
-    tables: Vec<Arc<TableHandle>>,
+    tables: Tables,
     /// The table that `current` walks.
     at: usize,
     current: Option<TableIterator>,
     through_cache: bool,
 }
 
+/// The tables of one level, disjoint and in key order. A read names the level, so that its cost does not grow with
+/// the number of tables.
+enum Tables {
+    Level(Arc<Version>, usize),
+    Listed(Vec<Arc<TableHandle>>),
+}
+
+impl Tables {
+    fn as_slice(&self) -> &[Arc<TableHandle>] {
+        match self {
+            Self::Level(version, level) => version.level(*level),
+            Self::Listed(tables) => tables,
+        }
+    }
+}
+
 impl LevelIterator {
-    /// The entries of `tables`, which are disjoint and in key order.
-    pub(crate) fn new(tables: Vec<Arc<TableHandle>>) -> Self {
-        Self { tables, at: 0, current: None, through_cache: true }
+    /// The entries of a level of `version` below 0.
+    pub(crate) fn new(version: Arc<Version>, level: usize) -> Self {
+        Self { tables: Tables::Level(version, level), at: 0, current: None, through_cache: true }
     }
 
-    /// As [`LevelIterator::new`], for a compaction: it reads every block once and would only fill the cache.
+    /// The entries of `tables`, for a compaction: it reads every block once and would only fill the cache.
     pub(crate) fn new_uncached(tables: Vec<Arc<TableHandle>>) -> Self {
-        Self { through_cache: false, ..Self::new(tables) }
+        Self { tables: Tables::Listed(tables), at: 0, current: None, through_cache: false }
     }
 
     /// Opens the table at `at`; off the end where there is none.
     fn enter(&mut self, at: usize) -> Result<Option<&mut TableIterator>> {
         if self.current.is_none() || self.at != at {
             self.current = None;
-            let Some(handle) = self.tables.get(at) else { return Ok(None) };
+            let Some(handle) = self.tables.as_slice().get(at) else { return Ok(None) };
             let table = handle.open()?;
             self.current = Some(if self.through_cache { table.iter() } else { table.iter_uncached() });
             self.at = at;
@@ -72,6 +88,21 @@ impl LevelIterator {
         Ok(())
     }
 
+    /// Moves within the current table, and by `skip` to another one where it ends.
+    #[inline]
+    fn step(
+        &mut self,
+        step: impl FnOnce(&mut TableIterator) -> Result<()>,
+        skip: impl FnOnce(&mut Self) -> Result<()>,
+    ) -> Result<()> {
+        let Some(table) = &mut self.current else { return Ok(()) };
+        let moved = step(table);
+        if moved.is_ok() && table.is_valid() {
+            return Ok(());
+        }
+        self.guarded(|level| moved.and_then(|()| skip(level)))
+    }
+
     /// Runs a movement; after an error the stream is off the end.
     fn guarded(&mut self, movement: impl FnOnce(&mut Self) -> Result<()>) -> Result<()> {
         let moved = movement(self);
@@ -83,6 +114,7 @@ impl LevelIterator {
 }
 
 impl InternalIterator for LevelIterator {
+    #[inline]
     fn is_valid(&self) -> bool {
         self.current.as_ref().is_some_and(InternalIterator::is_valid)
     }
@@ -100,7 +132,7 @@ impl InternalIterator for LevelIterator {
     fn seek_to_last(&mut self) -> Result<()> {
         self.guarded(|level| {
             level.leave();
-            let Some(last) = level.tables.len().checked_sub(1) else { return Ok(()) };
+            let Some(last) = level.tables.as_slice().len().checked_sub(1) else { return Ok(()) };
             if let Some(table) = level.enter(last)? {
                 table.seek_to_last()?;
             }
@@ -110,8 +142,8 @@ impl InternalIterator for LevelIterator {
 
     fn seek(&mut self, key: &[u8], seqno: SeqNo) -> Result<()> {
         self.guarded(|level| {
-            let at = level.tables.partition_point(|table| table.ends_before(key));
-            if at == level.tables.len() {
+            let at = level.tables.as_slice().partition_point(|table| table.ends_before(key));
+            if at == level.tables.as_slice().len() {
                 level.leave();
                 return Ok(());
             }
@@ -124,7 +156,7 @@ impl InternalIterator for LevelIterator {
 
     fn seek_before(&mut self, key: &[u8]) -> Result<()> {
         self.guarded(|level| {
-            let beyond = level.tables.partition_point(|table| table.meta().smallest.as_slice() < key);
+            let beyond = level.tables.as_slice().partition_point(|table| table.meta().smallest.as_slice() < key);
             let Some(at) = beyond.checked_sub(1) else {
                 level.leave();
                 return Ok(());
@@ -136,24 +168,39 @@ impl InternalIterator for LevelIterator {
         })
     }
 
+    #[inline]
     fn next(&mut self) -> Result<()> {
-        self.guarded(|level| {
-            if let Some(table) = &mut level.current {
-                table.next()?;
-            }
-            level.skip_forward()
-        })
+        self.step(TableIterator::next, Self::skip_forward)
     }
 
+    #[inline]
     fn prev(&mut self) -> Result<()> {
-        self.guarded(|level| {
-            if let Some(table) = &mut level.current {
-                table.prev()?;
-            }
-            level.skip_backward()
-        })
+        self.step(TableIterator::prev, Self::skip_backward)
     }
 
+    /// The versions of one key are never divided between tables.
+    #[inline]
+    fn next_user_key(&mut self) -> Result<()> {
+        self.step(TableIterator::next_user_key, Self::skip_forward)
+    }
+
+    #[inline]
+    fn is_only_version(&self) -> bool {
+        self.current.as_ref().is_some_and(InternalIterator::is_only_version)
+    }
+
+    #[inline]
+    fn is_in_run(&self) -> bool {
+        self.current.as_ref().is_some_and(InternalIterator::is_in_run)
+    }
+
+    fn begin_run(&mut self, bound: &[u8], travel: Travel) {
+        if let Some(table) = &mut self.current {
+            table.begin_run(bound, travel);
+        }
+    }
+
+    #[inline]
     fn entry(&self) -> EntryRef<'_> {
         self.current.as_ref().expect("the caller checked is_valid").entry()
     }

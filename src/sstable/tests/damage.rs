@@ -7,7 +7,7 @@ use super::super::footer::{FOOTER_BYTES, Footer};
 use super::super::frame::{self, Packing};
 use super::super::testing::{NUMBER, Random, Row, TestTable, options};
 use super::super::{BlockCache, Handle, Table, TableWriter};
-use super::{Shape, collect, expected, many_rows, shapes, tombstone};
+use super::{Shape, collect, expected, found, many_rows, shapes, tombstone};
 use crate::config::Compression;
 use crate::error::{Code, Result};
 use crate::fs::{FileSystem, SimFs};
@@ -31,7 +31,7 @@ fn read_all(bytes: &[u8], size: u64, shape: &Shape, what: &str) -> bool {
     let mut damaged = false;
     for row in &shape.rows {
         for seqno in [row.seqno, SEQNO_MAX] {
-            match table.get(&row.key, hash_key(&row.key), seqno) {
+            match found(table.get(&row.key, hash_key(&row.key), seqno)) {
                 Ok(found) => assert_eq!(found, expected(&shape.rows, &row.key, seqno), "{what}"),
                 Err(error) => damaged |= told(Err(error)),
             }
@@ -122,7 +122,7 @@ fn a_block_of_another_table_at_the_same_place_is_corruption() {
 
     let table = TestTable::open_damaged(&mixed, mixed.len() as u64).unwrap();
 
-    assert_eq!(table.get(b"000", hash_key(b"000"), 9).unwrap_err().code(), Code::Corruption);
+    assert_eq!(found(table.get(b"000", hash_key(b"000"), 9)).unwrap_err().code(), Code::Corruption);
     assert_eq!(TestTable::open_damaged(&old, old.len() as u64).err().unwrap().code(), Code::Corruption);
 }
 
@@ -145,7 +145,7 @@ fn two_blocks_of_a_table_that_changed_places_are_corruption() {
 fn block_at(bytes: &[u8], index: usize) -> Handle {
     let table = TestTable::open_damaged(bytes, bytes.len() as u64).unwrap();
     let top = table.top_index().unwrap();
-    let partition = table.partition(top.entry(0).unwrap().unwrap().handle).unwrap();
+    let partition = table.partition(0, top.entry(0).unwrap().unwrap().handle).unwrap();
     partition.entry(index).unwrap().unwrap().handle
 }
 
@@ -159,7 +159,7 @@ fn all_blocks(table: &Arc<Table>) -> Vec<Handle> {
     for partition_at in 0..top.len() {
         let handle = top.entry(partition_at).unwrap().unwrap().handle;
         handles.push(handle);
-        let partition = table.partition(handle).unwrap();
+        let partition = table.partition(partition_at, handle).unwrap();
         handles.extend((0..partition.len()).map(|at| partition.entry(at).unwrap().unwrap().handle));
     }
     handles

@@ -6,9 +6,8 @@
 
 use super::super::TableOptions;
 use super::super::testing::{Row, TestTable, options};
-use super::{collect, tombstone};
+use super::{collect, get, tombstone};
 use crate::config::Compression;
-use crate::key::hash_key;
 use crate::range_tombstone::RangeTombstone;
 
 const TABLE: &[u8] = include_bytes!("../../../tests/golden/table-v1.tbl");
@@ -39,7 +38,7 @@ fn a_table_of_version_1_is_read() {
     for (bytes, (_, rows, tombstones)) in [(TABLE, input()), (TABLE_LZ4, input_lz4())] {
         let table = TestTable::open_damaged(bytes, bytes.len() as u64).unwrap();
         for row in &rows {
-            assert_eq!(table.get(&row.key, hash_key(&row.key), row.seqno).unwrap(), Some(row.found()));
+            assert_eq!(get(&table, &row.key, row.seqno).as_ref(), Some(row));
         }
         assert_eq!(collect(&table, true).0, rows);
         assert_eq!(table.properties().range_tombstones, tombstones.len() as u64);

@@ -7,10 +7,10 @@ use std::sync::Arc;
 
 use super::super::testing::{Random, Row, TestTable, options};
 use super::super::{Table, TableIterator};
-use super::{expected, first_at_or_after};
+use super::{expected, first_at_or_after, get};
 use crate::config::Compression;
 use crate::iter::InternalIterator;
-use crate::key::{Kind, SEQNO_MAX, SeqNo, hash_key};
+use crate::key::{Kind, SEQNO_MAX, SeqNo};
 
 /// Random entries in internal order, many of them versions of one key.
 fn random_rows(random: &mut Random) -> Vec<Row> {
@@ -72,10 +72,15 @@ fn step(random: &mut Random, iter: &mut TableIterator, rows: &[Row], at: Option<
             iter.seek_before(&key).unwrap();
             first_at_or_after(rows, &key, SEQNO_MAX).checked_sub(1)
         }
-        4..=7 => {
+        4..=6 => {
             let at = at?;
             iter.next().unwrap();
             Some(at + 1)
+        }
+        7 => {
+            let at = at?;
+            iter.next_user_key().unwrap();
+            Some(rows.partition_point(|row| row.key <= rows[at].key))
         }
         _ => {
             let at = at?;
@@ -93,6 +98,10 @@ fn compare_movements(random: &mut Random, table: &Arc<Table>, rows: &[Row]) {
         at = step(random, &mut iter, rows, at);
         let entry = iter.is_valid().then(|| Row::from(iter.entry()));
         assert_eq!(entry.as_ref(), at.map(|at| &rows[at]), "movement {movement}");
+        let Some(at) = at else { continue };
+        let is_same = |other: Option<&Row>| other.is_some_and(|row| row.key == rows[at].key);
+        let has_others = is_same(rows.get(at + 1)) || is_same(at.checked_sub(1).map(|before| &rows[before]));
+        assert!(!(iter.is_only_version() && has_others), "movement {movement}");
     }
 }
 
@@ -116,8 +125,7 @@ fn a_lookup_finds_what_a_sorted_map_would() {
         let table = random_table(&mut random, &rows).open();
         for _ in 0..400 {
             let (key, seqno) = (some_key(&mut random, &rows), random.below(32));
-            let found = table.get(&key, hash_key(&key), seqno).unwrap();
-            assert_eq!(found, expected(&rows, &key, seqno), "{key:?} at {seqno}");
+            assert_eq!(get(&table, &key, seqno), expected(&rows, &key, seqno), "{key:?} at {seqno}");
         }
     }
 }
