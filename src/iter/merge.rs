@@ -5,8 +5,8 @@
 //! (memtables, tables of level 0, one stream for each deeper level) this is faster than a heap. Where two
 //! children stand on equal positions the one that was given first wins, so newer sources are given first.
 //!
-//! A child that stands in a block of entries that all come before the second child says so, and needs no comparison
-//! until it leaves that block ([`InternalIterator::begin_run`]).
+//! A child that has been in front for a while is asked whether the whole block that it stands in comes before the second
+//! child, and then needs no comparison until it leaves that block ([`InternalIterator::begin_run`]).
 #![forbid(unsafe_code)]
 
 use std::cmp::Ordering;
@@ -14,6 +14,9 @@ use std::cmp::Ordering;
 use super::{InternalIterator, Travel};
 use crate::error::Result;
 use crate::key::{EntryRef, SEQNO_MAX, SeqNo, compare_internal};
+
+/// After so many steps of one child in a row it is worth asking for a run; where sources alternate it is not.
+const STEPS_BEFORE_RUN: u32 = 4;
 
 /// Merges its children; see the file's head.
 pub(crate) struct MergeIterator<C> {
@@ -23,13 +26,15 @@ pub(crate) struct MergeIterator<C> {
     travel: Travel,
     /// Whether the second child stands on the user key of the first.
     tied: bool,
+    /// How many steps in a row the front child has made without being overtaken.
+    steps: u32,
 }
 
 impl<C: InternalIterator> MergeIterator<C> {
     /// Merges `children`, newer sources first. It stands on no entry before the first seek.
     pub(crate) fn new(children: Vec<C>) -> Self {
         let order = Vec::with_capacity(children.len());
-        Self { children, order, travel: Travel::Forward, tied: false }
+        Self { children, order, travel: Travel::Forward, tied: false, steps: 0 }
     }
 
     /// The child that is read next. The iterator must be valid.
@@ -73,25 +78,23 @@ impl<C: InternalIterator> MergeIterator<C> {
         (by_travel.then(a.cmp(&b)), by_key == Ordering::Equal)
     }
 
-    /// Notes how the first two children stand to each other, after the order has changed.
+    /// Notes whether the first two children stand on one key, after the order has changed.
     fn look_ahead(&mut self) {
-        let &[.., second, first] = &self.order[..] else {
-            self.tied = false;
-            return;
+        self.steps = 0;
+        self.tied = match self.order[..] {
+            [.., second, first] => self.children[first].entry().key == self.children[second].entry().key,
+            _ => false,
         };
+    }
+
+    /// Lets the front child find the run of its entries that come before the second child.
+    fn begin_run(&mut self) {
+        let [.., second, first] = self.order[..] else { return };
         // Two children at once can be borrowed only in parts of the list.
-        let (first, second) = if first < second {
-            let (low, high) = self.children.split_at_mut(second);
-            (&mut low[first], &high[0])
-        } else {
-            let (low, high) = self.children.split_at_mut(first);
-            (&mut high[0], &low[second])
-        };
-        let bound = second.entry().key;
-        self.tied = first.entry().key == bound;
-        if !self.tied {
-            first.begin_run(bound, self.travel);
-        }
+        let (low, high) = self.children.split_at_mut(first.max(second));
+        let (first, second) =
+            if first < second { (&mut low[first], &high[0]) } else { (&mut high[0], &low[second]) };
+        first.begin_run(second.entry().key, self.travel);
     }
 
     /// Moves the front child by `step` and puts it where it then belongs.
@@ -102,7 +105,7 @@ impl<C: InternalIterator> MergeIterator<C> {
             self.order.clear();
             return Err(error);
         }
-        if self.children[front].is_in_run() && !self.tied {
+        if self.steps > STEPS_BEFORE_RUN && self.children[front].is_in_run() {
             return Ok(());
         }
         self.settle(front);
@@ -110,17 +113,35 @@ impl<C: InternalIterator> MergeIterator<C> {
     }
 
     /// Puts the front child where it belongs after a step.
+    #[inline]
     fn settle(&mut self, front: usize) {
         let valid = self.children[front].is_valid();
-        let len = self.order.len();
-        if valid && len == 1 {
-            return;
-        }
-        if !valid || self.compare(self.order[len - 2], front).0 == Ordering::Less {
-            self.order.pop();
-            if valid {
-                self.place(front);
+        let &[.., second, _] = &self.order[..] else {
+            if !valid {
+                self.order.clear();
             }
+            return;
+        };
+        if valid {
+            let (order, tied) = self.compare(second, front);
+            if order != Ordering::Less {
+                self.tied = tied;
+                self.steps = if tied { 0 } else { self.steps.saturating_add(1) };
+                if self.steps >= STEPS_BEFORE_RUN {
+                    self.begin_run();
+                    self.steps = if self.children[front].is_in_run() { STEPS_BEFORE_RUN + 1 } else { 0 };
+                }
+                return;
+            }
+            if self.order.len() == 2 {
+                self.order.swap(0, 1);
+                (self.tied, self.steps) = (tied, 0);
+                return;
+            }
+        }
+        self.order.pop();
+        if valid {
+            self.place(front);
         }
         self.look_ahead();
     }

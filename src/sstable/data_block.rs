@@ -54,6 +54,27 @@ thread_local! {
 #[derive(Clone)]
 pub(crate) struct DataBlock(Arc<[u8]>);
 
+/// One entry of a block: what it says, and where its key and value lie. Who stands on an entry keeps this, so that
+/// looking at it again costs nothing.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Slot {
+    tag: u32,
+    key: u32,
+    value: u32,
+    /// Where the next entry begins.
+    end: u32,
+    seqno: SeqNo,
+    expires_at: u64,
+}
+
+impl Slot {
+    /// Whether the entry is an older version of the key of the entry before it in the block.
+    #[inline]
+    pub(crate) fn continues(&self) -> bool {
+        self.tag & CONTINUES != 0
+    }
+}
+
 impl DataBlock {
     /// The block of `entries`, of which there is at least one and whose places lie in `payload`.
     pub(super) fn of(payload: &[u8], entries: &[PackedEntry]) -> Self {
@@ -79,35 +100,52 @@ impl DataBlock {
 
     /// The entry `index`, which is below [`DataBlock::len`].
     #[inline]
-    pub(crate) fn entry(&self, index: usize) -> EntryRef<'_> {
-        let entry = &self.0[self.offset(index)..];
-        let tag = read_u32(entry, 0);
-        let value_len = read_u32(entry, U32_BYTES) as usize;
-        let seqno = read_u64(entry, 2 * U32_BYTES);
-        let (expires_at, key_at) = match tag & EXPIRES {
-            0 => (NEVER_EXPIRES, FIXED_BYTES),
-            _ => (read_u64(entry, FIXED_BYTES), FIXED_BYTES + 8),
+    pub(crate) fn slot(&self, index: usize) -> Slot {
+        self.slot_at(self.offset(index))
+    }
+
+    /// The entry behind `slot`, which is not the last.
+    #[inline]
+    pub(crate) fn slot_behind(&self, slot: &Slot) -> Slot {
+        self.slot_at(slot.end as usize)
+    }
+
+    #[inline]
+    fn slot_at(&self, at: usize) -> Slot {
+        let fixed: &[u8; FIXED_BYTES] = self.0[at..].first_chunk().expect("the block was laid out whole");
+        let tag = read_u32(fixed, 0);
+        let (expires_at, key) = match tag & EXPIRES {
+            0 => (NEVER_EXPIRES, at + FIXED_BYTES),
+            _ => (read_u64(&self.0, at + FIXED_BYTES), at + FIXED_BYTES + 8),
         };
-        let value_at = key_at + (tag >> KEY_LEN_SHIFT) as usize;
+        let value = key as u32 + (tag >> KEY_LEN_SHIFT);
+        let end = value + read_u32(fixed, U32_BYTES);
+        Slot { tag, key: key as u32, value, end, seqno: read_u64(fixed, 2 * U32_BYTES), expires_at }
+    }
+
+    /// What the entry at `slot`, which is one of this block, says.
+    #[inline]
+    pub(crate) fn entry_of(&self, slot: &Slot) -> EntryRef<'_> {
+        let (key, value) = (slot.key as usize, slot.value as usize);
         EntryRef {
-            key: &entry[key_at..value_at],
-            seqno,
-            kind: kind_of(tag),
-            expires_at,
-            value: &entry[value_at..value_at + value_len],
+            key: &self.0[key..value],
+            seqno: slot.seqno,
+            kind: kind_of(slot.tag),
+            expires_at: slot.expires_at,
+            value: &self.0[value..slot.end as usize],
         }
+    }
+
+    /// The entry `index`, which is below [`DataBlock::len`].
+    #[inline]
+    pub(crate) fn entry(&self, index: usize) -> EntryRef<'_> {
+        self.entry_of(&self.slot(index))
     }
 
     /// The key of the entry `index`.
     #[inline]
     pub(crate) fn key(&self, index: usize) -> &[u8] {
         self.entry(index).key
-    }
-
-    /// Whether the entry `index` is an older version of the key of the entry before it in this block.
-    #[inline]
-    pub(crate) fn continues(&self, index: usize) -> bool {
-        read_u32(&self.0, self.offset(index)) & CONTINUES != 0
     }
 
     /// The first version of `key` in this block at or below `seqno`.
@@ -260,6 +298,7 @@ fn head(key: &[u8]) -> u32 {
     u32::from_be_bytes(bytes)
 }
 
+#[inline]
 fn kind_of(tag: u32) -> Kind {
     Kind::from_u8((tag & KIND_MASK) as u8).expect("a tag is made from a kind")
 }
@@ -269,10 +308,12 @@ fn write_u32(out: &mut [u8], at: usize, number: usize) {
     out[at..at + U32_BYTES].copy_from_slice(&number.to_le_bytes());
 }
 
+#[inline]
 fn read_u32(bytes: &[u8], at: usize) -> u32 {
     u32::from_le_bytes(*bytes[at..].first_chunk().expect("the block was laid out whole"))
 }
 
+#[inline]
 fn read_u64(bytes: &[u8], at: usize) -> u64 {
     u64::from_le_bytes(*bytes[at..].first_chunk().expect("the block was laid out whole"))
 }
@@ -334,7 +375,7 @@ mod tests {
             assert_eq!(block.len(), rows.len());
             for (index, row) in rows.iter().enumerate() {
                 assert_eq!(Row::from(block.entry(index)), *row);
-                assert_eq!(block.continues(index), index > 0 && rows[index - 1].key == row.key);
+                assert_eq!(block.slot(index).continues(), index > 0 && rows[index - 1].key == row.key);
             }
             for (key, _) in &keys {
                 for seqno in [0, 4, 8, SEQNO_MAX] {

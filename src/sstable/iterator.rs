@@ -7,7 +7,7 @@
 use std::ops::Range;
 use std::sync::Arc;
 
-use super::data_block::DataBlock;
+use super::data_block::{DataBlock, Slot};
 use super::index::IndexBlock;
 use super::readahead::{Readahead, Step};
 use super::reader::{Role, Table, as_data};
@@ -32,6 +32,8 @@ struct Place {
     block: DataBlock,
     /// The entry, as a position in the block; below `len`.
     at: usize,
+    /// The entry itself.
+    slot: Slot,
     /// How many entries the block has.
     len: usize,
     top: Index,
@@ -40,6 +42,15 @@ struct Place {
     partition: Index,
     /// The data block, as a position in the partition.
     block_at: usize,
+}
+
+impl Place {
+    /// Moves to the following entry of the block, of which there is one.
+    #[inline]
+    fn step(&mut self) {
+        self.at += 1;
+        self.slot = self.block.slot_behind(&self.slot);
+    }
 }
 
 /// An index block, with what its damage would be told as.
@@ -102,7 +113,8 @@ impl TableIterator {
         let block = self.load(&partition, block_at, Step::Forward)?;
         let (chosen, len) = (choose(&block), block.len());
         let at = if let Chosen::Here(at) = chosen { at } else { 0 };
-        self.place = Some(Place { block, at, len, top, partition_at, partition, block_at });
+        let slot = block.slot(at);
+        self.place = Some(Place { block, at, slot, len, top, partition_at, partition, block_at });
         match chosen {
             Chosen::Here(_) => {}
             Chosen::Before => self.enter_beside(Step::Backward)?,
@@ -150,7 +162,8 @@ impl TableIterator {
         let block = self.load(&partition, block_at, step)?;
         let len = block.len();
         let at = if step == Step::Forward { 0 } else { len - 1 };
-        self.place = Some(Place { block, at, len, top, partition_at, partition, block_at });
+        let slot = block.slot(at);
+        self.place = Some(Place { block, at, slot, len, top, partition_at, partition, block_at });
         Ok(())
     }
 
@@ -223,7 +236,7 @@ impl InternalIterator for TableIterator {
     fn next(&mut self) -> Result<()> {
         match &mut self.place {
             Some(place) if place.at + 1 < place.len => {
-                place.at += 1;
+                place.step();
                 Ok(())
             }
             _ => self.enter_beside(Step::Forward),
@@ -235,6 +248,7 @@ impl InternalIterator for TableIterator {
         match &mut self.place {
             Some(place) if place.at > 0 => {
                 place.at -= 1;
+                place.slot = place.block.slot(place.at);
                 Ok(())
             }
             _ => self.enter_beside(Step::Backward),
@@ -244,15 +258,15 @@ impl InternalIterator for TableIterator {
     #[inline]
     fn entry(&self) -> EntryRef<'_> {
         let place = self.place.as_ref().expect("the contract asks for a valid iterator");
-        place.block.entry(place.at)
+        place.block.entry_of(&place.slot)
     }
 
     #[inline]
     fn next_user_key(&mut self) -> Result<()> {
         let Some(place) = &mut self.place else { return Ok(()) };
         while place.at + 1 < place.len {
-            place.at += 1;
-            if !place.block.continues(place.at) {
+            place.step();
+            if !place.slot.continues() {
                 return Ok(());
             }
         }
@@ -271,8 +285,8 @@ impl InternalIterator for TableIterator {
         let Some(place) = &self.place else { return false };
         // What a key at the end of a block has in the next one is not known here.
         (1..place.len - 1).contains(&place.at)
-            && !place.block.continues(place.at)
-            && !place.block.continues(place.at + 1)
+            && !place.slot.continues()
+            && !place.block.slot_behind(&place.slot).continues()
     }
 
     #[inline]
