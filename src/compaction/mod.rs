@@ -1,9 +1,10 @@
 //! Compaction: which tables to merge next, and the merging.
 //!
-//! Level 0 is merged into level 1 once it has `compaction_threshold` tables; a deeper level spills into the next
-//! once it is larger than its target (levelled compaction, as in LevelDB and RocksDB). Where every level is within its
-//! target, [`reclaim`] looks for space to give back. [`pick`] is a pure function of a version, so that a test can ask
-//! it anything; [`job`] does what it says.
+//! Level 0 is merged into level 1 once it has `compaction_threshold` tables, or once nobody writes any more; a deeper
+//! level spills into the next once it is larger than its target (levelled compaction, as in LevelDB and RocksDB). Targets
+//! follow the deepest level, so that nine tenths of the data and more lie in it ([`level_target`]). Where every level is
+//! within its target, [`reclaim`] looks for space to give back. [`pick`] is a pure function of a version, so that a test
+//! can ask it anything; [`job`] does what it says.
 #![forbid(unsafe_code)]
 
 pub(crate) mod job;
@@ -63,12 +64,27 @@ fn score(version: &Version, level: usize, config: &Config) -> f64 {
     if level == 0 {
         return version.level(0).len() as f64 / config.compaction_threshold as f64;
     }
-    version.level_bytes(level) as f64 / level_target(level, config) as f64
+    version.level_bytes(level) as f64 / level_target(version, level, config) as f64
 }
 
-/// The bytes that `level` may hold.
-pub(crate) fn level_target(level: usize, config: &Config) -> u64 {
-    (1..level).fold(config.level_size_bytes, |target, _| target.saturating_mul(LEVEL_GROWTH))
+/// The bytes that `level` may hold: a tenth of what the level below holds, and at least `level_size_bytes`, times ten
+/// for each level above. The deepest level may hold ten times more before the next one is begun: everything that lies in
+/// two levels is read twice and may be there twice. Once begun, the new level takes nearly all by trivial moves.
+pub(crate) fn level_target(version: &Version, level: usize, config: &Config) -> u64 {
+    let least = (1..level).fold(config.level_size_bytes, |target, _| target.saturating_mul(LEVEL_GROWTH));
+    let below = (level + 1..LEVELS).find(|&below| !version.level(below).is_empty());
+    match below {
+        Some(below) => least.max(version.level_bytes(below) / LEVEL_GROWTH),
+        None => least.saturating_mul(LEVEL_GROWTH),
+    }
+}
+
+/// What is worth a compaction once nobody writes: level 0, whose tables every read has to look into and whose entries
+/// may be there again below. It rewrites at most [`LEVEL_GROWTH`] bytes below for each byte that it moves.
+pub(crate) fn pick_when_quiet(version: &Version) -> Option<Task> {
+    let bytes = |tables: &[Arc<TableHandle>]| -> u64 { tables.iter().map(|table| table.meta().size).sum() };
+    let task = pick_from_level_0(version)?;
+    (bytes(&task.inputs).saturating_mul(LEVEL_GROWTH) >= bytes(&task.overlapped)).then_some(task)
 }
 
 /// The oldest table of level 0 with every other one that it overlaps, directly or through another.

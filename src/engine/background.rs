@@ -16,7 +16,9 @@ use parking_lot::{Condvar, Mutex};
 use super::commit::LogState;
 use super::pacing::{Pace, pace};
 use super::shared::{Shared, View};
-use crate::compaction::{Reasons, Retention, Task, held_back, job, pick, pick_rewrite, pick_within};
+use crate::compaction::{
+    Reasons, Retention, Task, held_back, job, pick, pick_rewrite, pick_when_quiet, pick_within,
+};
 use crate::config::SyncMode;
 use crate::error::{Code, Error, Result};
 use crate::memtable::Memtable;
@@ -33,6 +35,9 @@ const STALL_CHECK_INTERVAL: Duration = Duration::from_millis(100);
 
 /// How often the tables are asked whether they have expired, where there are entries that do.
 const EXPIRY_CHECK_INTERVAL: Duration = Duration::from_secs(2);
+
+/// Compaction takes up what only quiet times allow when nothing was committed for so long.
+const QUIET_INTERVAL: Duration = Duration::from_millis(300);
 
 /// How long a flush that nobody waits for may wait for the log.
 const SEAL_PATIENCE: Duration = Duration::from_millis(100);
@@ -207,10 +212,17 @@ impl Shared {
     fn run_steps(&self, step: Step) {
         let background = &self.background;
         let mut aging = Weak::new();
+        let opened_at = self.snapshots.visible();
+        let mut last_seqno = opened_at;
         loop {
             let done = match step {
                 Step::Flush => self.flush_oldest(),
-                Step::Compact => self.compact_once(),
+                Step::Compact => {
+                    let seqno = self.snapshots.visible();
+                    // A database that is only read is left as it is.
+                    let is_quiet = std::mem::replace(&mut last_seqno, seqno) == seqno && seqno != opened_at;
+                    self.compact_once(is_quiet)
+                }
             };
             let mut state = background.state.lock();
             if state.stopping {
@@ -269,12 +281,14 @@ impl Shared {
 
     /// After what time without being asked a thread looks again whether there is something to do.
     fn interval_of(&self, step: Step) -> Option<Duration> {
-        let expires = || self.view().version.tables().any(|(_, table)| table.meta().largest_expiry > 0);
+        let version = || Arc::clone(&self.view().version);
+        let expires = || version().tables().any(|(_, table)| table.meta().largest_expiry > 0);
         match step {
             Step::Flush => {
                 let ms = self.config.flush_interval_ms;
                 (ms > 0).then(|| Duration::from_millis(ms))
             }
+            Step::Compact if pick_when_quiet(&version()).is_some() => Some(QUIET_INTERVAL),
             Step::Compact => expires().then_some(EXPIRY_CHECK_INTERVAL),
         }
     }
@@ -349,15 +363,16 @@ impl Shared {
         Ok(true)
     }
 
-    /// Does the most urgent compaction; false where none is needed.
-    pub(crate) fn compact_once(&self) -> Result<bool> {
+    /// Does the most urgent compaction; false where none is needed. In quiet times it does more.
+    pub(crate) fn compact_once(&self, is_quiet: bool) -> Result<bool> {
         let _one_at_a_time = self.compacting.lock();
         self.check_open()?;
         let version = Arc::clone(&self.view().version);
         // One moment for the choice and the work: were the clock set back between them, nothing might be dropped.
         let now_ms = self.config.clock.now_ms();
         let reasons = Reasons { oldest_snapshot: self.snapshots.oldest(), now_ms };
-        let Some(task) = pick(&version, &self.config, reasons) else {
+        let in_quiet = || if is_quiet { pick_when_quiet(&version) } else { None };
+        let Some(task) = pick(&version, &self.config, reasons).or_else(in_quiet) else {
             if let Some(seqno) = held_back(&version, reasons) {
                 self.snapshots.call_when_reached(seqno);
             }

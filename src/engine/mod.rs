@@ -296,7 +296,7 @@ impl Engine {
             return Ok(false);
         }
         shared.sync_in_background()?;
-        Ok(shared.flush_oldest()? || shared.compact_once()?)
+        Ok(shared.flush_oldest()? || shared.compact_once(false)?)
     }
 
     /// Makes everything that has been acknowledged durable.
