@@ -110,8 +110,9 @@ fn rows(db: &Engine, range: ScanRange, direction: Direction, limit: u64) -> u64 
     let mut scan = db.scan(range, direction, None).expect("a scan");
     let (mut rows, mut bytes) = (0, 0);
     while rows < limit && scan.advance().expect("a row") {
+        let row = scan.row();
         rows += 1;
-        bytes += scan.key().len() + scan.value().len();
+        bytes += row.key.len() + row.value.len();
     }
     assert_eq!(bytes as u64, rows * (16 + VALUE_BYTES as u64));
     rows

@@ -54,7 +54,7 @@ pub use crate::key::{KEY_BYTES_MAX, VALUE_BYTES_MAX};
 pub use batch::{BATCH_BYTES_MAX, WriteBatch};
 pub use commit::{CommitCheck, CommitOptions};
 pub use destroy::destroy;
-pub use read::{Direction, Scan, ScanRange, TryGet, Value, ValueRef};
+pub use read::{Direction, Row, Scan, ScanRange, TryGet, Value, ValueRef};
 pub use snapshot::Snapshot;
 pub use stats::Stats;
 

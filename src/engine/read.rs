@@ -106,6 +106,19 @@ pub enum Direction {
     Reverse,
 }
 
+/// A row of a scan, where it lies.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Row<'a> {
+    /// The row's key.
+    pub key: &'a [u8],
+    /// Its value.
+    pub value: &'a [u8],
+    /// When it expires, in milliseconds since 1970; 0 for never.
+    pub expires_at: u64,
+    /// The seqno of the put.
+    pub seqno: u64,
+}
+
 /// The rows of a range, as they were when the scan was made. It stands before the first row until `advance`.
 pub struct Scan {
     rows: VisibleIterator<MergeIterator<Source>>,
@@ -125,14 +138,25 @@ impl Scan {
         self.rows.advance()
     }
 
+    /// The row: who wants more than one part of it gets them all at once. The last [`Scan::advance`] must have
+    /// returned true.
+    #[must_use]
+    #[inline]
+    pub fn row(&self) -> Row<'_> {
+        let EntryRef { key, seqno, expires_at, value, .. } = self.rows.entry();
+        Row { key, value, expires_at, seqno }
+    }
+
     /// The key of the row. The last [`Scan::advance`] must have returned true.
     #[must_use]
+    #[inline]
     pub fn key(&self) -> &[u8] {
         self.rows.entry().key
     }
 
     /// The value of the row.
     #[must_use]
+    #[inline]
     pub fn value(&self) -> &[u8] {
         self.rows.entry().value
     }

@@ -7,8 +7,8 @@
 //! |---|---|
 //! | entries *n*, length of the prefix that all keys share | 4, 4 |
 //! | a fingerprint of each key | *n*, padded to a multiple of eight |
-//! | the head of each key: its four bytes behind the prefix | 4 *n* |
 //! | the offset of each entry | 4 *n* |
+//! | the head of each key: its four bytes behind the prefix | 4 *n* |
 //! | the entries: tag, length of the value, seqno, expiry where there is one, key, value | |
 //!
 //! A point read compares fingerprints eight at a time and touches the entries that match; a seek searches the heads.
@@ -159,7 +159,7 @@ impl DataBlock {
             return Some(self.find(key, seqno)).filter(|&index| index < len && is_wanted(index));
         }
         let wanted = u64::from(fingerprint(key)).wrapping_mul(0x0101_0101_0101_0101);
-        let groups = self.0[FINGERPRINTS_AT..heads_at(len)].as_chunks::<LANES>().0;
+        let groups = self.0[FINGERPRINTS_AT..offsets_at(len)].as_chunks::<LANES>().0;
         for (group, lanes) in groups.iter().enumerate() {
             let differing = u64::from_le_bytes(*lanes) ^ wanted;
             // The high bit of each byte that is zero, as Mycroft found in 1987; behind such a byte, of others too.
@@ -186,7 +186,7 @@ impl DataBlock {
                 Ordering::Equal => {}
             }
         }
-        let heads = self.0[heads_at(len)..offsets_at(len)].as_chunks::<U32_BYTES>().0;
+        let heads = self.0[heads_at(len)..entries_at(len)].as_chunks::<U32_BYTES>().0;
         let wanted = head(&key[prefix_len..]);
         let mut at = heads.partition_point(|&head| u32::from_le_bytes(head) < wanted);
         let mut end = at + heads[at..].partition_point(|&head| u32::from_le_bytes(head) == wanted);
@@ -208,19 +208,24 @@ impl DataBlock {
     }
 }
 
-/// Where the heads begin in a block of `len` entries.
-fn heads_at(len: usize) -> usize {
+/// Where the offsets begin in a block of `len` entries: close to the fingerprints, for point reads.
+fn offsets_at(len: usize) -> usize {
     FINGERPRINTS_AT + len.next_multiple_of(LANES)
 }
 
-/// Where the offsets begin in a block of `len` entries.
-fn offsets_at(len: usize) -> usize {
+/// Where the heads begin in a block of `len` entries.
+fn heads_at(len: usize) -> usize {
+    offsets_at(len) + len * U32_BYTES
+}
+
+/// Where the entries begin in a block of `len` entries.
+fn entries_at(len: usize) -> usize {
     heads_at(len) + len * U32_BYTES
 }
 
 fn lay_out(payload: &[u8], entries: &[PackedEntry], out: &mut Vec<u8>) {
     let len = entries.len();
-    out.resize(offsets_at(len) + len * U32_BYTES, 0);
+    out.resize(entries_at(len), 0);
     write_u32(out, 0, len);
     let mut last_key = 0..0;
     for (index, packed) in entries.iter().enumerate() {

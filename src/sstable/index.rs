@@ -61,10 +61,16 @@ impl IndexBlockBuilder {
 
 fn take_entry<'a>(input: &mut &'a [u8]) -> Option<IndexEntry<'a>> {
     let key = take_prefixed(input)?;
+    let (seqno, handle) = take_place(input)?;
+    Some(IndexEntry { key, seqno, handle })
+}
+
+/// What stands behind the key of an entry.
+fn take_place(input: &mut &[u8]) -> Option<(SeqNo, Handle)> {
     let seqno = take_varint(input).filter(|&seqno| seqno <= SEQNO_MAX)?;
     let offset = take_varint(input)?;
     let len = u32::try_from(take_varint(input)?).ok()?;
-    Some(IndexEntry { key, seqno, handle: Handle { offset, len } })
+    Some((seqno, Handle { offset, len }))
 }
 
 /// The shortest key at or above `last` and below `next`, where `last < next`.
@@ -97,6 +103,8 @@ pub(crate) struct IndexBlock {
     prefix: usize,
     /// For each entry, the eight bytes behind the prefix: most comparisons need nothing else.
     heads: Vec<u64>,
+    /// For each entry its handle, so that a lookup need not wait for the entry; empty where the entry is damaged.
+    handles: Vec<Handle>,
 }
 
 impl IndexBlock {
@@ -109,7 +117,7 @@ impl IndexBlock {
         let entries_end =
             count.checked_mul(U32_BYTES).and_then(|len| body.len().checked_sub(len)).ok_or(DAMAGE)?;
         let (entries, offsets) = body.split_at_checked(entries_end).ok_or(DAMAGE)?;
-        let mut keys = Vec::with_capacity(count);
+        let (mut keys, mut handles) = (Vec::with_capacity(count), Vec::with_capacity(count));
         let mut least = 0;
         for &offset in offsets.as_chunks::<U32_BYTES>().0 {
             let at = u32::from_le_bytes(offset) as usize;
@@ -118,6 +126,7 @@ impl IndexBlock {
             }
             let mut input = entries.get(at..).ok_or(DAMAGE)?;
             keys.push(take_prefixed(&mut input).ok_or(DAMAGE)?);
+            handles.push(take_place(&mut input).map(|(_, handle)| handle).unwrap_or_default());
             least = at + 1;
         }
         let prefix = match (keys.first(), keys.last()) {
@@ -125,12 +134,14 @@ impl IndexBlock {
             _ => 0,
         };
         let heads = keys.iter().map(|key| head(key.get(prefix..).unwrap_or_default())).collect();
-        Ok(Self { entries_end, prefix, heads, payload })
+        Ok(Self { entries_end, prefix, heads, handles, payload })
     }
 
     /// The bytes of memory that the block takes.
     pub(crate) fn charge(&self) -> usize {
-        self.payload.capacity() + self.heads.capacity() * size_of::<u64>() + size_of::<Self>()
+        self.payload.capacity()
+            + self.heads.capacity() * (size_of::<u64>() + size_of::<Handle>())
+            + size_of::<Self>()
     }
 
     /// How many entries there are.
@@ -146,6 +157,15 @@ impl IndexBlock {
         self.decode(index).map(Some).ok_or(Damage("an index entry is damaged"))
     }
 
+    /// The handle of the entry `index`, or `None` behind the last.
+    #[inline]
+    pub(crate) fn handle(&self, index: usize) -> Decoded<Option<Handle>> {
+        match self.handles.get(index) {
+            Some(handle) if handle.len > 0 => Ok(Some(*handle)),
+            _ => Ok(self.entry(index)?.map(|entry| entry.handle)),
+        }
+    }
+
     fn decode(&self, index: usize) -> Option<IndexEntry<'_>> {
         let (entries, mut offsets) = self.payload.split_at_checked(self.entries_end)?;
         let _before = take_bytes(&mut offsets, index * U32_BYTES)?;
@@ -155,13 +175,16 @@ impl IndexBlock {
     /// The first entry whose separator is at or above `(key, seqno)`: the only one whose block may hold what a point
     /// lookup wants, and the first one whose block or whose follower holds what a seek wants. `len()` if there is none.
     pub(crate) fn find(&self, key: &[u8], seqno: SeqNo) -> Decoded<usize> {
-        let Some(first) = self.entry(0)? else { return Ok(0) };
-        let prefix = first.key.get(..self.prefix).unwrap_or_default();
-        let rest = match key.get(..self.prefix).unwrap_or(key).cmp(prefix) {
-            Ordering::Less => return Ok(0),
-            Ordering::Greater => return Ok(self.len()),
-            Ordering::Equal => key.get(self.prefix..).unwrap_or_default(),
-        };
+        let mut rest = key;
+        if self.prefix > 0 {
+            let Some(first) = self.entry(0)? else { return Ok(0) };
+            let prefix = first.key.get(..self.prefix).unwrap_or_default();
+            rest = match key.get(..self.prefix).unwrap_or(key).cmp(prefix) {
+                Ordering::Less => return Ok(0),
+                Ordering::Greater => return Ok(self.len()),
+                Ordering::Equal => key.get(self.prefix..).unwrap_or_default(),
+            };
+        }
         let wanted = head(rest);
         let mut at = self.heads.partition_point(|&head| head < wanted);
         if self.heads.get(at) != Some(&wanted) {

@@ -72,8 +72,7 @@ impl Index {
     }
 
     fn handle_at(&self, table: &Table, at: usize) -> Result<Option<Handle>> {
-        let entry = self.block.entry(at).map_err(|damage| table.damaged(damage, self.role, self.handle))?;
-        Ok(entry.map(|entry| entry.handle))
+        self.block.handle(at).map_err(|damage| table.damaged(damage, self.role, self.handle))
     }
 
     /// Whether the block of the entry `at` may end with a key that goes on in the next one.

@@ -231,8 +231,7 @@ impl Table {
         let top = self.top_index()?;
         let damaged = |damage| self.damaged(damage, Role::TopIndex, self.footer.top_index);
         let at = top.find(key, seqno).map_err(damaged)?;
-        let Some(above) = top.entry(at).map_err(damaged)? else { return Ok(self.size) };
-        let handle = above.handle;
+        let Some(handle) = top.handle(at).map_err(damaged)? else { return Ok(self.size) };
         let partition = self.partition(at, handle)?;
         let damaged = |damage| self.damaged(damage, Role::IndexPartition, handle);
         let block = handle_for(&partition, key, seqno).map_err(damaged)?;
@@ -263,8 +262,7 @@ impl Table {
         };
         let damaged = |damage| self.damaged(damage, Role::TopIndex, self.footer.top_index);
         let at = top.find(key, seqno).map_err(damaged)?;
-        let Some(above) = top.entry(at).map_err(damaged)? else { return Ok(Lookup::Missing) };
-        let handle = above.handle;
+        let Some(handle) = top.handle(at).map_err(damaged)? else { return Ok(Lookup::Missing) };
         let partition_in_cache;
         let partition = match self.partitions.get(at).and_then(OnceLock::get) {
             Some(partition) => partition,
@@ -447,7 +445,7 @@ fn unset<T>(count: usize) -> Box<[OnceLock<T>]> {
 
 /// The handle of the only block below `index` that may hold what a lookup of `(key, seqno)` wants.
 fn handle_for(index: &IndexBlock, key: &[u8], seqno: SeqNo) -> Decoded<Option<Handle>> {
-    Ok(index.entry(index.find(key, seqno)?)?.map(|entry| entry.handle))
+    index.handle(index.find(key, seqno)?)
 }
 
 /// The end of a table, read at once.
