@@ -251,8 +251,8 @@ impl Shared {
         };
         let VersionRef { seqno, kind, expires_at, value } = found.version();
         // The clock is asked only where there is an expiry.
-        let is_there = kind == Kind::Value
-            && !(expires_at != 0 && is_expired(expires_at, self.config.clock.now_ms()));
+        let is_there =
+            kind == Kind::Value && !(expires_at != 0 && is_expired(expires_at, self.config.clock.now_ms()));
         if is_there {
             read(ValueRef { bytes: value, expires_at, seqno });
         }

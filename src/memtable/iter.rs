@@ -172,7 +172,9 @@ impl InternalIterator for MemtableIterator {
 
     fn is_only_version(&self) -> bool {
         let arena = &self.memtable.arena;
-        self.position.is_some_and(|position| record::newest(arena, position.key) == record::oldest(arena, position.key))
+        self.position.is_some_and(|position| {
+            record::newest(arena, position.key) == record::oldest(arena, position.key)
+        })
     }
 
     fn entry(&self) -> EntryRef<'_> {

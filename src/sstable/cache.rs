@@ -190,7 +190,8 @@ impl BlockCache {
     fn share_capacity(&self) {
         for shard in &self.shards {
             let mut blocks = shard.blocks.write();
-            blocks.capacity = self.capacity.saturating_sub(self.pinned.load(Ordering::Relaxed)) / self.shards.len();
+            blocks.capacity =
+                self.capacity.saturating_sub(self.pinned.load(Ordering::Relaxed)) / self.shards.len();
             blocks.trim(0);
         }
     }

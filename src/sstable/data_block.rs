@@ -43,6 +43,10 @@ const EXPIRES: u32 = 0b1000;
 const CONTINUES: u32 = 0b1_0000;
 const KEY_LEN_SHIFT: u32 = 8;
 
+/// What [`DataBlock::warm`] touches at the most, and how much of it comes from memory at once.
+const WARMED_BYTES_MAX: usize = 8 << 10;
+const CACHE_LINE_BYTES: usize = 64;
+
 /// What is kept of the memory in which blocks are put together.
 const SCRATCH_BYTES_KEPT: usize = 1 << 20;
 
@@ -91,6 +95,13 @@ impl DataBlock {
     /// The bytes of memory that the block takes.
     pub(crate) fn charge(&self) -> usize {
         self.0.len() + 2 * size_of::<usize>()
+    }
+
+    /// Touches the whole block, if it is of an ordinary size, so that its parts come from memory side by side and not
+    /// one after the other as a scan reaches them.
+    pub(crate) fn warm(&self) {
+        let touched = &self.0[..self.0.len().min(WARMED_BYTES_MAX)];
+        std::hint::black_box(touched.iter().step_by(CACHE_LINE_BYTES).fold(0, |all, byte| all ^ byte));
     }
 
     /// How many entries there are; at least one.
@@ -163,7 +174,8 @@ impl DataBlock {
         for (group, lanes) in groups.iter().enumerate() {
             let differing = u64::from_le_bytes(*lanes) ^ wanted;
             // The high bit of each byte that is zero, as Mycroft found in 1987; behind such a byte, of others too.
-            let mut equal = differing.wrapping_sub(0x0101_0101_0101_0101) & !differing & 0x8080_8080_8080_8080;
+            let mut equal =
+                differing.wrapping_sub(0x0101_0101_0101_0101) & !differing & 0x8080_8080_8080_8080;
             while equal != 0 {
                 let index = group * LANES + equal.trailing_zeros() as usize / 8;
                 if index < len && is_wanted(index) {

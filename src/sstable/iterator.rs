@@ -99,7 +99,12 @@ impl TableIterator {
 
     /// Stands in the first block whose separator is at or above `(key, seqno)`, if there is one, on the entry that
     /// `choose` names: one below 0 or behind the last is in the neighbouring block.
-    fn place_at(&mut self, key: &[u8], seqno: SeqNo, choose: impl FnOnce(&DataBlock) -> Chosen) -> Result<bool> {
+    fn place_at(
+        &mut self,
+        key: &[u8],
+        seqno: SeqNo,
+        choose: impl FnOnce(&DataBlock) -> Chosen,
+    ) -> Result<bool> {
         self.leave();
         let top = Index::top(&self.table)?;
         let partition_at = top.find(&self.table, key, seqno)?;
@@ -159,6 +164,7 @@ impl TableIterator {
         step: Step,
     ) -> Result<()> {
         let block = self.load(&partition, block_at, step)?;
+        block.warm();
         let len = block.len();
         let at = if step == Step::Forward { 0 } else { len - 1 };
         let slot = block.slot(at);
@@ -224,10 +230,11 @@ impl InternalIterator for TableIterator {
     }
 
     fn seek_before(&mut self, key: &[u8]) -> Result<()> {
-        let is_placed = self.place_at(key, SEQNO_MAX, |block| match block.find(key, SEQNO_MAX).checked_sub(1) {
-            Some(at) => Chosen::Here(at),
-            None => Chosen::Before,
-        })?;
+        let is_placed =
+            self.place_at(key, SEQNO_MAX, |block| match block.find(key, SEQNO_MAX).checked_sub(1) {
+                Some(at) => Chosen::Here(at),
+                None => Chosen::Before,
+            })?;
         if is_placed { Ok(()) } else { self.seek_to_last() }
     }
 

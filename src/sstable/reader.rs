@@ -101,7 +101,9 @@ impl Role {
     fn parse(self, payload: &[u8]) -> Decoded<Block> {
         Ok(match self {
             Self::Data => Block::Data(unpack(payload)?),
-            Self::TopIndex | Self::IndexPartition => Block::Index(Arc::new(IndexBlock::new(payload.to_vec())?)),
+            Self::TopIndex | Self::IndexPartition => {
+                Block::Index(Arc::new(IndexBlock::new(payload.to_vec())?))
+            }
             Self::FilterPage(lines) => Block::Filter(Arc::new(FilterPage::new(payload.to_vec(), lines)?)),
         })
     }

@@ -156,7 +156,8 @@ impl InternalIterator for LevelIterator {
 
     fn seek_before(&mut self, key: &[u8]) -> Result<()> {
         self.guarded(|level| {
-            let beyond = level.tables.as_slice().partition_point(|table| table.meta().smallest.as_slice() < key);
+            let beyond =
+                level.tables.as_slice().partition_point(|table| table.meta().smallest.as_slice() < key);
             let Some(at) = beyond.checked_sub(1) else {
                 level.leave();
                 return Ok(());

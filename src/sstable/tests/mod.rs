@@ -115,7 +115,11 @@ fn a_table_of_every_shape_gives_back_what_was_written() {
         for cache_bytes in [0, 1 << 20] {
             let table = test.open_with(cache_bytes);
             for (key, seqno) in positions(&rows) {
-                assert_eq!(get(&table, &key, seqno), expected(&rows, &key, seqno), "{name}: {key:?} at {seqno}");
+                assert_eq!(
+                    get(&table, &key, seqno),
+                    expected(&rows, &key, seqno),
+                    "{name}: {key:?} at {seqno}"
+                );
             }
             let (all, result) = collect(&table, true);
             result.unwrap();
@@ -246,7 +250,10 @@ fn an_error_of_the_disk_is_told_and_the_next_read_works() {
     iter.seek_to_first().unwrap();
     test.fs.fail_reads(true);
 
-    assert_eq!(found(table.get(&rows[3].key, hash_key(&rows[3].key), SEQNO_MAX)).unwrap_err().code(), Code::Io);
+    assert_eq!(
+        found(table.get(&rows[3].key, hash_key(&rows[3].key), SEQNO_MAX)).unwrap_err().code(),
+        Code::Io
+    );
     let error = loop {
         match iter.next() {
             Ok(()) => assert!(iter.is_valid(), "the iterator ended instead of telling of the error"),
