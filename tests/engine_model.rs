@@ -220,7 +220,27 @@ impl History {
                 TryGet::Missing => assert_eq!(found, None, "try_get {key:?}"),
                 TryGet::Found(value) => assert_eq!(found, Some(value), "try_get {key:?}"),
             }
+            self.check_pieces(&key, snapshot.as_ref(), expected.map(|(value, _)| &value[..]));
         }
+    }
+
+    /// A slice is a slice of the whole value, and a reader reads all of it.
+    fn check_pieces(&mut self, key: &[u8], snapshot: Option<&Snapshot>, expected: Option<&[u8]>) {
+        let (offset, len) = (self.random.below(70) as usize, self.random.below(70) as usize);
+        let slice = self.engine.get_slice(key, offset as u64, len, snapshot).unwrap();
+        let reader = self.engine.open_value(key, snapshot).unwrap();
+        let Some(value) = expected else {
+            assert!(slice.is_none() && reader.is_none(), "{key:?} is not there");
+            return;
+        };
+        let (slice, mut reader) = (slice.unwrap(), reader.unwrap());
+        let start = offset.min(value.len());
+        let end = (offset + len).clamp(start, value.len());
+        assert_eq!(slice.bytes, value[start..end], "{key:?} {offset} {len}");
+        assert_eq!((slice.value_len, reader.len()), (value.len() as u64, value.len() as u64));
+        let mut read = Vec::new();
+        std::io::Read::read_to_end(&mut reader, &mut read).unwrap();
+        assert_eq!(read, value, "{key:?} by a reader");
     }
 
     fn bound(&mut self) -> Bound<Vec<u8>> {

@@ -9,6 +9,7 @@ use std::sync::Arc;
 
 use super::shared::{Shared, View};
 use super::snapshot::Snapshot;
+use super::value::{resolve, resolve_into};
 use crate::error::Result;
 use crate::iter::{InternalIterator, MergeIterator, Visibility, VisibleIterator, is_expired};
 use crate::key::{Found, Kind, SeqNo, hash_key};
@@ -90,8 +91,12 @@ pub enum Direction {
 /// The rows of a range, as they were when the scan was made. It stands before the first row until `advance`.
 pub struct Scan {
     rows: VisibleIterator<MergeIterator>,
+    /// The value of the row, where it lies in a value file.
+    value: Vec<u8>,
+    is_separated: bool,
+    has_failed: bool,
     /// Keeps what the rows are read from, also where compaction has replaced it meanwhile.
-    _view: Arc<View>,
+    view: Arc<View>,
     _snapshot: Option<Snapshot>,
 }
 
@@ -102,7 +107,18 @@ impl Scan {
     ///
     /// `Io` or `Corruption`; the scan is then at its end.
     pub fn advance(&mut self) -> Result<bool> {
-        self.rows.advance()
+        self.is_separated = false;
+        if self.has_failed || !self.rows.advance()? {
+            return Ok(false);
+        }
+        let row = self.rows.entry();
+        if row.kind == Kind::Separated {
+            self.is_separated = true;
+            let read = resolve_into(&self.view, row.value, &mut self.value);
+            self.has_failed = read.is_err();
+            read?;
+        }
+        Ok(true)
     }
 
     /// The key of the row. The last [`Scan::advance`] must have returned true.
@@ -114,7 +130,7 @@ impl Scan {
     /// The value of the row.
     #[must_use]
     pub fn value(&self) -> &[u8] {
-        self.rows.entry().value
+        if self.is_separated { &self.value } else { self.rows.entry().value }
     }
 
     /// When the row expires, in milliseconds since 1970; 0 for never.
@@ -137,7 +153,7 @@ impl std::fmt::Debug for Scan {
 }
 
 /// Where a lookup goes on.
-enum Step {
+pub(super) enum Step {
     Found(Found),
     /// A range tombstone hides whatever older sources hold.
     Hidden,
@@ -158,19 +174,22 @@ impl Shared {
         self.check_open()?;
         let view = self.view();
         let seqno = snapshot.map_or_else(|| self.snapshots.visible(), Snapshot::seqno);
-        match find(&view, key, seqno, may_read)? {
+        match find(&view, key, seqno, may_read, <[u8]>::to_vec)? {
             Step::NeedsIo => Ok(TryGet::NeedsIo),
             Step::Found(found) if self.is_there(&found) => {
-                let Found { value: bytes, expires_at, seqno, .. } = found;
+                if found.kind == Kind::Separated && !may_read {
+                    return Ok(TryGet::NeedsIo);
+                }
+                let Found { value: bytes, expires_at, seqno, .. } = resolve(&view, found)?;
                 Ok(TryGet::Found(Value { bytes, expires_at, seqno }))
             }
             Step::Found(_) | Step::Hidden | Step::NextSource => Ok(TryGet::Missing),
         }
     }
 
-    fn is_there(&self, found: &Found) -> bool {
+    pub(super) fn is_there(&self, found: &Found) -> bool {
         // The clock is asked only where there is an expiry.
-        found.kind == Kind::Value
+        found.kind.is_value()
             && !(found.expires_at != 0 && is_expired(found.expires_at, self.config.clock.now_ms()))
     }
 
@@ -200,12 +219,19 @@ impl Shared {
         let merged = MergeIterator::new(sources);
         let reverse = direction == Direction::Reverse;
         let rows = VisibleIterator::new(merged, visibility, range.start, range.end, reverse);
-        Ok(Scan { rows, _view: view, _snapshot: snapshot.cloned() })
+        let (value, is_separated, has_failed) = (Vec::new(), false, false);
+        Ok(Scan { rows, value, is_separated, has_failed, view, _snapshot: snapshot.cloned() })
     }
 }
 
-/// Goes through the sources from the newest to the oldest until one knows the key.
-fn find(view: &View, key: &[u8], snapshot: SeqNo, may_read: bool) -> Result<Step> {
+/// Goes through the sources from the newest to the oldest until one knows the key. What is in memory is taken by `take`.
+pub(super) fn find(
+    view: &View,
+    key: &[u8],
+    snapshot: SeqNo,
+    may_read: bool,
+    mut take: impl FnMut(&[u8]) -> Vec<u8>,
+) -> Result<Step> {
     for memtable in view.memtables() {
         let covered = match memtable.has_range_tombstones() {
             true => covering(&memtable.range_tombstones(), key, snapshot),
@@ -215,7 +241,7 @@ fn find(view: &View, key: &[u8], snapshot: SeqNo, may_read: bool) -> Result<Step
             seqno: version.seqno,
             kind: version.kind,
             expires_at: version.expires_at,
-            value: version.value.to_vec(),
+            value: take(version.value),
         });
         match decide(found, covered) {
             Step::NextSource => {}

@@ -1,4 +1,4 @@
-//! The frame around every block on disk: payload, a type byte, and a checksum.
+//! The frame around every block of a table and every chunk of a value: payload, a type byte, and a checksum.
 //!
 //! Invariant: the checksum covers the file's number and the block's offset besides its bytes, so that a block of
 //! another file, of another place in this file, or of an earlier life of the disk sector can't pass for this one.
@@ -6,9 +6,29 @@
 
 use lz4_flex::block::{compress_into, decompress_into, get_maximum_output_size};
 
-use super::{Damage, Decoded};
+mod output;
+
+use std::path::Path;
+
 use crate::coding::{put_varint, take_len};
+use crate::error::Error;
 use crate::key::{KEY_BYTES_MAX, VALUE_BYTES_MAX};
+
+pub(crate) use output::FrameOutput;
+
+/// What is wrong with some bytes. The caller knows which file they came from, and makes it an [`Error`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Damage(pub(crate) &'static str);
+
+impl Damage {
+    /// The error for damage in the `part` of the file `path` that starts at `offset`.
+    pub(crate) fn at(self, path: &Path, part: &str, offset: u64) -> Error {
+        Error::corruption(path, format_args!("{part} at offset {offset}: {}", self.0))
+    }
+}
+
+/// The result of decoding bytes whose file is not known here.
+pub(crate) type Decoded<T> = Result<T, Damage>;
 
 /// The type byte and the checksum.
 pub(crate) const TRAILER_BYTES: usize = 5;
@@ -55,19 +75,52 @@ pub(crate) fn compress<'a>(payload: &[u8], scratch: &'a mut Vec<u8>) -> Option<&
 
 /// Verifies a whole frame and returns its payload.
 pub(crate) fn open(number: u64, offset: u64, mut frame: Vec<u8>) -> Decoded<Vec<u8>> {
-    let stored_len = frame.len().checked_sub(TRAILER_BYTES).ok_or(Damage("shorter than its trailer"))?;
+    let (stored, packing) = verify(number, offset, &frame)?;
+    match packing {
+        Packing::Raw => {
+            let stored_len = stored.len();
+            frame.truncate(stored_len);
+            Ok(frame)
+        }
+        Packing::Lz4 => decompress(stored),
+    }
+}
+
+/// Verifies a whole frame and returns its bytes as they are stored.
+pub(crate) fn verify(number: u64, offset: u64, frame: &[u8]) -> Decoded<(&[u8], Packing)> {
+    const SHORT: Damage = Damage("shorter than its trailer");
+    let stored_len = frame.len().checked_sub(TRAILER_BYTES).ok_or(SHORT)?;
     let (stored, trailer) = frame.split_at(stored_len);
-    let &[kind, a, b, c, d] = trailer else { return Err(Damage("shorter than its trailer")) };
+    let &[kind, a, b, c, d] = trailer else { return Err(SHORT) };
     if checksum(number, offset, stored, kind) != u32::from_le_bytes([a, b, c, d]) {
         return Err(Damage("the checksum doesn't match"));
     }
     match kind {
-        RAW => {
-            frame.truncate(stored_len);
-            Ok(frame)
-        }
-        LZ4 => decompress(stored),
+        RAW => Ok((stored, Packing::Raw)),
+        LZ4 => Ok((stored, Packing::Lz4)),
         _ => Err(Damage("an unknown block type")),
+    }
+}
+
+/// Fills `payload` with what a verified frame holds, which must be exactly so many bytes.
+pub(crate) fn unpack_into(mut stored: &[u8], packing: Packing, payload: &mut [u8]) -> Decoded<()> {
+    const LENGTH: Damage = Damage("it doesn't hold as many bytes as it should");
+    match packing {
+        Packing::Raw if stored.len() == payload.len() => {
+            payload.copy_from_slice(stored);
+            Ok(())
+        }
+        Packing::Raw => Err(LENGTH),
+        Packing::Lz4 => {
+            if take_len(&mut stored) != Some(payload.len()) {
+                return Err(LENGTH);
+            }
+            match decompress_into(stored, payload) {
+                Ok(written) if written == payload.len() => Ok(()),
+                Ok(_) => Err(LENGTH),
+                Err(_) => Err(Damage("can't be decompressed")),
+            }
+        }
     }
 }
 
@@ -115,6 +168,13 @@ mod tests {
         let text = b"the same words, the same words, the same words, the same words".repeat(10);
         for packing in [Packing::Raw, Packing::Lz4] {
             let frame = framed(7, 4096, &text, packing);
+            let (stored, found) = verify(7, 4096, &frame).unwrap();
+            let mut payload = vec![0; text.len()];
+            unpack_into(stored, found, &mut payload).unwrap();
+            assert_eq!((found, &payload[..]), (packing, &text[..]));
+            for wrong in [text.len() - 1, text.len() + 1] {
+                assert!(unpack_into(stored, found, &mut vec![0; wrong]).is_err(), "{packing:?}");
+            }
             assert_eq!(open(7, 4096, frame).unwrap(), text, "{packing:?}");
         }
         assert_eq!(open(7, 0, framed(7, 0, b"", Packing::Raw)).unwrap(), b"");
