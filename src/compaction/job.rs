@@ -49,10 +49,8 @@ pub(crate) fn compact(
 ) -> Result<Written> {
     let moved = value_garbage::files_to_empty(task, version, context.config);
     let values = ValueOutputs::moving(context, version, moved);
-    // A table of level 0 that is written anew stays one table: their number is what writers are slowed down by.
-    let size_max = if task.target == 0 { u64::MAX } else { context.config.table_size_bytes };
     let bottom = Bottom { version, target: task.target };
-    Outputs::new(context, size_max, values).write(|outputs| {
+    Outputs::new(context, context.config.table_size_bytes, values).write(|outputs| {
         let parts = if task.is_scattered { 1 } else { task.inputs.len().max(1) };
         for inputs in task.inputs.chunks(parts) {
             let tombstones = input_tombstones(inputs, &task.overlapped)?;
@@ -106,10 +104,6 @@ struct Bottom<'a> {
 
 impl Bottom<'_> {
     fn is_below_key(&self, key: &[u8]) -> bool {
-        if self.target == 0 {
-            // Older tables of the same level may lie below.
-            return false;
-        }
         let mut levels = self.target + 1..LEVELS;
         levels.all(|level| {
             let tables = self.version.level(level);
@@ -120,7 +114,6 @@ impl Bottom<'_> {
 
     fn is_below(&self, start: &[u8], end: &[u8]) -> bool {
         let span = KeySpan { smallest: start.to_vec(), largest: end.to_vec(), largest_is_exclusive: true };
-        self.target > 0
-            && (self.target + 1..LEVELS).all(|level| self.version.overlapping(level, &span).is_empty())
+        (self.target + 1..LEVELS).all(|level| self.version.overlapping(level, &span).is_empty())
     }
 }

@@ -28,13 +28,21 @@ const SMALL_SHARE: u64 = 64;
 /// The compaction that comes nearest to emptying the sparsest value file; `None` where no file is sparse.
 pub(crate) fn pick(version: &Version) -> Option<Task> {
     let share = |live: u64, all: u64| live as f64 / all.max(1) as f64;
-    let sparse = version.values().files().filter(|(file, _)| version.values().is_sparse(file.meta().number));
-    let (sparsest, _) = sparse.min_by(|(a, a_live), (b, b_live)| {
-        share(*a_live, a.record_bytes()).total_cmp(&share(*b_live, b.record_bytes()))
-    })?;
-    let number = sparsest.meta().number;
+    let mut sparse: Vec<(f64, u64)> = version
+        .values()
+        .files()
+        .filter(|(file, _)| version.values().is_sparse(file.meta().number))
+        .map(|(file, live)| (share(live, file.record_bytes()), file.meta().number))
+        .collect();
+    sparse.sort_by(|a, b| a.0.total_cmp(&b.0));
+    sparse.into_iter().find_map(|(_, number)| task_for(version, number))
+}
+
+/// Some tables of one level that lead to value file `number`. One of level 0 needs all of the files that were written
+/// with it, and no others.
+fn task_for(version: &Version, number: u64) -> Option<Task> {
     let leads_there = |table: &&Arc<TableHandle>| leads_to(table.meta(), number);
-    (0..LEVELS).find_map(|level| {
+    (1..LEVELS).find_map(|level| {
         let tables = version.level(level).iter().filter(leads_there);
         let inputs: Vec<Arc<TableHandle>> = tables.take(TABLES_MAX).cloned().collect();
         (!inputs.is_empty()).then(|| Task {

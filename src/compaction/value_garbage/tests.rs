@@ -111,8 +111,8 @@ fn the_sparsest_file_comes_first_level_by_level_and_a_few_tables_at_once() {
         .collect();
     assert_eq!(picked(&version(&tables, &[1_000, 2_000])), Some((3, 3, vec![11, 13, 15, 17, 19, 21])));
     assert_eq!(picked(&version(&tables, &[2_000, 1_000])), Some((3, 3, vec![10, 12, 14, 16, 18, 20])));
-    tables.push((0, table(30, "00", "99", &[(50, 1)])));
-    assert_eq!(picked(&version(&tables, &[2_000, 1_000])), Some((0, 0, vec![30])));
+    tables.push((1, table(30, "00", "99", &[(50, 1)])));
+    assert_eq!(picked(&version(&tables, &[2_000, 1_000])), Some((1, 1, vec![30])));
 
     let many: Vec<_> = (0..20)
         .map(|at| (1, table(10 + at, &format!("{at:02}a"), &format!("{at:02}b"), &[(50, 10)])))
