@@ -38,8 +38,9 @@ impl ValueSet {
     pub(crate) fn file(&self, number: u64) -> Result<&Arc<ValueFileHandle>> {
         let member = self.0.get(&number);
         member.map(|member| &member.handle).ok_or_else(|| {
-            let message =
-                format!("an entry of a table leads to value file {number}, which the manifest does not name");
+            let message = format!(
+                "an entry of a table leads to value file {number:06}.val, which the manifest does not name"
+            );
             Error::new(Code::Corruption, message)
         })
     }

@@ -70,7 +70,7 @@ fn read(file: &ValueFile, pointer: &ValuePointer) -> Result<Vec<u8>> {
 fn mixed(len: usize, seed: u64) -> Vec<u8> {
     let mut state = seed;
     (0..len)
-        .map(|at| if at / CHUNK % 2 == 0 { (at / 100) as u8 } else { split_mix(&mut state) as u8 })
+        .map(|at| if (at / CHUNK).is_multiple_of(2) { (at / 100) as u8 } else { split_mix(&mut state) as u8 })
         .collect()
 }
 
