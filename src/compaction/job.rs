@@ -9,7 +9,7 @@ use super::retention::Retention;
 use super::value_outputs::ValueOutputs;
 use super::{Task, value_garbage};
 use crate::config::Config;
-use crate::error::Result;
+use crate::error::{Code, Error, Result};
 use crate::fs::FileSystem;
 use crate::iter::{InternalIterator, MergeIterator};
 use crate::range_tombstone::{RangeTombstone, RangeTombstones};
@@ -27,6 +27,19 @@ pub(crate) struct JobContext<'a> {
     /// Is told of bytes that have been written, and may wait, until the job is cancelled at the longest.
     pub(crate) pace: &'a dyn Fn(u64),
 }
+
+impl JobContext<'_> {
+    /// Fails where the job had better stop.
+    pub(super) fn check_cancelled(&self) -> Result<()> {
+        if (self.is_cancelled)() {
+            return Err(Error::new(Code::Aborted, "a flush or compaction was stopped by close"));
+        }
+        Ok(())
+    }
+}
+
+/// The pace is told of pieces of this size, in bytes.
+pub(super) const PACE_BYTES: u64 = 64 << 10;
 
 /// Writes a memtable's entries as one table of level 0, or none where nothing of it can be seen.
 pub(crate) fn flush(

@@ -8,18 +8,15 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-use super::job::JobContext;
+use super::job::{JobContext, PACE_BYTES};
 use super::retention::{Fate, Retention};
 use super::value_outputs::ValueOutputs;
-use crate::error::{Code, Error, Result};
+use crate::error::Result;
 use crate::iter::InternalIterator;
 use crate::key::{EntryRef, Kind};
 use crate::range_tombstone::RangeTombstone;
 use crate::sstable::{TableOptions, TableSummary, TableWriter};
 use crate::version::{Garbage, TableMeta, ValueFileMeta, ValueShare, table_path};
-
-/// The pace is told of pieces of this size, in bytes.
-const PACE_BYTES: u64 = 64 << 10;
 
 /// How often a job asks whether it is cancelled, in entries.
 const CANCEL_CHECK_INTERVAL: u32 = 4096;
@@ -109,7 +106,7 @@ impl<'a> Outputs<'a> {
             until_check -= 1;
             if until_check == 0 {
                 until_check = CANCEL_CHECK_INTERVAL;
-                self.check_cancelled()?;
+                self.context.check_cancelled()?;
             }
         }
         self.finish(None)
@@ -127,7 +124,7 @@ impl<'a> Outputs<'a> {
         let size = self.writer.as_ref().map_or(0, |(_, writer)| writer.size_estimate());
         if size >= self.paced_bytes + PACE_BYTES {
             self.pace_to(size);
-            self.check_cancelled()?;
+            self.context.check_cancelled()?;
         }
         if size >= self.size_max && self.last_key != entry.key {
             self.finish(Some(entry.key))?;
@@ -135,7 +132,6 @@ impl<'a> Outputs<'a> {
         match self.values.place(entry)? {
             None => self.writer()?.add(*entry)?,
             Some(pointer) => {
-                self.check_cancelled()?;
                 let mut value = std::mem::take(&mut self.pointer);
                 value.clear();
                 pointer.encode(&mut value);
@@ -147,13 +143,6 @@ impl<'a> Outputs<'a> {
         }
         self.last_key.clear();
         self.last_key.extend_from_slice(entry.key);
-        Ok(())
-    }
-
-    fn check_cancelled(&self) -> Result<()> {
-        if (self.context.is_cancelled)() {
-            return Err(Error::new(Code::Aborted, "a flush or compaction was stopped by close"));
-        }
         Ok(())
     }
 

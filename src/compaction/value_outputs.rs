@@ -7,7 +7,7 @@
 use std::collections::HashSet;
 use std::path::PathBuf;
 
-use super::job::JobContext;
+use super::job::{JobContext, PACE_BYTES};
 use crate::error::{Code, Error, Result};
 use crate::key::{EntryRef, Kind};
 use crate::value_file::{ValueFileWriter, ValuePointer};
@@ -24,6 +24,8 @@ pub(super) struct ValueOutputs<'a> {
     finished: Vec<ValueFileMeta>,
     written: Vec<PathBuf>,
     relocated_bytes: u64,
+    /// What was written since the pace was told of it.
+    unpaced_bytes: u64,
 }
 
 impl<'a> ValueOutputs<'a> {
@@ -37,6 +39,7 @@ impl<'a> ValueOutputs<'a> {
             finished: Vec::new(),
             written: Vec::new(),
             relocated_bytes: 0,
+            unpaced_bytes: 0,
         }
     }
 
@@ -84,7 +87,11 @@ impl<'a> ValueOutputs<'a> {
     }
 
     fn placed(&mut self, pointer: ValuePointer) -> Result<ValuePointer> {
-        (self.context.pace)(pointer.record_len);
+        self.unpaced_bytes += pointer.record_len;
+        if self.unpaced_bytes >= PACE_BYTES {
+            (self.context.pace)(std::mem::take(&mut self.unpaced_bytes));
+            self.context.check_cancelled()?;
+        }
         let size = self.writer.as_ref().map_or(0, |(_, writer)| writer.size());
         if size >= self.context.config.value_file_size_bytes {
             self.close_file()?;
@@ -115,6 +122,7 @@ impl<'a> ValueOutputs<'a> {
     /// Ends the last file. Returns the files, and the bytes that were moved from other value files.
     pub(super) fn finish(&mut self) -> Result<(Vec<ValueFileMeta>, u64)> {
         self.close_file()?;
+        (self.context.pace)(std::mem::take(&mut self.unpaced_bytes));
         Ok((std::mem::take(&mut self.finished), self.relocated_bytes))
     }
 
