@@ -94,6 +94,8 @@ pub struct Scan {
     /// The value of the row, where it lies in a value file.
     value: Vec<u8>,
     is_separated: bool,
+    /// Whether rows may have their values in value files.
+    has_value_files: bool,
     has_failed: bool,
     /// Keeps what the rows are read from, also where compaction has replaced it meanwhile.
     view: Arc<View>,
@@ -110,6 +112,9 @@ impl Scan {
         self.is_separated = false;
         if self.has_failed || !self.rows.advance()? {
             return Ok(false);
+        }
+        if !self.has_value_files {
+            return Ok(true);
         }
         let row = self.rows.entry();
         if row.kind == Kind::Separated {
@@ -219,8 +224,10 @@ impl Shared {
         let merged = MergeIterator::new(sources);
         let reverse = direction == Direction::Reverse;
         let rows = VisibleIterator::new(merged, visibility, range.start, range.end, reverse);
+        let has_value_files = !view.version.values().is_empty();
         let (value, is_separated, has_failed) = (Vec::new(), false, false);
-        Ok(Scan { rows, value, is_separated, has_failed, view, _snapshot: snapshot.cloned() })
+        let _snapshot = snapshot.cloned();
+        Ok(Scan { rows, value, is_separated, has_value_files, has_failed, view, _snapshot })
     }
 }
 

@@ -45,6 +45,11 @@ impl ValueSet {
         })
     }
 
+    /// Whether there are none.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
     /// Whether the version has value file `number`.
     pub(crate) fn contains(&self, number: u64) -> bool {
         self.0.contains_key(&number)

@@ -55,11 +55,32 @@ fn picked(version: &Version) -> Option<(usize, usize, Vec<u64>)> {
 
 #[test]
 fn a_file_of_which_half_is_needed_is_left_alone() {
-    let with = |live| picked(&version(&[(1, table(1, "a", "c", &[(50, live)]))], &[1_000]));
+    let with = |live| picked(&version(&[(1, table(1, "a", "c", &[(50, live)]))], &[10_000]));
 
-    assert_eq!(with(1_000), None);
-    assert_eq!(with(500), None);
-    assert_eq!(with(499), Some((1, 1, vec![1])));
+    assert_eq!(with(10_000), None);
+    assert_eq!(with(5_000), None);
+    assert_eq!(with(4_999), Some((1, 1, vec![1])));
+}
+
+#[test]
+fn a_file_is_emptied_only_where_it_has_more_garbage_than_the_tables_that_lead_to_it() {
+    // Two tables of 4,096 bytes.
+    let with = |record_bytes: u64| {
+        let tables = [(1, table(1, "a", "c", &[(50, 100)])), (2, table(2, "a", "c", &[(50, 100)]))];
+        picked(&version(&tables, &[record_bytes]))
+    };
+    assert_eq!(with(2 * 4_096 + 199), None);
+    assert_eq!(with(2 * 4_096 + 200), Some((1, 1, vec![1])));
+
+    // None of the files is worth it for itself, but both are together.
+    let both = |number| table(number, "a", "c", &[(50, 10), (51, 10)]);
+    let together = |record_bytes| picked(&version(&[(1, both(1)), (2, both(2))], &[record_bytes; 2]));
+    assert_eq!(together(4_096 + 19), None);
+    assert_eq!(together(4_096 + 20), Some((1, 1, vec![1])));
+
+    // And one is worth it though all together are not.
+    let tables = [(1, table(1, "a", "c", &[(50, 10)])), (2, table(2, "a", "c", &[(51, 10)]))];
+    assert_eq!(picked(&version(&tables, &[20, 4_106])), Some((2, 2, vec![2])));
 }
 
 #[test]
@@ -109,15 +130,21 @@ fn the_sparsest_file_comes_first_level_by_level_and_a_few_tables_at_once() {
             (3, table(10 + at, &smallest, &largest, &[(50 + at % 2, 10)]))
         })
         .collect();
-    assert_eq!(picked(&version(&tables, &[1_000, 2_000])), Some((3, 3, vec![11, 13, 15, 17, 19, 21])));
-    assert_eq!(picked(&version(&tables, &[2_000, 1_000])), Some((3, 3, vec![10, 12, 14, 16, 18, 20])));
+    assert_eq!(
+        picked(&version(&tables, &[1_000_000, 2_000_000])),
+        Some((3, 3, vec![11, 13, 15, 17, 19, 21]))
+    );
+    assert_eq!(
+        picked(&version(&tables, &[2_000_000, 1_000_000])),
+        Some((3, 3, vec![10, 12, 14, 16, 18, 20]))
+    );
     tables.push((1, table(30, "00", "99", &[(50, 1)])));
-    assert_eq!(picked(&version(&tables, &[2_000, 1_000])), Some((1, 1, vec![30])));
+    assert_eq!(picked(&version(&tables, &[2_000_000, 1_000_000])), Some((1, 1, vec![30])));
 
     let many: Vec<_> = (0..20)
         .map(|at| (1, table(10 + at, &format!("{at:02}a"), &format!("{at:02}b"), &[(50, 10)])))
         .collect();
-    assert_eq!(picked(&version(&many, &[1_000])).unwrap().2.len(), TABLES_MAX);
+    assert_eq!(picked(&version(&many, &[1_000_000])).unwrap().2.len(), TABLES_MAX);
 }
 
 #[test]
@@ -126,7 +153,7 @@ fn space_in_tables_comes_first() {
     let tables = [(1, deletes), (2, table(1, "x", "z", &[(50, 10)]))];
     let reasons = Reasons { oldest_snapshot: 100, now_ms: 1_000 };
 
-    let task = pick_any(&version(&tables, &[1_000]), &Config::new("/db"), reasons).unwrap();
+    let task = pick_any(&version(&tables, &[1_000_000]), &Config::new("/db"), reasons).unwrap();
 
     assert_eq!((numbers(&task.inputs), task.is_scattered), (vec![9], false));
 }

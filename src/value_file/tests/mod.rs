@@ -6,7 +6,7 @@ mod golden;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use super::{FOOTER_BYTES, ValueFile, ValueFileWriter, ValuePointer};
+use super::{Directory, FOOTER_BYTES, ValueFile, ValueFileWriter, ValuePointer};
 use crate::config::Compression;
 use crate::error::{Code, Result};
 use crate::fs::{File, FileSystem, SimFs, split_mix};
@@ -263,6 +263,37 @@ fn a_pointer_that_no_writer_makes_is_corruption_and_takes_no_memory() {
     }
     bytes.push(0);
     assert!(ValuePointer::decode(&bytes).is_err(), "a byte too many");
+}
+
+/// A defective writer can put any directory under a valid checksum.
+#[test]
+fn a_directory_that_no_writer_writes_does_no_harm_under_a_valid_checksum() {
+    let mut state = 5;
+    let test = TestFile::write(NUMBER, Compression::Lz4, &[mixed(2 * CHUNK + 9, 1)]);
+    let good = test.pointers[0];
+    let directory = test.open().directory(&good).unwrap();
+    let lens: Vec<u32> = directory.bounds.windows(2).map(|pair| (pair[1] - pair[0]) as u32).collect();
+    let at = (good.record_len - 20) as usize;
+    for _ in 0..3_000 {
+        let mut changed = lens.clone();
+        let mut value_len = good.value_len;
+        let wild = [0, 1, 5, 6, 70_000, u32::MAX, split_mix(&mut state) as u32];
+        let number = wild[(split_mix(&mut state) % 7) as usize];
+        match split_mix(&mut state) % 4 {
+            0 => value_len = u64::from(number),
+            index => changed[index as usize - 1] = number,
+        }
+        let mut bytes = test.bytes.clone();
+        let encoded = Directory::encode(NUMBER, at as u64, &changed, value_len);
+        bytes[at..at + encoded.len()].copy_from_slice(&encoded);
+        let file = open_bytes(&bytes, bytes.len() as u64).unwrap();
+        let pointers = [good, ValuePointer { value_len: value_len.max(1), ..good }];
+        let is_changed = changed != lens || value_len != good.value_len;
+        for pointer in pointers {
+            assert_eq!(read(&file, &pointer).is_err(), is_changed, "{changed:?} {value_len}");
+        }
+        assert_eq!(file.verify().is_err(), is_changed, "{changed:?} {value_len}");
+    }
 }
 
 #[test]
