@@ -134,6 +134,7 @@ fn check_concurrent_readers(config: &Config) -> u64 {
         assert_eq!(check_groups(&engine, writer, Direction::Reverse), rows[writer as usize]);
     }
     engine.verify().unwrap();
+    println!("{} of {} bytes of values were moved", stats.value_bytes_relocated, stats.value_bytes_written);
     stats.value_bytes_relocated
 }
 
