@@ -68,6 +68,12 @@ pub struct Config {
     pub table_size_bytes: u64,
     /// What the cache of blocks may hold, in bytes. Default 64 MiB; 0 to 1 TiB.
     pub block_cache_capacity_bytes: usize,
+    /// Values of at least so many bytes are written to value files instead of tables, so that compaction doesn't
+    /// rewrite them. Default 4 KiB; 0 keeps all values in tables; at most 1 GiB.
+    pub value_threshold_bytes: usize,
+    /// The size at which a value file is closed, in bytes; one larger value has a file of its own. Default 64 MiB;
+    /// 4 KiB to 1 TiB.
+    pub value_file_size_bytes: u64,
     /// Bits of filter for each key; 0 writes no filters. Default 10; 0 to 32.
     pub bloom_bits_per_key: u8,
     /// How data blocks are compressed. Default LZ4.
@@ -102,6 +108,8 @@ impl Config {
             block_size: 4 << 10,
             table_size_bytes: 32 << 20,
             block_cache_capacity_bytes: 64 << 20,
+            value_threshold_bytes: 4 << 10,
+            value_file_size_bytes: 64 << 20,
             bloom_bits_per_key: 10,
             compression: Compression::Lz4,
             compaction_threshold: 4,
@@ -144,6 +152,8 @@ impl Config {
         within("block_size", self.block_size as u64, 128, 1 << 20)?;
         within("table_size_bytes", self.table_size_bytes, 4 << 10, 1 << 30)?;
         within("block_cache_capacity_bytes", self.block_cache_capacity_bytes as u64, 0, 1 << 40)?;
+        within("value_threshold_bytes", self.value_threshold_bytes as u64, 0, 1 << 30)?;
+        within("value_file_size_bytes", self.value_file_size_bytes, 4 << 10, 1 << 40)?;
         within("bloom_bits_per_key", u64::from(self.bloom_bits_per_key), 0, 32)?;
         within("compaction_threshold", self.compaction_threshold as u64, 2, 64)?;
         within("level_size_bytes", self.level_size_bytes, 16 << 10, 1 << 40)?;

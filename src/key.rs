@@ -32,15 +32,23 @@ pub(crate) enum Kind {
     /// No key from this one (inclusive) to the value (exclusive) has any. Never stands among point entries
     /// of a memtable or table: it lives in their list of range tombstones.
     RangeTombstone = 3,
+    /// The key has a value, which lies in a value file: the entry's own says where. Only tables hold such entries.
+    Separated = 9,
 }
 
 impl Kind {
+    /// Whether the key has a value, be it here or in a value file.
+    pub(crate) fn is_value(self) -> bool {
+        matches!(self, Self::Value | Self::Separated)
+    }
+
     /// The kind with this number on disk.
     pub(crate) fn from_u8(byte: u8) -> Option<Self> {
         match byte {
             1 => Some(Self::Value),
             2 => Some(Self::Tombstone),
             3 => Some(Self::RangeTombstone),
+            9 => Some(Self::Separated),
             _ => None,
         }
     }

@@ -12,6 +12,7 @@ pub(crate) mod compaction;
 pub mod config;
 pub mod engine;
 pub mod error;
+pub(crate) mod frame;
 pub mod fs;
 pub(crate) mod iter;
 pub mod jsondb;
@@ -19,6 +20,7 @@ pub(crate) mod key;
 pub(crate) mod memtable;
 pub(crate) mod range_tombstone;
 pub(crate) mod sstable;
+pub(crate) mod value_file;
 pub(crate) mod version;
 pub(crate) mod wal;
 

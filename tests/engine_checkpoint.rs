@@ -29,6 +29,7 @@ fn config() -> Config {
         auto_background: false,
         memtable_size_bytes: 4 << 10,
         table_size_bytes: 4 << 10,
+        value_threshold_bytes: 100,
         ..Config::new("/db")
     }
 }
@@ -254,6 +255,8 @@ fn a_checkpoint_beside_writers_and_compaction_is_of_one_moment() {
         wal_sync_mode: SyncMode::Never,
         memtable_size_bytes: 8 << 10,
         table_size_bytes: 8 << 10,
+        value_threshold_bytes: 58,
+        value_file_size_bytes: 4 << 10,
         level_size_bytes: 16 << 10,
         compaction_threshold: 2,
         ..Config::new("/db")

@@ -80,7 +80,19 @@ fn check_groups(engine: &Engine, writer: u64, direction: Direction) -> u64 {
 #[test]
 fn concurrent_readers_see_whole_batches_while_tables_come_and_go() {
     let dir = TemporaryDir::new("concurrent");
-    let engine = Engine::open(small(&dir)).unwrap();
+    check_concurrent_readers(&small(&dir));
+}
+
+#[test]
+fn concurrent_readers_see_whole_batches_while_value_files_come_and_go() {
+    let dir = TemporaryDir::new("concurrent-values");
+    let config = Config { value_threshold_bytes: 8, value_file_size_bytes: 16 << 10, ..small(&dir) };
+    assert!(check_concurrent_readers(&config) > 0, "the test wants value files to be emptied");
+}
+
+/// Returns how many bytes were moved between value files.
+fn check_concurrent_readers(config: &Config) -> u64 {
+    let engine = Engine::open(config.clone()).unwrap();
     let stop = AtomicBool::new(false);
     let written: Vec<AtomicU64> = (0..WRITERS).map(|_| AtomicU64::new(0)).collect();
     std::thread::scope(|scope| {
@@ -117,10 +129,13 @@ fn concurrent_readers_see_whole_batches_while_tables_come_and_go() {
         (0..WRITERS).map(|writer| check_groups(&engine, writer, Direction::Forward)).collect();
     engine.close().unwrap();
 
-    let engine = Engine::open(small(&dir)).unwrap();
+    let engine = Engine::open(config.clone()).unwrap();
     for writer in 0..WRITERS {
         assert_eq!(check_groups(&engine, writer, Direction::Reverse), rows[writer as usize]);
     }
+    engine.verify().unwrap();
+    println!("{} of {} bytes of values were moved", stats.value_bytes_relocated, stats.value_bytes_written);
+    stats.value_bytes_relocated
 }
 
 #[test]

@@ -11,8 +11,10 @@ use flowdb::fs::SimFs;
 
 type State = BTreeMap<Vec<u8>, Vec<u8>>;
 
-fn config(compression: Compression) -> Config {
+/// Values from `value_threshold_bytes` on lie in value files.
+fn config(compression: Compression, value_threshold_bytes: usize) -> Config {
     Config {
+        value_threshold_bytes,
         memtable_size_bytes: 4 << 10,
         table_size_bytes: 4 << 10,
         block_size: 256,
@@ -107,6 +109,10 @@ fn try_damaged(
     }
 }
 
+fn has_value_files(disk: &SimFs) -> bool {
+    disk.files().iter().any(|path| path.extension().is_some_and(|extension| extension == "val"))
+}
+
 fn files_of(disk: &SimFs) -> Vec<(PathBuf, Vec<u8>)> {
     let files = disk.files().into_iter();
     files.filter_map(|path| disk.read_file(&path).map(|bytes| (path, bytes))).collect()
@@ -115,9 +121,12 @@ fn files_of(disk: &SimFs) -> Vec<(PathBuf, Vec<u8>)> {
 #[test]
 fn a_flipped_byte_anywhere_gives_right_data_or_corruption() {
     let mut outcomes = Outcomes::default();
-    for compression in [Compression::None, Compression::Lz4] {
-        let config = config(compression);
+    let settings =
+        [(Compression::None, 0), (Compression::Lz4, 0), (Compression::Lz4, 1), (Compression::None, 20)];
+    for (compression, threshold) in settings {
+        let config = config(compression, threshold);
         let (disk, state) = make_database(&config);
+        assert_eq!(has_value_files(&disk), threshold > 0);
         read_everything(&config, &disk.deep_copy(), &state).unwrap();
         for (path, bytes) in files_of(&disk) {
             for index in 0..bytes.len() {
@@ -126,7 +135,7 @@ fn a_flipped_byte_anywhere_gives_right_data_or_corruption() {
                     damaged[index] ^= mask;
                     let copy = disk.deep_copy();
                     copy.write_file(&path, &damaged);
-                    let damage = format!("byte {index} ^ {mask:#x} ({compression:?})");
+                    let damage = format!("byte {index} ^ {mask:#x} ({compression:?}, {threshold})");
                     try_damaged(&config, &copy, &state, &path, &damage, &mut outcomes);
                 }
             }
@@ -138,7 +147,7 @@ fn a_flipped_byte_anywhere_gives_right_data_or_corruption() {
 
 #[test]
 fn a_file_cut_at_any_length_or_gone_gives_right_data_or_corruption() {
-    let config = config(Compression::Lz4);
+    let config = config(Compression::Lz4, 20);
     let (disk, state) = make_database(&config);
     let mut outcomes = Outcomes::default();
     for (path, bytes) in files_of(&disk) {
@@ -156,7 +165,7 @@ fn a_file_cut_at_any_length_or_gone_gives_right_data_or_corruption() {
 
 #[test]
 fn files_that_have_changed_places_are_noticed() {
-    let config = config(Compression::None);
+    let config = config(Compression::None, 20);
     let (disk, state) = make_database(&config);
     let files = files_of(&disk);
     let mut outcomes = Outcomes::default();
@@ -174,7 +183,7 @@ fn files_that_have_changed_places_are_noticed() {
 /// A compaction before the first write begins a new manifest, which must not forget where the log ended.
 #[test]
 fn a_clean_end_outlives_the_manifest_that_it_was_written_in() {
-    let config = config(Compression::None);
+    let config = config(Compression::None, 0);
     let disk = SimFs::in_memory();
     let engine = Engine::open_on(config.clone(), Arc::new(disk.clone())).unwrap();
     let put = |engine: &Engine, key: &[u8]| {

@@ -25,6 +25,8 @@ struct Run {
     durable: usize,
     /// … and so many the death of the process.
     written: usize,
+    /// So many bytes of values were moved between value files.
+    relocated_bytes: u64,
 }
 
 impl Run {
@@ -35,7 +37,7 @@ impl Run {
 
 /// Runs the workload of `seed` until it ends or the disk fails.
 fn run(seed: u64, config: &Config, disk: &SimFs) -> Run {
-    let mut run = Run { states: vec![State::new()], durable: 0, written: 0 };
+    let mut run = Run { states: vec![State::new()], durable: 0, written: 0, relocated_bytes: 0 };
     // An error is the crash that the test asked for; which operation meets it is not the point here.
     let _ = try_run(seed, config, disk, &mut run);
     run
@@ -58,6 +60,7 @@ fn try_run(seed: u64, config: &Config, disk: &SimFs, run: &mut Run) -> Result<()
             }
             _ if random.one_in(3) => engine.compact_all()?,
             _ => {
+                run.relocated_bytes += engine.stats().value_bytes_relocated;
                 engine.close()?;
                 run.written = run.tried();
                 run.durable = run.tried();
@@ -65,6 +68,7 @@ fn try_run(seed: u64, config: &Config, disk: &SimFs, run: &mut Run) -> Result<()
             }
         }
     }
+    run.relocated_bytes += engine.stats().value_bytes_relocated;
     engine.close()?;
     run.durable = run.tried();
     run.written = run.tried();
@@ -181,13 +185,14 @@ fn check_crash_in_recovery(seed: u64, config: &Config, disk: &SimFs, run: &Run, 
 #[test]
 fn a_crash_after_any_file_operation_leaves_a_prefix_with_everything_acknowledged() {
     let count = std::env::var("FLOWDB_WORKLOADS").map_or(40, |count| count.parse().expect("a number"));
-    let mut crashes = 0;
+    let (mut crashes, mut relocating) = (0, 0);
     for seed in seeds(count) {
         let _report = SeedReport(seed);
         let config = tiny_config(&mut Random::new(seed), Arc::new(ManualClock::new(1)));
         let whole = SimFs::new();
         let finished = run(seed, &config, &whole);
         check(&config, &whole.deep_copy(), &finished, finished.tried(), "no crash at all");
+        relocating += u64::from(finished.relocated_bytes > 0);
         for operation in 0..whole.operations() {
             let disk = SimFs::crashing_after(operation);
             let run = run(seed, &config, &disk);
@@ -196,7 +201,10 @@ fn a_crash_after_any_file_operation_leaves_a_prefix_with_everything_acknowledged
             crashes += 1;
         }
     }
-    println!("{crashes} crashes, every one recovered");
+    println!(
+        "{crashes} crashes, every one recovered; {relocating} workloads moved values between value files"
+    );
+    assert!(count < 40 || relocating > 0 || std::env::var("FLOWDB_SEED").is_ok());
 }
 
 #[test]
@@ -372,7 +380,7 @@ fn fail_and_crash(seed: u64, config: &Config, operation: u64, fault: Fault) {
     let mut random = Random::new(seed ^ 0xFA17);
     let engine = Engine::open_on(config.clone(), Arc::new(disk.clone())).unwrap();
     disk.fail_at(operation, fault);
-    let run = Run { states: vec![State::new()], durable: 0, written: 0 };
+    let run = Run { states: vec![State::new()], durable: 0, written: 0, relocated_bytes: 0 };
     let context = format!("operation {operation}, {fault:?}, {:?}", config.wal_sync_mode);
     let mut workload = Persistent { config, disk: &disk, engine, run, failed: None, context };
     let end = operation + 1 + Random::new(seed.wrapping_add(operation)).below(40);

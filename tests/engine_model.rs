@@ -7,6 +7,7 @@ mod common;
 use std::collections::{BTreeMap, VecDeque};
 use std::ops::Bound;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use common::{Random, SeedReport, seeds, tiny_config};
 use flowdb::clock::{Clock, ManualClock};
@@ -27,6 +28,8 @@ struct History {
     snapshots: Vec<(Snapshot, Model)>,
     /// Scans that stay open while the database changes, with the rows that they have yet to give, in their order.
     scans: Vec<(Scan, VecDeque<Row>)>,
+    /// Bytes of values that the engine of before the last opening has moved between value files.
+    relocated_bytes: u64,
 }
 
 type Row = (Vec<u8>, Vec<u8>);
@@ -47,6 +50,7 @@ impl History {
             model: Model::new(),
             snapshots: Vec::new(),
             scans: Vec::new(),
+            relocated_bytes: 0,
         }
     }
 
@@ -183,6 +187,7 @@ impl History {
     fn reopen(&mut self) {
         self.snapshots.clear();
         self.scans.clear();
+        self.relocated_bytes += self.engine.stats().value_bytes_relocated;
         self.engine.close().unwrap();
         self.engine = Engine::open_on(self.config.clone(), Arc::new(self.disk.clone())).unwrap();
     }
@@ -220,7 +225,27 @@ impl History {
                 TryGet::Missing => assert_eq!(found, None, "try_get {key:?}"),
                 TryGet::Found(value) => assert_eq!(found, Some(value), "try_get {key:?}"),
             }
+            self.check_pieces(&key, snapshot.as_ref(), expected.map(|(value, _)| &value[..]));
         }
+    }
+
+    /// A slice is a slice of the whole value, and a reader reads all of it.
+    fn check_pieces(&mut self, key: &[u8], snapshot: Option<&Snapshot>, expected: Option<&[u8]>) {
+        let (offset, len) = (self.random.below(70) as usize, self.random.below(70) as usize);
+        let slice = self.engine.get_slice(key, offset as u64, len, snapshot).unwrap();
+        let reader = self.engine.open_value(key, snapshot).unwrap();
+        let Some(value) = expected else {
+            assert!(slice.is_none() && reader.is_none(), "{key:?} is not there");
+            return;
+        };
+        let (slice, mut reader) = (slice.unwrap(), reader.unwrap());
+        let start = offset.min(value.len());
+        let end = (offset + len).clamp(start, value.len());
+        assert_eq!(slice.bytes, value[start..end], "{key:?} {offset} {len}");
+        assert_eq!((slice.value_len, reader.len()), (value.len() as u64, value.len() as u64));
+        let mut read = Vec::new();
+        std::io::Read::read_to_end(&mut reader, &mut read).unwrap();
+        assert_eq!(read, value, "{key:?} by a reader");
     }
 
     fn bound(&mut self) -> Bound<Vec<u8>> {
@@ -279,19 +304,23 @@ fn every_history_reads_as_an_ordered_map_would() {
     let seeds = seeds(count);
     println!("{} histories, seeds {}..={}", seeds.len(), seeds[0], seeds[seeds.len() - 1]);
     let workers = std::thread::available_parallelism().map_or(2, usize::from);
+    let relocated = AtomicU64::new(0);
     std::thread::scope(|scope| {
         for worker in 0..workers {
-            let seeds = &seeds;
+            let (seeds, relocated) = (&seeds, &relocated);
             scope.spawn(move || {
                 for &seed in seeds.iter().skip(worker).step_by(workers) {
-                    run(seed);
+                    relocated.fetch_add(run(seed), Ordering::Relaxed);
                 }
             });
         }
     });
+    println!("{relocated:?} bytes of values were moved between value files");
+    assert!(count < 1_000 || relocated.into_inner() > 0 || seeds.len() == 1);
 }
 
-fn run(seed: u64) {
+/// Runs one history; returns how many bytes of values were moved between value files.
+fn run(seed: u64) -> u64 {
     let _report = SeedReport(seed);
     let mut history = History::begin(seed);
     let steps = 30 + history.random.below(60);
@@ -311,4 +340,6 @@ fn run(seed: u64) {
     history.reopen();
     history.check_scan();
     history.check_gets();
+    history.engine.verify().unwrap();
+    history.relocated_bytes
 }

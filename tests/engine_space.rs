@@ -25,6 +25,15 @@ struct Database {
 
 impl Database {
     fn new(name: &str, memtable_size_bytes: usize) -> Self {
+        Self::with_threshold(name, memtable_size_bytes, 0)
+    }
+
+    /// Rows lie in value files.
+    fn of_large_values(name: &str) -> Self {
+        Self::with_threshold(name, 1 << 20, ROW_BYTES)
+    }
+
+    fn with_threshold(name: &str, memtable_size_bytes: usize, value_threshold_bytes: usize) -> Self {
         let dir = std::env::temp_dir().join(format!("flowdb-{name}-{}", std::process::id()));
         let _ = std::fs::remove_dir_all(&dir);
         let clock = Arc::new(ManualClock::new(1_000));
@@ -33,6 +42,8 @@ impl Database {
             memtable_size_bytes,
             flush_interval_ms: 100,
             table_size_bytes: 1 << 20,
+            value_threshold_bytes,
+            value_file_size_bytes: 1 << 20,
             level_size_bytes: 2 << 20,
             clock: clock.clone(),
             ..Config::new(&dir)
@@ -171,4 +182,53 @@ fn versions_that_were_kept_for_a_snapshot_go_when_it_closes() {
     database.check_whole(&snapshot);
     drop(snapshot);
     database.wait_until_at_most(5);
+}
+
+#[test]
+fn large_values_that_are_deleted_give_their_space_back() {
+    for (name, is_range) in [("space-values-keys", false), ("space-values-range", true)] {
+        let database = Database::of_large_values(name);
+        database.fill(NEVER);
+        if is_range {
+            database.delete_by_range();
+        } else {
+            database.delete_by_key();
+        }
+        database.wait_until_at_most(5);
+    }
+}
+
+#[test]
+fn large_values_that_have_expired_give_their_space_back() {
+    let database = Database::of_large_values("space-values-expiry");
+    database.fill(SOON);
+    database.clock.set(SOON);
+    database.wait_until_at_most(5);
+}
+
+#[test]
+fn large_values_that_a_snapshot_needs_stay_and_go_when_it_closes() {
+    let database = Database::of_large_values("space-values-snapshot");
+    database.fill(NEVER);
+    let snapshot = database.engine().snapshot();
+    database.write(|batch, row| batch.put(&row.to_be_bytes(), b"short").unwrap());
+    database.engine().compact_all().unwrap();
+    database.check_whole(&snapshot);
+    drop(snapshot);
+    database.wait_until_at_most(5);
+}
+
+/// At the end, at most half of what value files hold is garbage, beside what level 0 has not been merged with yet.
+#[test]
+fn large_values_that_are_overwritten_again_and_again_take_bounded_space() {
+    let database = Database::of_large_values("space-values-overwritten");
+    let mut random = Random::new(3);
+    for _ in 0..5 {
+        database.write(|batch, row| {
+            let value: Vec<u8> = (0..ROW_BYTES).map(|_| random.next() as u8).collect();
+            batch.put(&row.to_be_bytes(), &value).unwrap();
+        });
+    }
+    database.wait_until_at_most(250);
+    database.engine().verify().unwrap();
 }

@@ -3,21 +3,26 @@
 //! Level 0 is merged into level 1 once it has `compaction_threshold` tables, or once nobody writes any more; a deeper
 //! level spills into the next once it is larger than its target (levelled compaction, as in LevelDB and RocksDB). Targets
 //! follow the deepest level, so that nine tenths of the data and more lie in it ([`level_target`]). Where every level is
-//! within its target, [`reclaim`] looks for space to give back. [`pick`] is a pure function of a version, so that a test
+//! within its target, [`reclaim`] looks for space to give back in tables, and [`value_garbage`] in value files. [`pick`] is a pure function of a version, so that a test
 //! can ask it anything; [`job`] does what it says.
 #![forbid(unsafe_code)]
 
 pub(crate) mod job;
+mod outputs;
 mod reclaim;
 mod retention;
+mod value_garbage;
+mod value_outputs;
 
 use std::sync::Arc;
 
 use crate::config::Config;
 use crate::version::{KeyBounds, KeySpan, LEVELS, TableHandle, Version};
 
+pub(crate) use outputs::Written;
 pub(crate) use reclaim::{Reasons, held_back};
 pub(crate) use retention::Retention;
+pub(crate) use value_garbage::pick as pick_value_garbage;
 
 /// Each level holds this many times what the one above it does.
 const LEVEL_GROWTH: u64 = 10;
@@ -34,6 +39,8 @@ pub(crate) struct Task {
     pub(crate) overlapped: Vec<Arc<TableHandle>>,
     /// Nobody can see anything of the inputs and nothing depends on them: they go, and are not even read.
     pub(crate) is_discarded: bool,
+    /// The inputs are written anew where they are, each for itself: others lie between them.
+    pub(crate) is_scattered: bool,
 }
 
 impl Task {
@@ -46,7 +53,9 @@ impl Task {
 /// The most urgent compaction of `version`, or `None` where every level is within its target and no space can be
 /// given back.
 pub(crate) fn pick(version: &Version, config: &Config, reasons: Reasons) -> Option<Task> {
-    pick_by_size(version, config).or_else(|| reclaim::pick(version, reasons))
+    pick_by_size(version, config)
+        .or_else(|| reclaim::pick(version, reasons))
+        .or_else(|| value_garbage::pick(version))
 }
 
 fn pick_by_size(version: &Version, config: &Config) -> Option<Task> {
@@ -113,7 +122,7 @@ fn with_entangled(version: &Version, mut inputs: Vec<Arc<TableHandle>>) -> Optio
 /// `inputs` of `level` into the next one; `None` where there are none.
 fn into_next_level(version: &Version, level: usize, inputs: Vec<Arc<TableHandle>>) -> Option<Task> {
     let overlapped = version.overlapping(level + 1, &KeySpan::of(&inputs)?);
-    Some(Task { level, inputs, target: level + 1, overlapped, is_discarded: false })
+    Some(Task { level, inputs, target: level + 1, overlapped, is_discarded: false, is_scattered: false })
 }
 
 /// The table of `level` that rewrites the fewest bytes below for each byte it moves down.
@@ -137,6 +146,13 @@ pub(crate) fn pick_within(version: &Version, level: usize, bounds: KeyBounds<'_>
 /// What `level`, the last one with tables within `bounds`, has there, rewritten in place: drops what only that can.
 pub(crate) fn pick_rewrite(version: &Version, level: usize, bounds: KeyBounds<'_>) -> Option<Task> {
     let inputs = version.within(level, bounds);
-    let task = Task { level, inputs, target: level, overlapped: Vec::new(), is_discarded: false };
+    let task = Task {
+        level,
+        inputs,
+        target: level,
+        overlapped: Vec::new(),
+        is_discarded: false,
+        is_scattered: false,
+    };
     Some(task).filter(|task| !task.inputs.is_empty())
 }

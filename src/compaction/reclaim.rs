@@ -100,7 +100,7 @@ fn is_worth_its_merge(meta: &TableMeta, task: &Task, reasons: Reasons) -> bool {
 
 fn in_place(level: usize, table: &Arc<TableHandle>) -> Task {
     let (inputs, overlapped) = (vec![Arc::clone(table)], Vec::new());
-    Task { level, inputs, target: level, overlapped, is_discarded: false }
+    Task { level, inputs, target: level, overlapped, is_discarded: false, is_scattered: false }
 }
 
 #[cfg(test)]

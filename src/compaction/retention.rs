@@ -8,7 +8,7 @@
 use std::sync::Arc;
 
 use crate::iter::is_expired;
-use crate::key::{EntryRef, Kind, SeqNo};
+use crate::key::{EntryRef, SeqNo};
 use crate::range_tombstone::{RangeTombstone, RangeTombstones};
 
 /// Decides entry by entry, in internal order, what a flush or compaction writes.
@@ -56,7 +56,7 @@ impl Retention {
             return Fate::Drop;
         }
         let expired = is_expired(entry.expires_at, self.now_ms);
-        if entry.kind == Kind::Value && !expired {
+        if entry.kind.is_value() && !expired {
             return Fate::Keep;
         }
         // In the oldest stripe a deletion that hides nothing any more can go.
@@ -94,6 +94,7 @@ impl Retention {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::key::Kind;
 
     fn fates(
         snapshots: &[SeqNo],

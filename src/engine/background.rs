@@ -17,7 +17,8 @@ use super::commit::LogState;
 use super::pacing::{Pace, pace};
 use super::shared::{Shared, View};
 use crate::compaction::{
-    Reasons, Retention, Task, held_back, job, pick, pick_rewrite, pick_when_quiet, pick_within,
+    Reasons, Retention, Task, Written, held_back, job, pick, pick_rewrite, pick_value_garbage,
+    pick_when_quiet, pick_within,
 };
 use crate::config::SyncMode;
 use crate::error::{Code, Error, Result};
@@ -343,15 +344,17 @@ impl Shared {
         let count = |bytes| {
             self.write_limit.take(bytes);
         };
-        let added = self.in_job(&|| false, &count, |context| {
+        let written = self.in_job(&|| false, &count, |context| {
             job::flush(context, &mut sealed.memtable.iter(), &tombstones, retention)
         })?;
         let following = view.frozen.len().checked_sub(2).map_or(&view.active, |index| &view.frozen[index]);
         let log_number = following.first_log;
         self.counters.flushes.fetch_add(1, Ordering::Relaxed);
-        self.counters.flushed_bytes.fetch_add(bytes_of(&added), Ordering::Relaxed);
+        self.counters.flushed_bytes.fetch_add(bytes_of(&written.tables), Ordering::Relaxed);
+        self.count_values(&written);
         let edit = VersionEdit {
-            added: added.into_iter().map(|meta| (0, meta)).collect(),
+            values_added: written.values,
+            added: written.tables.into_iter().map(|meta| (0, meta)).collect(),
             log_number: Some(log_number),
             ..VersionEdit::default()
         };
@@ -397,10 +400,16 @@ impl Shared {
                 self.run_task(&task, now_ms)?;
             }
         }
-        match pick_rewrite(&version(), bottom, bounds) {
-            Some(task) => self.run_task(&task, now_ms),
-            None => Ok(()),
+        if let Some(task) = pick_rewrite(&version(), bottom, bounds) {
+            self.run_task(&task, now_ms)?;
         }
+        // What was dropped may have left value files of which little is needed.
+        while let Some(task) = pick_value_garbage(&version()) {
+            self.run_task(&task, now_ms)?;
+        }
+        // What had to be kept for a snapshot is waited for by the compaction thread.
+        self.background.wake_compaction();
+        Ok(())
     }
 
     fn run_task(&self, task: &Task, now_ms: u64) -> Result<()> {
@@ -409,25 +418,34 @@ impl Shared {
             (task.inputs.iter().map(|table| (task.level as u8, table.meta().number)))
                 .chain(task.overlapped.iter().map(|table| (task.target as u8, table.meta().number)))
                 .collect();
-        let added = if task.is_discarded {
-            Vec::new()
+        let written = if task.is_discarded {
+            Written::default()
         } else if task.is_trivial_move() {
-            task.inputs.iter().map(|table| table.meta().clone()).collect()
+            let tables = task.inputs.iter().map(|table| table.meta().clone()).collect();
+            Written { tables, ..Written::default() }
         } else {
             let snapshots = self.snapshots.to_keep();
             let wait = |bytes| self.background.pause(self.write_limit.take(bytes));
-            let added = self.in_job(&|| self.background.is_stopping(), &wait, |context| {
+            let written = self.in_job(&|| self.background.is_stopping(), &wait, |context| {
                 job::compact(context, task, &version, |tombstones| {
-                    Retention::new(snapshots, tombstones, now_ms)
+                    Retention::new(snapshots.clone(), tombstones, now_ms)
                 })
             })?;
-            self.counters.compacted_bytes.fetch_add(bytes_of(&added), Ordering::Relaxed);
-            added
+            self.counters.compacted_bytes.fetch_add(bytes_of(&written.tables), Ordering::Relaxed);
+            self.count_values(&written);
+            written
         };
         self.counters.compactions.fetch_add(1, Ordering::Relaxed);
-        let added = added.into_iter().map(|meta| (task.target as u8, meta)).collect();
-        self.apply_edit(VersionEdit { added, removed, ..VersionEdit::default() }, |_| {})?;
+        let Written { tables, values: values_added, .. } = written;
+        let added = tables.into_iter().map(|meta| (task.target as u8, meta)).collect();
+        self.apply_edit(VersionEdit { added, removed, values_added, ..VersionEdit::default() }, |_| {})?;
         Ok(())
+    }
+
+    fn count_values(&self, written: &Written) {
+        let bytes: u64 = written.values.iter().map(|file| file.size).sum();
+        self.counters.value_bytes.fetch_add(bytes, Ordering::Relaxed);
+        self.counters.relocated_value_bytes.fetch_add(written.relocated_bytes, Ordering::Relaxed);
     }
 
     /// A flush is not cancelled: at a close it would have to be done again.

@@ -157,7 +157,7 @@ pub(crate) fn decode(mut bytes: &[u8], mut seqno: SeqNo) -> impl Iterator<Item =
 
 fn decode_one<'a>(bytes: &mut &'a [u8], seqno: SeqNo) -> Option<EntryRef<'a>> {
     let tag = take_u8(bytes)?;
-    let kind = Kind::from_u8(tag & !EXPIRES_FLAG)?;
+    let kind = Kind::from_u8(tag & !EXPIRES_FLAG).filter(|&kind| kind != Kind::Separated)?;
     let key = take_prefixed(bytes)?;
     let expires_at = match tag & EXPIRES_FLAG {
         0 => NEVER_EXPIRES,

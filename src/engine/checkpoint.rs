@@ -1,7 +1,7 @@
 //! A copy of the database at one moment, made while writing goes on.
 //!
 //! The tables of a version hold everything up to some commit, since memtables are flushed oldest first. So a
-//! manifest over links to them is a database, without a log. The version is held until the last link is made: no
+//! manifest over links to them and to their value files is a database, without a log. The version is held until the last link is made: no
 //! compaction removes a table of it.
 //!
 //! Invariant: CURRENT comes last, when all that it leads to is durable. Whatever is cut short before is no database.
@@ -15,7 +15,7 @@ use super::destroy::remove_database;
 use super::shared::{Shared, whole_of};
 use crate::error::{Code, Error, Result};
 use crate::fs::FileSystem;
-use crate::version::{FileKind, Manifest, Version, VersionEdit, lock_path, parse, table_path};
+use crate::version::{FileKind, Manifest, Version, VersionEdit, lock_path, parse, table_path, values_path};
 
 impl Shared {
     /// Makes `dir` a database that holds what the tables do now.
@@ -47,6 +47,11 @@ impl Shared {
             self.check_open()?;
             let number = table.meta().number;
             fs.hard_link(&table_path(&self.dir, number), &table_path(dir, number))?;
+        }
+        for (file, _) in version.values().files() {
+            self.check_open()?;
+            let number = file.meta().number;
+            fs.hard_link(&values_path(&self.dir, number), &values_path(dir, number))?;
         }
         let number = self.next_number();
         let next_file_number = number + 1;

@@ -33,6 +33,8 @@ mod size;
 mod snapshot;
 mod source;
 mod stats;
+mod value;
+mod verify;
 
 use std::ops::Bound;
 use std::path::{Path, PathBuf};
@@ -57,6 +59,7 @@ pub use destroy::destroy;
 pub use read::{Direction, Row, Scan, ScanRange, TryGet, Value, ValueRef};
 pub use snapshot::Snapshot;
 pub use stats::Stats;
+pub use value::{ValueReader, ValueSlice};
 
 use shared::{Shared, View};
 use snapshot::Snapshots;
@@ -201,6 +204,31 @@ impl Engine {
         self.shared().try_get(key, snapshot)
     }
 
+    /// Up to `len` bytes of the value of `key` from `offset` on, as of `snapshot` or of now. Of a value in a value file
+    /// only what holds them is read: chunks of 64 KiB, and their directory, 4 bytes for each chunk of the value.
+    ///
+    /// # Errors
+    ///
+    /// `Io`, `Corruption` or `Closed`.
+    pub fn get_slice(
+        &self,
+        key: &[u8],
+        offset: u64,
+        len: usize,
+        snapshot: Option<&Snapshot>,
+    ) -> Result<Option<ValueSlice>> {
+        self.shared().get_slice(key, offset, len, snapshot)
+    }
+
+    /// A reader of the value of `key`, as of `snapshot` or of now, for values that are not to be in memory whole.
+    ///
+    /// # Errors
+    ///
+    /// `Io`, `Corruption` or `Closed`.
+    pub fn open_value(&self, key: &[u8], snapshot: Option<&Snapshot>) -> Result<Option<ValueReader>> {
+        self.shared().open_value(key, snapshot)
+    }
+
     /// Fixes what is visible now, until the snapshot is dropped.
     #[must_use]
     pub fn snapshot(&self) -> Snapshot {
@@ -268,11 +296,12 @@ impl Engine {
         self.shared().compact_within((start, end))
     }
 
-    /// How many bytes the tables have between `start` and `end`, what is overwritten or deleted included; what is
-    /// only in memory is not counted.
+    /// How many bytes the tables have between `start` and `end`, what is overwritten or deleted included, with the
+    /// values that they lead to in value files; what is only in memory is not counted.
     ///
     /// A bound that goes through a table may be wrong by one data block there, and by the table's index and filter,
-    /// which are counted with its last keys: it goes through at most one table of each level but level 0, where it
+    /// which are counted with its last keys, and by what the table's values differ from an even spread over
+    /// its bytes: it goes through at most one table of each level but level 0, where it
     /// may go through all. The sizes of adjoining ranges add up to that of their union. Costs two lookups in the
     /// index of each of these tables, and an addition for each table within the range.
     ///
@@ -320,8 +349,9 @@ impl Engine {
         shared.sync_log(&mut log)
     }
 
-    /// Reads every table whole and checks all that it says: checksums, order, indexes, filters and counts. Takes
-    /// time in proportion to the database; reads and writes go on meanwhile.
+    /// Reads every table and value file whole and checks all that it says: checksums, order, indexes, filters and
+    /// counts, and that tables and value files agree. Takes time in proportion to the database; reads and writes go on
+    /// meanwhile.
     ///
     /// # Errors
     ///
@@ -329,8 +359,7 @@ impl Engine {
     pub fn verify(&self) -> Result<()> {
         let shared = self.shared();
         shared.check_open()?;
-        let view = shared.view();
-        view.version.tables().try_for_each(|(_, table)| table.open()?.verify())
+        verify::verify(&shared.view().version)
     }
 
     /// Makes `dir` a database of its own that holds what this one does at a moment during the call: at least

@@ -31,6 +31,11 @@ impl Stats {
             flushed_bytes,
             compactions,
             compacted_bytes,
+            value_files,
+            value_file_bytes,
+            value_file_live_bytes,
+            value_bytes_written,
+            value_bytes_relocated,
             stalls,
             cache_hits,
             cache_misses,
@@ -59,6 +64,14 @@ impl Stats {
         text.metric("compactions_total", Type::Counter, compactions_help, *compactions);
         let compacted_help = "Bytes of tables written by compactions.";
         text.metric("compacted_bytes_total", Type::Counter, compacted_help, *compacted_bytes);
+        text.metric("value_files", Type::Gauge, "Value files.", *value_files);
+        text.metric("value_file_bytes", Type::Gauge, "Bytes of value files.", *value_file_bytes);
+        let live_help = "Bytes of value files that hold values which tables lead to.";
+        text.metric("value_file_live_bytes", Type::Gauge, live_help, *value_file_live_bytes);
+        let written_help = "Bytes of value files written by flushes and compactions.";
+        text.metric("value_bytes_written_total", Type::Counter, written_help, *value_bytes_written);
+        let relocated_help = "Bytes of values moved from one value file to another.";
+        text.metric("value_bytes_relocated_total", Type::Counter, relocated_help, *value_bytes_relocated);
         let stalls_help = "Times that a writer had to wait for a flush or compaction.";
         text.metric("stalls_total", Type::Counter, stalls_help, *stalls);
         let hits_help = "Reads that found their block in the cache.";
@@ -151,6 +164,11 @@ mod tests {
             flushed_bytes: 12,
             compactions: 13,
             compacted_bytes: 14,
+            value_files: 19,
+            value_file_bytes: 20,
+            value_file_live_bytes: 21,
+            value_bytes_written: 22,
+            value_bytes_relocated: 23,
             stalls: 15,
             cache_hits: 16,
             cache_misses: 17,
@@ -174,6 +192,11 @@ mod tests {
             ("flushed_bytes_total", 12),
             ("compactions_total", 13),
             ("compacted_bytes_total", 14),
+            ("value_files", 19),
+            ("value_file_bytes", 20),
+            ("value_file_live_bytes", 21),
+            ("value_bytes_written_total", 22),
+            ("value_bytes_relocated_total", 23),
             ("stalls_total", 15),
             ("cache_hits_total", 16),
             ("cache_misses_total", 17),

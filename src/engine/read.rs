@@ -10,6 +10,7 @@ use std::sync::Arc;
 use super::shared::{Shared, View};
 use super::snapshot::Snapshot;
 use super::source::Source;
+use super::value::{resolve, resolve_into};
 use crate::error::Result;
 use crate::iter::{MergeIterator, Visibility, VisibleIterator, is_expired};
 use crate::key::{EntryRef, Kind, SeqNo, hash_key};
@@ -122,8 +123,14 @@ pub struct Row<'a> {
 /// The rows of a range, as they were when the scan was made. It stands before the first row until `advance`.
 pub struct Scan {
     rows: VisibleIterator<MergeIterator<Source>>,
+    /// The value of the row, where it lies in a value file.
+    value: Vec<u8>,
+    is_separated: bool,
+    /// Whether rows may have their values in value files.
+    has_value_files: bool,
+    has_failed: bool,
     /// Keeps what the rows are read from, also where compaction has replaced it meanwhile.
-    _view: Arc<View>,
+    view: Arc<View>,
     _snapshot: Option<Snapshot>,
 }
 
@@ -135,7 +142,21 @@ impl Scan {
     /// `Io` or `Corruption`; the scan is then at its end.
     #[inline]
     pub fn advance(&mut self) -> Result<bool> {
-        self.rows.advance()
+        self.is_separated = false;
+        if self.has_failed || !self.rows.advance()? {
+            return Ok(false);
+        }
+        if !self.has_value_files {
+            return Ok(true);
+        }
+        let row = self.rows.entry();
+        if row.kind == Kind::Separated {
+            self.is_separated = true;
+            let read = resolve_into(&self.view, row.value, &mut self.value);
+            self.has_failed = read.is_err();
+            read?;
+        }
+        Ok(true)
     }
 
     /// The row: who wants more than one part of it gets them all at once. The last [`Scan::advance`] must have
@@ -144,7 +165,7 @@ impl Scan {
     #[inline]
     pub fn row(&self) -> Row<'_> {
         let EntryRef { key, seqno, expires_at, value, .. } = self.rows.entry();
-        Row { key, value, expires_at, seqno }
+        Row { key, value: if self.is_separated { &self.value } else { value }, expires_at, seqno }
     }
 
     /// The key of the row. The last [`Scan::advance`] must have returned true.
@@ -158,7 +179,7 @@ impl Scan {
     #[must_use]
     #[inline]
     pub fn value(&self) -> &[u8] {
-        self.rows.entry().value
+        if self.is_separated { &self.value } else { self.rows.entry().value }
     }
 
     /// When the row expires, in milliseconds since 1970; 0 for never.
@@ -181,13 +202,13 @@ impl std::fmt::Debug for Scan {
 }
 
 /// The newest version of a key that a reader sees, in the source that knows it.
-enum Found<'a> {
+pub(super) enum Found<'a> {
     InMemtable(VersionRef<'a>),
     InTable(TableEntry),
 }
 
 impl Found<'_> {
-    fn version(&self) -> VersionRef<'_> {
+    pub(super) fn version(&self) -> VersionRef<'_> {
         match self {
             Self::InMemtable(version) => *version,
             Self::InTable(found) => {
@@ -250,13 +271,34 @@ impl Shared {
             Step::NeedsIo => return Ok(false),
         };
         let VersionRef { seqno, kind, expires_at, value } = found.version();
-        // The clock is asked only where there is an expiry.
-        let is_there =
-            kind == Kind::Value && !(expires_at != 0 && is_expired(expires_at, self.config.clock.now_ms()));
-        if is_there {
-            read(ValueRef { bytes: value, expires_at, seqno });
+        if !self.is_there(kind, expires_at) {
+            return Ok(true);
         }
-        Ok(true)
+        if kind != Kind::Separated {
+            read(ValueRef { bytes: value, expires_at, seqno });
+        } else if may_read {
+            read(ValueRef { bytes: &resolve(&view, value)?, expires_at, seqno });
+        }
+        Ok(kind != Kind::Separated || may_read)
+    }
+
+    /// The newest version of `key` in `view`, if that is there.
+    pub(super) fn find_visible<'a>(
+        &self,
+        view: &'a View,
+        key: &[u8],
+        snapshot: Option<&Snapshot>,
+    ) -> Result<Option<Found<'a>>> {
+        self.check_open()?;
+        let seqno = snapshot.map_or_else(|| self.snapshots.visible(), Snapshot::seqno);
+        let Step::Found(found) = find(view, key, seqno, true)? else { return Ok(None) };
+        let VersionRef { kind, expires_at, .. } = found.version();
+        Ok(Some(found).filter(|_| self.is_there(kind, expires_at)))
+    }
+
+    fn is_there(&self, kind: Kind, expires_at: u64) -> bool {
+        // The clock is asked only where there is an expiry.
+        kind.is_value() && !(expires_at != 0 && is_expired(expires_at, self.config.clock.now_ms()))
     }
 
     pub(crate) fn scan(
@@ -289,7 +331,10 @@ impl Shared {
         let merged = MergeIterator::new(sources);
         let reverse = direction == Direction::Reverse;
         let rows = VisibleIterator::new(merged, visibility, range.start, range.end, reverse);
-        Ok(Scan { rows, _view: view, _snapshot: snapshot.cloned() })
+        let has_value_files = !view.version.values().is_empty();
+        let (value, is_separated, has_failed) = (Vec::new(), false, false);
+        let _snapshot = snapshot.cloned();
+        Ok(Scan { rows, value, is_separated, has_value_files, has_failed, view, _snapshot })
     }
 }
 

@@ -14,7 +14,7 @@
 //! to be read keeps even that. Files that are not ours are never touched.
 #![forbid(unsafe_code)]
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -27,7 +27,7 @@ use crate::fs::FileSystem;
 use crate::key::SeqNo;
 use crate::memtable::Memtable;
 use crate::version::{
-    CleanEnd, FileKind, Manifest, TableSource, Version, VersionEdit, lock_path, log_path, parse, table_path,
+    CleanEnd, FileKind, Manifest, TableSource, Version, VersionEdit, lock_path, log_path, parse,
 };
 use crate::wal::{HeaderState, LogKind, LogReader, PreviousSegment, SEGMENT_HEADER_BYTES};
 
@@ -171,7 +171,7 @@ impl Opening<'_> {
 
     fn open(self, number: u64, edits: &[VersionEdit]) -> Result<Recovered> {
         let state = self.fold(edits)?;
-        self.check_tables_exist(&state.version)?;
+        self.check_files_exist(&state.version)?;
         let chain = self.chain(&state)?;
         let mut replayed = self.replay(&state, &chain)?;
         if replayed.is_unproven {
@@ -219,18 +219,17 @@ impl Opening<'_> {
         Ok(state)
     }
 
-    fn check_tables_exist(&self, version: &Version) -> Result<()> {
-        for (_, table) in version.tables() {
-            let number = table.meta().number;
-            if !self.files.kinds.contains(&FileKind::Table(number)) {
-                let path = table_path(self.dir, number);
-                return Err(Error::corruption(
-                    &path,
-                    "the manifest names this table, but the file is missing",
-                ));
+    fn check_files_exist(&self, version: &Version) -> Result<()> {
+        let there: HashSet<FileKind> = self.files.kinds.iter().copied().collect();
+        let tables = version.tables().map(|(_, table)| FileKind::Table(table.meta().number));
+        let values = version.values().files().map(|(file, _)| FileKind::Values(file.meta().number));
+        match tables.chain(values).find(|kind| !there.contains(kind)) {
+            None => Ok(()),
+            Some(kind) => {
+                let what = "the manifest names this file, but it is missing";
+                Err(Error::corruption(&kind.path(self.dir), what))
             }
         }
-        Ok(())
     }
 
     /// The logs to replay, oldest first: from the last one back along what each says of its predecessor.
@@ -352,6 +351,7 @@ impl Opening<'_> {
             FileKind::Table(number) => versions
                 .iter()
                 .any(|version| version.tables().any(|(_, table)| table.meta().number == number)),
+            FileKind::Values(number) => versions.iter().any(|version| version.values().contains(number)),
         };
         let needless: Vec<FileKind> =
             self.files.kinds.iter().copied().filter(|&kind| is_needless(kind)).collect();

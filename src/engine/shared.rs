@@ -185,7 +185,7 @@ impl Shared {
             view.version = Arc::clone(&next);
             change(view);
         });
-        mark_obsolete(&base.version, &edit);
+        mark_obsolete(&base.version, &next, &edit);
         Ok(edit.log_number)
     }
 
@@ -221,18 +221,24 @@ impl Shared {
     }
 }
 
-/// Marks the tables that `edit` takes out of `before`; one that only changes its level stays.
-fn mark_obsolete(before: &Version, edit: &VersionEdit) {
+/// Marks the files that `edit` has taken out of `before` on the way to `after`; a table that only changes its level
+/// stays.
+fn mark_obsolete(before: &Version, after: &Version, edit: &VersionEdit) {
     let is_kept = |number: u64| edit.added.iter().any(|(_, meta)| meta.number == number);
     let gone: HashSet<u64> =
         edit.removed.iter().map(|&(_, number)| number).filter(|&number| !is_kept(number)).collect();
     for (_, table) in before.tables().filter(|(_, table)| gone.contains(&table.meta().number)) {
         table.mark_obsolete();
     }
+    for (file, _) in before.values().files().filter(|(file, _)| !after.values().contains(file.meta().number))
+    {
+        file.mark_obsolete();
+    }
 }
 
-/// An edit that adds every table of `version`.
+/// An edit that adds every table and value file of `version`.
 pub(crate) fn whole_of(version: &Version) -> VersionEdit {
     let added = version.tables().map(|(level, table)| (level as u8, table.meta().clone())).collect();
-    VersionEdit { added, ..VersionEdit::default() }
+    let values_added = version.values().files().map(|(file, _)| file.meta()).collect();
+    VersionEdit { added, values_added, ..VersionEdit::default() }
 }

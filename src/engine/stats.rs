@@ -15,6 +15,8 @@ pub(crate) struct Counters {
     pub(crate) flushed_bytes: AtomicU64,
     pub(crate) compactions: AtomicU64,
     pub(crate) compacted_bytes: AtomicU64,
+    pub(crate) value_bytes: AtomicU64,
+    pub(crate) relocated_value_bytes: AtomicU64,
     pub(crate) stalls: AtomicU64,
 }
 
@@ -45,6 +47,16 @@ pub struct Stats {
     pub compactions: u64,
     /// Bytes of tables written by compactions.
     pub compacted_bytes: u64,
+    /// Value files, which hold the values that are too large for tables.
+    pub value_files: u64,
+    /// Bytes of value files.
+    pub value_file_bytes: u64,
+    /// How many of them hold values that tables lead to; the rest is garbage, overheads aside.
+    pub value_file_live_bytes: u64,
+    /// Bytes of value files written, by flushes and compactions.
+    pub value_bytes_written: u64,
+    /// How many of them were moved from other value files, to give the space of those back.
+    pub value_bytes_relocated: u64,
     /// How often a writer had to wait for a flush or compaction.
     pub stalls: u64,
     /// Reads that found their block in the cache.
@@ -62,13 +74,14 @@ impl Stats {
         self.level_bytes.iter().sum()
     }
 
-    /// Bytes written to log and tables for each byte that was committed; 0 where nothing was.
+    /// Bytes written to log, tables and value files for each byte that was committed; 0 where nothing was.
     #[must_use]
     pub fn write_amplification(&self) -> f64 {
         if self.wal_bytes == 0 {
             return 0.0;
         }
-        (self.wal_bytes + self.flushed_bytes + self.compacted_bytes) as f64 / self.wal_bytes as f64
+        let written = self.wal_bytes + self.flushed_bytes + self.compacted_bytes + self.value_bytes_written;
+        written as f64 / self.wal_bytes as f64
     }
 }
 
@@ -78,6 +91,7 @@ impl Shared {
         let count = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
         let counters = &self.counters;
         let cache = self.source.cache.stats();
+        let values = view.version.values();
         Stats {
             visible_seqno: self.snapshots.visible(),
             snapshots: self.snapshots.open_count() as u64,
@@ -91,6 +105,11 @@ impl Shared {
             flushed_bytes: count(&counters.flushed_bytes),
             compactions: count(&counters.compactions),
             compacted_bytes: count(&counters.compacted_bytes),
+            value_files: values.files().count() as u64,
+            value_file_bytes: values.files().map(|(file, _)| file.meta().size).sum(),
+            value_file_live_bytes: values.files().map(|(_, live)| live).sum(),
+            value_bytes_written: count(&counters.value_bytes),
+            value_bytes_relocated: count(&counters.relocated_value_bytes),
             stalls: count(&counters.stalls),
             cache_hits: cache.hits,
             cache_misses: cache.misses,

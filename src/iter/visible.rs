@@ -23,7 +23,7 @@ pub(crate) struct Visibility {
 impl Visibility {
     /// Whether the newest entry of a key that the snapshot sees makes a row.
     fn shows(&self, entry: &EntryRef<'_>) -> bool {
-        entry.kind == Kind::Value
+        entry.kind.is_value()
             && !is_expired(entry.expires_at, self.now_ms)
             && !self.tombstones.iter().any(|set| {
                 set.covering(entry.key, self.snapshot).is_some_and(|deleted_at| deleted_at > entry.seqno)

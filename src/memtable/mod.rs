@@ -21,9 +21,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use parking_lot::{Mutex, MutexGuard};
 
-#[cfg(test)]
-use crate::key::hash_key;
-use crate::key::{Kind, NEVER_EXPIRES, SeqNo};
+use crate::key::{Kind, NEVER_EXPIRES, SeqNo, hash_key};
 use crate::range_tombstone::{RangeTombstone, RangeTombstones};
 use arena::{Arena, Bump};
 use hash::{HashIndex, HashWriter, Tag};
@@ -101,7 +99,6 @@ impl Memtable {
     }
 
     /// The newest version of `key` at or below `seqno`. Range tombstones are not consulted.
-    #[cfg(test)]
     pub(crate) fn get(&self, key: &[u8], seqno: SeqNo) -> Option<VersionRef<'_>> {
         self.get_hashed(key, hash_key(key), seqno)
     }

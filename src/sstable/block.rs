@@ -14,7 +14,7 @@ use crate::key::{EntryRef, KEY_BYTES_MAX, Kind, NEVER_EXPIRES, SEQNO_MAX, SeqNo}
 pub(crate) const RESTART_INTERVAL: usize = 16;
 
 /// The bits of the flags byte that hold the kind.
-const KIND_MASK: u8 = 0b0011;
+const KIND_MASK: u8 = 0b1011;
 /// The flag of an entry that carries an expiry.
 const EXPIRES: u8 = 0b0100;
 

@@ -38,9 +38,9 @@ const FIXED_BYTES: usize = 16;
 
 /// The bits of a tag: the kind, whether the entry expires, whether its key is that of the entry before, and from
 /// [`KEY_LEN_SHIFT`] on the length of the key.
-const KIND_MASK: u32 = 0b0111;
-const EXPIRES: u32 = 0b1000;
-const CONTINUES: u32 = 0b1_0000;
+const KIND_MASK: u32 = 0b1111;
+const EXPIRES: u32 = 0b1_0000;
+const CONTINUES: u32 = 0b10_0000;
 const KEY_LEN_SHIFT: u32 = 8;
 
 /// What [`DataBlock::warm`] touches at the most, and how much of it comes from memory at once.

@@ -15,7 +15,6 @@ mod data_block;
 mod expiry;
 mod filter;
 mod footer;
-mod frame;
 mod index;
 mod iterator;
 mod properties;
@@ -35,9 +34,8 @@ pub(crate) use properties::Properties;
 pub(crate) use reader::{Lookup, Table, TableEntry};
 pub(crate) use writer::{TableOptions, TableSummary, TableWriter};
 
-use std::path::Path;
-
-use crate::error::Error;
+use crate::frame;
+pub(crate) use crate::frame::{Damage, Decoded};
 
 /// Where a block lies: its offset in the file, and its length there with its trailer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -52,17 +50,3 @@ impl Handle {
         self.offset.saturating_add(u64::from(self.len))
     }
 }
-
-/// What is wrong with some bytes. The caller knows which file they came from, and makes it an [`Error`].
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Damage(pub(crate) &'static str);
-
-impl Damage {
-    /// The error for damage in the `part` of the file `path` that starts at `offset`.
-    pub(crate) fn at(self, path: &Path, part: &str, offset: u64) -> Error {
-        Error::corruption(path, format_args!("{part} at offset {offset}: {}", self.0))
-    }
-}
-
-/// The result of decoding bytes whose file is not known here.
-pub(crate) type Decoded<T> = Result<T, Damage>;

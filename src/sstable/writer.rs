@@ -10,7 +10,7 @@ use super::block::DataBlockBuilder;
 use super::expiry::ExpiryHistogram;
 use super::filter::{self, LINE_BYTES, PAGE_LINES};
 use super::footer::{FOOTER_BYTES, FilterPlace, Footer};
-use super::frame::{self, PAYLOAD_BYTES_MAX, Packing};
+use super::frame::{self, FrameOutput, Packing};
 use super::index::{self, IndexBlockBuilder, IndexEntry};
 use super::{Handle, Properties};
 use crate::coding::{put_prefixed, put_varint};
@@ -22,9 +22,6 @@ use crate::key::{
     hash_key,
 };
 use crate::range_tombstone::RangeTombstone;
-
-/// Appends are gathered to this size: a write costs as much as ten blocks do.
-const WRITE_BYTES: usize = 128 << 10;
 
 /// An index partition is closed at this size. A lookup in a cold table reads one of them.
 const PARTITION_BYTES: usize = 16 << 10;
@@ -74,13 +71,13 @@ pub(crate) struct TableSummary {
     pub(crate) largest_expiry: u64,
     /// Point entries that are older versions of a key that the table has a newer one of.
     pub(crate) superseded: u64,
-    /// A moment by which a quarter of the table's bytes has expired, or 0.
+    /// A moment by which a quarter of the table's bytes has expired, those in other files included, or 0.
     pub(crate) quarter_expired_at: u64,
 }
 
 /// A table in the making. Dropped before [`TableWriter::finish`], it leaves a file that is no table.
 pub(crate) struct TableWriter {
-    out: Output,
+    out: FrameOutput,
     options: TableOptions,
     block: DataBlockBuilder,
     /// The data block that was written but isn't in the index yet: its separator depends on the key that follows.
@@ -92,6 +89,8 @@ pub(crate) struct TableWriter {
     range_tombstones: Vec<RangeTombstone>,
     properties: Properties,
     superseded: u64,
+    /// What the entries have in other files.
+    separated_bytes: u64,
     expiries: ExpiryHistogram,
     scratch: Vec<u8>,
 }
@@ -100,7 +99,7 @@ impl TableWriter {
     /// A writer of table `number` to `file`, which must be empty.
     pub(crate) fn new(file: Arc<dyn File>, number: u64, options: TableOptions) -> Self {
         Self {
-            out: Output { file, number, written: 0, buffer: Vec::new() },
+            out: FrameOutput::new(file, number),
             options,
             block: DataBlockBuilder::default(),
             unindexed: None,
@@ -111,6 +110,7 @@ impl TableWriter {
             range_tombstones: Vec::new(),
             properties: Properties::default(),
             superseded: 0,
+            separated_bytes: 0,
             expiries: ExpiryHistogram::default(),
             scratch: Vec::new(),
         }
@@ -122,6 +122,12 @@ impl TableWriter {
     ///
     /// `Internal` when the entry is out of order, or no point entry, or beyond a limit. `Io` from the file.
     pub(crate) fn add(&mut self, entry: EntryRef<'_>) -> Result<()> {
+        self.add_weighing(entry, 0)
+    }
+
+    /// As [`TableWriter::add`], for an entry that has so many bytes in another file. They go when it goes, and count
+    /// for when how much of the table has expired.
+    pub(crate) fn add_weighing(&mut self, entry: EntryRef<'_>, separated_bytes: u64) -> Result<()> {
         let new_key = self.check(&entry)?;
         if !self.block.is_empty() && self.block.len_with(&entry) > self.options.block_size {
             self.close_block()?;
@@ -147,8 +153,10 @@ impl TableWriter {
         *last_seqno = entry.seqno;
         self.properties.count(&entry);
         self.superseded += u64::from(!new_key);
+        self.separated_bytes += separated_bytes;
         if entry.expires_at != NEVER_EXPIRES {
-            self.expiries.add(entry.expires_at, raw_bytes(&entry));
+            let bytes = (entry.key.len() + entry.value.len()) as u64 + separated_bytes;
+            self.expiries.add(entry.expires_at, bytes);
         }
         Ok(())
     }
@@ -199,14 +207,13 @@ impl TableWriter {
         let top = self.index.write_partitions(&mut self.out)?;
         let filter = self.write_filter()?;
         let range_tombstones = self.write_range_tombstones()?;
-        let top_index = self.out.block(&top, Packing::Raw)?;
-        let properties = self.out.block(&self.properties.encode(), Packing::Raw)?;
-        let footer = Footer { top_index, range_tombstones, properties, filter, number: self.out.number };
+        let top_index = block(&mut self.out, &top, Packing::Raw)?;
+        let properties = block(&mut self.out, &self.properties.encode(), Packing::Raw)?;
+        let footer = Footer { top_index, range_tombstones, properties, filter, number: self.out.number() };
         let footer = footer.encode(self.out.offset());
         self.out.append(&footer)?;
-        self.out.flush()?;
-        self.out.file.sync()?;
-        Ok(self.summary())
+        let size = self.out.finish()?;
+        Ok(self.summary(size))
     }
 
     /// Checks an entry against the limits and the order, and returns whether its key is new.
@@ -236,8 +243,8 @@ impl TableWriter {
             Compression::Lz4 => frame::compress(payload, &mut self.scratch),
         };
         let handle = match compressed {
-            Some(stored) => self.out.block(stored, Packing::Lz4)?,
-            None => self.out.block(payload, Packing::Raw)?,
+            Some(stored) => block(&mut self.out, stored, Packing::Lz4)?,
+            None => block(&mut self.out, payload, Packing::Raw)?,
         };
         self.block.clear();
         self.unindexed = Some(handle);
@@ -266,7 +273,7 @@ impl TableWriter {
         let probes = filter::probes_for(bits_per_key);
         let bytes = filter::build(&self.hashes, lines, probes);
         for page in bytes.chunks(PAGE_LINES * LINE_BYTES) {
-            self.out.block(page, Packing::Raw)?;
+            block(&mut self.out, page, Packing::Raw)?;
         }
         Ok(FilterPlace { offset, lines, probes })
     }
@@ -281,10 +288,10 @@ impl TableWriter {
             put_prefixed(&mut payload, &tombstone.end);
             put_varint(&mut payload, tombstone.seqno);
         }
-        self.out.block(&payload, Packing::Raw)
+        block(&mut self.out, &payload, Packing::Raw)
     }
 
-    fn summary(self) -> TableSummary {
+    fn summary(self, size: u64) -> TableSummary {
         let properties = self.properties;
         let deleted_from = self.range_tombstones.first().map(|tombstone| &tombstone.start);
         let deleted_to = self.range_tombstones.iter().map(|tombstone| &tombstone.end).max();
@@ -296,9 +303,10 @@ impl TableWriter {
         let largest_is_exclusive = deleted_to > last;
         let largest = if largest_is_exclusive { deleted_to } else { last };
         let smallest = first.into_iter().chain(deleted_from).min();
-        let quarter = (properties.raw_key_bytes + properties.raw_value_bytes).div_ceil(4);
+        let bytes = properties.raw_key_bytes + properties.raw_value_bytes + self.separated_bytes;
+        let quarter = bytes.div_ceil(4);
         TableSummary {
-            size: self.out.written,
+            size,
             entries: properties.entries,
             tombstones: properties.tombstones,
             range_tombstones: properties.range_tombstones,
@@ -315,63 +323,16 @@ impl TableWriter {
     }
 
     fn refusal(&self, what: &str) -> Error {
-        let path = self.out.file.path().display();
+        let path = self.out.path().display();
         Error::new(Code::Internal, format!("writing table {path}: {what}: this is a defect of FlowDB"))
     }
 }
 
-fn raw_bytes(entry: &EntryRef<'_>) -> u64 {
-    (entry.key.len() + entry.value.len()) as u64
-}
-
-/// The end of the file, with what waits to be appended to it.
-struct Output {
-    file: Arc<dyn File>,
-    number: u64,
-    /// How many bytes have been appended.
-    written: u64,
-    buffer: Vec<u8>,
-}
-
-impl Output {
-    fn offset(&self) -> u64 {
-        self.written + self.buffer.len() as u64
-    }
-
-    /// Writes a block of `stored` bytes with its trailer.
-    fn block(&mut self, stored: &[u8], packing: Packing) -> Result<Handle> {
-        let offset = self.offset();
-        let len = stored.len() + frame::TRAILER_BYTES;
-        let Some(len) = u32::try_from(len).ok().filter(|_| stored.len() <= PAYLOAD_BYTES_MAX) else {
-            let message = format!("writing table {}: a block has {len} bytes", self.file.path().display());
-            return Err(Error::new(Code::Internal, message));
-        };
-        let trailer = frame::trailer(self.number, offset, stored, packing);
-        self.append(stored)?;
-        self.append(&trailer)?;
-        Ok(Handle { offset, len })
-    }
-
-    fn append(&mut self, bytes: &[u8]) -> Result<()> {
-        if bytes.len() >= WRITE_BYTES {
-            // A large value is not copied once more.
-            self.flush()?;
-            self.file.append(bytes)?;
-            self.written += bytes.len() as u64;
-            return Ok(());
-        }
-        self.buffer.extend_from_slice(bytes);
-        if self.buffer.len() >= WRITE_BYTES { self.flush() } else { Ok(()) }
-    }
-
-    fn flush(&mut self) -> Result<()> {
-        if !self.buffer.is_empty() {
-            self.file.append(&self.buffer)?;
-            self.written += self.buffer.len() as u64;
-            self.buffer.clear();
-        }
-        Ok(())
-    }
+/// Writes a block of `stored` bytes with its trailer.
+fn block(out: &mut FrameOutput, stored: &[u8], packing: Packing) -> Result<Handle> {
+    let offset = out.offset();
+    let len = out.frame(stored, packing)?;
+    Ok(Handle { offset, len })
 }
 
 /// The index partitions, which are kept until the data blocks are written.
@@ -413,13 +374,13 @@ impl IndexBuilder {
     }
 
     /// Writes the partitions and returns the payload of the top index.
-    fn write_partitions(&mut self, out: &mut Output) -> Result<Vec<u8>> {
+    fn write_partitions(&mut self, out: &mut FrameOutput) -> Result<Vec<u8>> {
         if self.open.entries() > 0 {
             self.close_partition();
         }
         let mut top = IndexBlockBuilder::default();
         for Partition { payload, key, seqno } in &self.closed {
-            let handle = out.block(payload, Packing::Raw)?;
+            let handle = block(out, payload, Packing::Raw)?;
             top.add(&IndexEntry { key, seqno: *seqno, handle });
         }
         Ok(top.finish())

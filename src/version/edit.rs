@@ -17,9 +17,11 @@ const TAG_LOG_NUMBER: u64 = 3;
 const TAG_NEXT_FILE_NUMBER: u64 = 4;
 const TAG_LAST_SEQNO: u64 = 5;
 const TAG_CLEAN_END: u64 = 6;
+const TAG_VALUES_ADDED: u64 = 7;
 
 const FLAG_LARGEST_IS_EXCLUSIVE: u64 = 1;
 const FLAG_HAS_GARBAGE: u64 = 2;
+const FLAG_HAS_VALUES: u64 = 4;
 
 /// What the manifest knows of a table: enough to find it, to check it, and to pick it for reads and compactions.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -44,6 +46,33 @@ pub(crate) struct TableMeta {
     /// The latest moment at which an entry expires, or 0 where none does.
     pub(crate) largest_expiry: u64,
     pub(crate) garbage: Garbage,
+    /// The value files that its entries lead to, ascending by number.
+    pub(crate) values: Vec<ValueShare>,
+}
+
+impl TableMeta {
+    /// The bytes that the entries have in value files.
+    pub(crate) fn value_bytes(&self) -> u64 {
+        self.values.iter().map(|share| share.bytes).sum()
+    }
+}
+
+/// What the entries of a table have in one value file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct ValueShare {
+    /// The number of the value file.
+    pub(crate) file: u64,
+    /// The bytes of their records there; never 0.
+    pub(crate) bytes: u64,
+}
+
+/// What the manifest knows of a value file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct ValueFileMeta {
+    /// The number of the file.
+    pub(crate) number: u64,
+    /// The size of the file, in bytes.
+    pub(crate) size: u64,
 }
 
 /// What a table holds, or will hold, that compaction can drop. Zeros where nothing is known: then nothing is dropped
@@ -74,6 +103,8 @@ pub(crate) struct VersionEdit {
     pub(crate) added: Vec<(u8, TableMeta)>,
     /// Tables that leave: level and number.
     pub(crate) removed: Vec<(u8, u64)>,
+    /// Value files that join. One leaves by itself, when no table leads to it any more.
+    pub(crate) values_added: Vec<ValueFileMeta>,
     /// Logs below this number are no longer needed.
     pub(crate) log_number: Option<u64>,
     /// No file with this number or a higher one has been named.
@@ -99,6 +130,11 @@ impl VersionEdit {
             put_varint(&mut out, TAG_REMOVED);
             out.push(*level);
             put_varint(&mut out, *number);
+        }
+        for values in &self.values_added {
+            for number in [TAG_VALUES_ADDED, values.number, values.size] {
+                put_varint(&mut out, number);
+            }
         }
         let numbers = [
             (TAG_LOG_NUMBER, self.log_number),
@@ -156,6 +192,11 @@ impl VersionEdit {
                 let last_seqno = take_number(input)?;
                 set_once(&mut self.clean_end, CleanEnd { log_number, end_offset, last_seqno })
             }
+            TAG_VALUES_ADDED => {
+                let (number, size) = (take_number(input)?, take_number(input)?);
+                self.values_added.push(ValueFileMeta { number, size });
+                Ok(())
+            }
             tag => Err(Flaw::Newer("field", tag)),
         }
     }
@@ -165,7 +206,8 @@ impl TableMeta {
     fn encode(&self, out: &mut Vec<u8>) {
         let has_garbage = self.garbage != Garbage::default();
         let flags = if self.largest_is_exclusive { FLAG_LARGEST_IS_EXCLUSIVE } else { 0 }
-            | if has_garbage { FLAG_HAS_GARBAGE } else { 0 };
+            | if has_garbage { FLAG_HAS_GARBAGE } else { 0 }
+            | if self.values.is_empty() { 0 } else { FLAG_HAS_VALUES };
         for number in [self.number, self.size, self.entries, flags] {
             put_varint(out, number);
         }
@@ -182,6 +224,13 @@ impl TableMeta {
                 put_varint(out, number);
             }
         }
+        if !self.values.is_empty() {
+            put_varint(out, self.values.len() as u64);
+            for share in &self.values {
+                put_varint(out, share.file);
+                put_varint(out, share.bytes);
+            }
+        }
     }
 
     fn decode(bytes: &[u8]) -> std::result::Result<Self, Flaw> {
@@ -189,7 +238,7 @@ impl TableMeta {
         let input = &mut input;
         let (number, size, entries) = (take_number(input)?, take_number(input)?, take_number(input)?);
         let flags = take_number(input)?;
-        if flags & !(FLAG_LARGEST_IS_EXCLUSIVE | FLAG_HAS_GARBAGE) != 0 {
+        if flags & !(FLAG_LARGEST_IS_EXCLUSIVE | FLAG_HAS_GARBAGE | FLAG_HAS_VALUES) != 0 {
             return Err(Flaw::Newer("table flags", flags));
         }
         let table = Self {
@@ -205,6 +254,7 @@ impl TableMeta {
             range_tombstones: take_number(input)?,
             largest_expiry: take_number(input)?,
             garbage: if flags & FLAG_HAS_GARBAGE != 0 { Garbage::take(input)? } else { Garbage::default() },
+            values: if flags & FLAG_HAS_VALUES != 0 { take_shares(input)? } else { Vec::new() },
         };
         if !input.is_empty() {
             return Err(Flaw::Newer("bytes behind table", number));
@@ -224,6 +274,20 @@ impl Garbage {
             all_expired_at: take_number(input)?,
         })
     }
+}
+
+/// The shares are taken one by one, so that their count alone allocates nothing.
+fn take_shares(input: &mut &[u8]) -> std::result::Result<Vec<ValueShare>, Flaw> {
+    let count = take_number(input)?;
+    let mut shares: Vec<ValueShare> = Vec::new();
+    for _ in 0..count {
+        let share = ValueShare { file: take_number(input)?, bytes: take_number(input)? };
+        if share.bytes == 0 || shares.last().is_some_and(|last| last.file >= share.file) {
+            return Err(Flaw::Wrong("value files of a table out of order or without bytes"));
+        }
+        shares.push(share);
+    }
+    if shares.is_empty() { Err(Flaw::Wrong("a table with no value files has some")) } else { Ok(shares) }
 }
 
 /// Why an edit can't be decoded.
@@ -281,6 +345,7 @@ pub(super) mod tests {
             range_tombstones: number % 2,
             largest_expiry: 1_700_000_000_000,
             garbage: Garbage { superseded: number % 3, quarter_expired_at: 0, all_expired_at: 0 },
+            values: (0..number % 3).map(|file| ValueShare { file: 10 + file, bytes: 500 }).collect(),
         }
     }
 
@@ -288,6 +353,10 @@ pub(super) mod tests {
         VersionEdit {
             added: vec![(0, table(3)), (255, table(4)), (6, TableMeta::default())],
             removed: vec![(1, 2), (0, u64::MAX)],
+            values_added: vec![
+                ValueFileMeta { number: 10, size: 70_000 },
+                ValueFileMeta { number: 11, size: 1 },
+            ],
             log_number: Some(0),
             next_file_number: Some(u64::MAX),
             last_seqno: Some(77),
@@ -328,7 +397,7 @@ pub(super) mod tests {
     #[test]
     fn a_field_that_is_not_known_is_a_newer_version_and_not_skipped() {
         let mut unknown_tag = full_edit().encode();
-        unknown_tag.push(7);
+        unknown_tag.push(8);
         assert_eq!(decode(&unknown_tag).unwrap_err().code(), Code::Version);
 
         let mut meta = Vec::new();
@@ -345,7 +414,7 @@ pub(super) mod tests {
         assert_eq!(with_meta(&meta[..meta.len() - 1]), Err(Code::Corruption));
 
         let mut flags = Vec::new();
-        for number in [3, 1, 1, 4] {
+        for number in [3, 1, 1, 8] {
             put_varint(&mut flags, number);
         }
         assert_eq!(with_meta(&flags), Err(Code::Version));
@@ -358,7 +427,11 @@ pub(super) mod tests {
         let seqnos = TableMeta { seqno_min: 2_000, ..table(1) };
         let with_table = |table| VersionEdit { added: vec![(0, table)], ..VersionEdit::default() }.encode();
 
-        for bytes in [twice, with_table(keys), with_table(seqnos)] {
+        let share = |file, bytes| ValueShare { file, bytes };
+        let shares = |values: &[ValueShare]| with_table(TableMeta { values: values.to_vec(), ..table(1) });
+        let (unordered, empty) = (shares(&[share(4, 1), share(4, 1)]), shares(&[share(4, 0)]));
+
+        for bytes in [twice, with_table(keys), with_table(seqnos), unordered, empty] {
             assert_eq!(decode(&bytes).unwrap_err().code(), Code::Corruption);
         }
     }
@@ -379,6 +452,12 @@ pub(super) mod tests {
             range_tombstones: 1,
             largest_expiry: 0,
             garbage: Garbage::default(),
+            values: Vec::new(),
+        };
+        let with_values = VersionEdit {
+            added: vec![(0, TableMeta { values: vec![ValueShare { file: 4, bytes: 200 }], ..table.clone() })],
+            values_added: vec![ValueFileMeta { number: 4, size: 340 }],
+            ..VersionEdit::default()
         };
         let with_garbage = VersionEdit {
             added: vec![(
@@ -393,6 +472,7 @@ pub(super) mod tests {
         let edit = VersionEdit {
             added: vec![(0, table)],
             removed: vec![(1, 9)],
+            values_added: Vec::new(),
             log_number: Some(4),
             next_file_number: Some(6),
             last_seqno: Some(3),
@@ -406,5 +486,10 @@ pub(super) mod tests {
         assert_eq!(edit.encode(), wanted.concat());
         let wanted = [1, 0, 18, 3, 0xac, 2, 2, 3, 1, b'a', 1, b'c', 1, 3, 0, 1, 0, 1, 0xc8, 1, 0];
         assert_eq!(with_garbage.encode(), wanted);
+        let wanted = [
+            &[1, 0, 18, 3, 0xac, 2, 2, 5, 1, b'a', 1, b'c', 1, 3, 0, 1, 0, 1, 4, 0xc8, 1][..],
+            &[7, 4, 0xd4, 2],
+        ];
+        assert_eq!(with_values.encode(), wanted.concat());
     }
 }

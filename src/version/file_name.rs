@@ -19,6 +19,8 @@ pub(crate) enum FileKind {
     /// A segment of the WAL.
     Log(u64),
     Table(u64),
+    /// A value file.
+    Values(u64),
 }
 
 impl FileKind {
@@ -26,7 +28,9 @@ impl FileKind {
     pub(crate) fn number(self) -> Option<u64> {
         match self {
             Self::Current | Self::CurrentTemporary | Self::Lock => None,
-            Self::Manifest(number) | Self::Log(number) | Self::Table(number) => Some(number),
+            Self::Manifest(number) | Self::Log(number) | Self::Table(number) | Self::Values(number) => {
+                Some(number)
+            }
         }
     }
 
@@ -39,6 +43,7 @@ impl FileKind {
             Self::Manifest(number) => format!("MANIFEST-{number:06}"),
             Self::Log(number) => format!("{number:06}.wal"),
             Self::Table(number) => format!("{number:06}.tbl"),
+            Self::Values(number) => format!("{number:06}.val"),
         }
     }
 
@@ -65,6 +70,9 @@ fn parse_numbered(name: &str) -> Option<FileKind> {
     }
     if let Some(number) = name.strip_suffix(".wal") {
         return number.parse().ok().map(FileKind::Log);
+    }
+    if let Some(number) = name.strip_suffix(".val") {
+        return number.parse().ok().map(FileKind::Values);
     }
     name.strip_suffix(".tbl")?.parse().ok().map(FileKind::Table)
 }
@@ -94,6 +102,11 @@ pub(crate) fn table_path(dir: &Path, number: u64) -> PathBuf {
     FileKind::Table(number).path(dir)
 }
 
+/// The path of value file `number`.
+pub(crate) fn values_path(dir: &Path, number: u64) -> PathBuf {
+    FileKind::Values(number).path(dir)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -101,7 +114,8 @@ mod tests {
     #[test]
     fn a_name_is_parsed_back_to_what_it_names() {
         for number in [1, 999_999, 1_000_000, u64::MAX] {
-            for kind in [FileKind::Manifest(number), FileKind::Log(number), FileKind::Table(number)] {
+            let (table, values) = (FileKind::Table(number), FileKind::Values(number));
+            for kind in [FileKind::Manifest(number), FileKind::Log(number), table, values] {
                 assert_eq!(parse(&kind.name()), Some(kind));
             }
         }
@@ -130,6 +144,8 @@ mod tests {
             "99999999999999999999.tbl",
             "000001.TBL",
             "holiday.tbl",
+            "holiday.val",
+            "1.val",
         ] {
             assert_eq!(parse(name), None, "{name}");
         }

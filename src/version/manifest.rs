@@ -138,7 +138,7 @@ fn read_manifest(fs: &dyn FileSystem, dir: &Path, number: u64) -> Result<Option<
 fn check_without_current(fs: &dyn FileSystem, dir: &Path) -> Result<()> {
     for name in fs.list(dir)? {
         let is_leftover = match parse(&name) {
-            Some(FileKind::Log(_) | FileKind::Table(_)) => false,
+            Some(FileKind::Log(_) | FileKind::Table(_) | FileKind::Values(_)) => false,
             Some(FileKind::Manifest(number)) => {
                 read_manifest(fs, dir, number)?.is_none_or(|state| says_nothing(&state.edits))
             }
@@ -201,7 +201,7 @@ fn parse_current(bytes: &[u8]) -> Option<u64> {
 #[cfg(test)]
 mod tests {
     use super::super::edit::tests::table;
-    use super::super::file_name::{log_path, table_path};
+    use super::super::file_name::{log_path, table_path, values_path};
     use super::*;
     use crate::fs::{CrashOutcome, Fault, SimFs};
     use crate::version::CleanEnd;
@@ -312,7 +312,7 @@ mod tests {
 
     #[test]
     fn a_database_without_current_is_corruption() {
-        for path in [log_path(dir(), 2), table_path(dir(), 3)] {
+        for path in [log_path(dir(), 2), table_path(dir(), 3), values_path(dir(), 4)] {
             let fs = disk();
             fs.write_file(&path, b"");
             assert_corruption(&fs, path.display());

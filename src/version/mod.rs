@@ -1,7 +1,8 @@
-//! Versions: which tables make up the database at one moment.
+//! Versions: which tables and value files make up the database at one moment.
 //!
 //! A version is immutable and shared; a reader holds one and sees its tables for as long as it likes. An edit makes
-//! the next version. A table's file goes when it has been marked obsolete and no version holds it any more.
+//! the next version. A table's file goes when it has been marked obsolete and no version holds it any more; so does a
+//! value file, which leaves with the edit that takes the last table that led to it.
 //! Level 0 holds tables as they were flushed, newest first, and they may overlap; in each deeper level the tables
 //! are in key order and don't.
 #![forbid(unsafe_code)]
@@ -11,6 +12,8 @@ mod file_name;
 mod iterator;
 mod manifest;
 mod table_handle;
+mod value_file_handle;
+mod value_set;
 
 use std::ops::Bound;
 use std::sync::Arc;
@@ -20,11 +23,13 @@ use parking_lot::Mutex;
 use crate::error::{Code, Error, Result};
 use crate::range_tombstone::{RangeTombstone, RangeTombstones};
 
-pub(crate) use edit::{CleanEnd, Garbage, TableMeta, VersionEdit};
-pub(crate) use file_name::{FileKind, lock_path, log_path, parse, table_path};
+pub(crate) use edit::{CleanEnd, Garbage, TableMeta, ValueFileMeta, ValueShare, VersionEdit};
+pub(crate) use file_name::{FileKind, lock_path, log_path, parse, table_path, values_path};
 pub(crate) use iterator::LevelIterator;
 pub(crate) use manifest::Manifest;
 pub(crate) use table_handle::{TableHandle, TableSource};
+pub(crate) use value_file_handle::ValueFileHandle;
+pub(crate) use value_set::ValueSet;
 
 /// How many levels there are. Each holds ten times the one above, so that seven are enough for any disk.
 pub(crate) const LEVELS: usize = 7;
@@ -33,6 +38,7 @@ pub(crate) const LEVELS: usize = 7;
 #[derive(Default)]
 pub(crate) struct Version {
     levels: [Vec<Arc<TableHandle>>; LEVELS],
+    values: ValueSet,
     /// The range tombstones of all tables, gathered by the first scan that asks.
     tombstones: Mutex<Option<Arc<RangeTombstones>>>,
 }
@@ -41,6 +47,11 @@ impl Version {
     /// The tables of `level`: for level 0 the newest first, for deeper levels in key order.
     pub(crate) fn level(&self, level: usize) -> &[Arc<TableHandle>] {
         &self.levels[level]
+    }
+
+    /// The value files that the tables lead to.
+    pub(crate) fn values(&self) -> &ValueSet {
+        &self.values
     }
 
     /// Every table with its level.
@@ -59,16 +70,18 @@ impl Version {
     /// The version after `edit`. Tables that the edit removes are not marked obsolete here: that has to wait
     /// until the edit is durable.
     pub(crate) fn apply(&self, edit: &VersionEdit, source: &Arc<TableSource>) -> Result<Version> {
-        let mut levels = self.levels.clone();
+        let (mut levels, mut values) = (self.levels.clone(), self.values.clone());
+        for &meta in &edit.values_added {
+            values.add(meta, source)?;
+        }
         for &(level, number) in &edit.removed {
             let tables = level_of(&mut levels, level)?;
-            let before = tables.len();
-            tables.retain(|table| table.meta().number != number);
-            if tables.len() == before {
+            let Some(at) = tables.iter().position(|table| table.meta().number == number) else {
                 let message =
                     format!("a version edit removes table {number} from level {level}, where it is not");
                 return Err(Error::new(Code::Corruption, message));
-            }
+            };
+            values.discount(tables.remove(at).meta());
         }
         for (level, meta) in &edit.added {
             let moved = self.tables().find(|(_, table)| table.meta().number == meta.number);
@@ -76,13 +89,15 @@ impl Version {
                 Some((_, table)) => Arc::clone(table),
                 None => Arc::new(TableHandle::new(meta.clone(), Arc::clone(source))),
             };
+            values.count(handle.meta(), source)?;
             level_of(&mut levels, *level)?.push(handle);
         }
+        values.drop_dead();
         levels[0].sort_by_key(|table| std::cmp::Reverse((table.meta().seqno_max, table.meta().number)));
         for tables in &mut levels[1..] {
             tables.sort_by(|a, b| a.meta().smallest.cmp(&b.meta().smallest));
         }
-        let version = Version { levels, tombstones: Mutex::new(None) };
+        let version = Version { levels, values, tombstones: Mutex::new(None) };
         version.check_order()?;
         Ok(version)
     }

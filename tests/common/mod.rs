@@ -71,6 +71,8 @@ pub fn tiny_config(random: &mut Random, clock: Arc<ManualClock>) -> Config {
         compression: *random.pick(&[Compression::None, Compression::Lz4]),
         compaction_threshold: *random.pick(&[2, 3, 4]),
         level_size_bytes: 16 << 10,
+        value_threshold_bytes: *random.pick(&[0, 16, 200, 4 << 10]),
+        value_file_size_bytes: *random.pick(&[4 << 10, 16 << 10, 1 << 20]),
         auto_background: false,
         clock,
         ..Config::new("/db")

@@ -8,6 +8,7 @@ use super::super::TableOptions;
 use super::super::testing::{Row, TestTable, options};
 use super::{collect, get, tombstone};
 use crate::config::Compression;
+use crate::key::Kind;
 use crate::range_tombstone::RangeTombstone;
 
 const TABLE: &[u8] = include_bytes!("../../../tests/golden/table-v1.tbl");
@@ -51,6 +52,20 @@ fn a_table_of_version_1_is_read() {
 fn the_same_input_gives_the_same_bytes() {
     let (options, rows, tombstones) = input();
     assert_eq!(TestTable::write(options, &rows, &tombstones).bytes, TABLE);
+}
+
+/// The entry in docs/format/values.md, and the pointer there as its value.
+#[test]
+fn the_entry_of_a_value_in_a_value_file_is_frozen() {
+    let row = Row { kind: Kind::Separated, ..Row::value("long", 12, [7, 22, 57, 40]) };
+    let test = TestTable::write(options(128, Compression::None, 10), std::slice::from_ref(&row), &[]);
+
+    let entry = [&[0, 4, 0b1001, 12, 4][..], b"long", &[7, 22, 57, 40]].concat();
+    assert_eq!(test.bytes[..entry.len()], entry);
+    let table = test.open();
+    assert_eq!(get(&table, b"long", 12).as_ref(), Some(&row));
+    assert_eq!(collect(&table, false).0, [row]);
+    table.verify().unwrap();
 }
 
 /// The dump in the document has lines of `offset  bytes in hexadecimal  what they are`.

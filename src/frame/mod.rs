@@ -1,16 +1,35 @@
-//! The frame around every block on disk: payload, a type byte, and a checksum.
+//! The frame around every block of a table and every chunk of a value: payload, a type byte, and a checksum.
 //!
 //! Invariant: the checksum covers the file's number and the block's offset besides its bytes, so that a block of
 //! another file, of another place in this file, or of an earlier life of the disk sector can't pass for this one.
 #![forbid(unsafe_code)]
 
+mod output;
+
 use std::cell::RefCell;
+use std::path::Path;
 
 use lz4_flex::block::{compress_into, decompress_into, get_maximum_output_size};
 
-use super::{Damage, Decoded};
 use crate::coding::{put_varint, take_len};
+use crate::error::Error;
 use crate::key::{KEY_BYTES_MAX, VALUE_BYTES_MAX};
+
+pub(crate) use output::FrameOutput;
+
+/// What is wrong with some bytes. The caller knows which file they came from, and makes it an [`Error`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Damage(pub(crate) &'static str);
+
+impl Damage {
+    /// The error for damage in the `part` of the file `path` that starts at `offset`.
+    pub(crate) fn at(self, path: &Path, part: &str, offset: u64) -> Error {
+        Error::corruption(path, format_args!("{part} at offset {offset}: {}", self.0))
+    }
+}
+
+/// The result of decoding bytes whose file is not known here.
+pub(crate) type Decoded<T> = Result<T, Damage>;
 
 /// The type byte and the checksum.
 pub(crate) const TRAILER_BYTES: usize = 5;
@@ -75,6 +94,21 @@ pub(crate) fn open_with<T>(
     frame: &[u8],
     parse: impl FnOnce(&[u8]) -> Decoded<T>,
 ) -> Decoded<T> {
+    let (stored, packing) = verify(number, offset, frame)?;
+    match packing {
+        Packing::Raw => parse(stored),
+        Packing::Lz4 => SCRATCH.with_borrow_mut(|scratch| {
+            let parsed = decompress(stored, scratch).and_then(parse);
+            if scratch.len() > SCRATCH_BYTES_KEPT {
+                *scratch = Vec::new();
+            }
+            parsed
+        }),
+    }
+}
+
+/// Verifies a whole frame and returns its bytes as they are stored.
+pub(crate) fn verify(number: u64, offset: u64, frame: &[u8]) -> Decoded<(&[u8], Packing)> {
     let (stored, trailer) =
         frame.split_last_chunk::<TRAILER_BYTES>().ok_or(Damage("shorter than its trailer"))?;
     let &[kind, a, b, c, d] = trailer;
@@ -82,15 +116,31 @@ pub(crate) fn open_with<T>(
         return Err(Damage("the checksum doesn't match"));
     }
     match kind {
-        RAW => parse(stored),
-        LZ4 => SCRATCH.with_borrow_mut(|scratch| {
-            let parsed = decompress(stored, scratch).and_then(parse);
-            if scratch.len() > SCRATCH_BYTES_KEPT {
-                *scratch = Vec::new();
-            }
-            parsed
-        }),
+        RAW => Ok((stored, Packing::Raw)),
+        LZ4 => Ok((stored, Packing::Lz4)),
         _ => Err(Damage("an unknown block type")),
+    }
+}
+
+/// Fills `payload` with what a verified frame holds, which must be exactly so many bytes.
+pub(crate) fn unpack_into(mut stored: &[u8], packing: Packing, payload: &mut [u8]) -> Decoded<()> {
+    const LENGTH: Damage = Damage("it doesn't hold as many bytes as it should");
+    match packing {
+        Packing::Raw if stored.len() == payload.len() => {
+            payload.copy_from_slice(stored);
+            Ok(())
+        }
+        Packing::Raw => Err(LENGTH),
+        Packing::Lz4 => {
+            if take_len(&mut stored) != Some(payload.len()) {
+                return Err(LENGTH);
+            }
+            match decompress_into(stored, payload) {
+                Ok(written) if written == payload.len() => Ok(()),
+                Ok(_) => Err(LENGTH),
+                Err(_) => Err(Damage("can't be decompressed")),
+            }
+        }
     }
 }
 
@@ -141,6 +191,13 @@ mod tests {
         let text = b"the same words, the same words, the same words, the same words".repeat(10);
         for packing in [Packing::Raw, Packing::Lz4] {
             let frame = framed(7, 4096, &text, packing);
+            let (stored, found) = verify(7, 4096, &frame).unwrap();
+            let mut payload = vec![0; text.len()];
+            unpack_into(stored, found, &mut payload).unwrap();
+            assert_eq!((found, &payload[..]), (packing, &text[..]));
+            for wrong in [text.len() - 1, text.len() + 1] {
+                assert!(unpack_into(stored, found, &mut vec![0; wrong]).is_err(), "{packing:?}");
+            }
             assert_eq!(open(7, 4096, &frame).unwrap(), text, "{packing:?}");
         }
         assert_eq!(open(7, 0, &framed(7, 0, b"", Packing::Raw)).unwrap(), b"");
