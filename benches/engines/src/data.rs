@@ -65,7 +65,7 @@ impl Random {
 
     /// A number from 0 to below `bound`.
     pub fn below(&mut self, bound: u64) -> u64 {
-        (u128::from(self.bits()) * u128::from(bound) >> 64) as u64
+        ((u128::from(self.bits()) * u128::from(bound)) >> 64) as u64
     }
 
     /// A number from 0 to below 1.
@@ -169,16 +169,16 @@ impl Block {
         for number in numbers {
             self.keys.extend_from_slice(&key(number));
             let start = self.values.len();
-            self.values.extend_from_slice(&head(number, generation).to_le_bytes());
-            let text_end = start + self.value_bytes / 2;
-            while self.values.len() < text_end {
-                let part = TEXT.len().min(text_end - self.values.len());
-                self.values.extend_from_slice(&TEXT[..part]);
+            self.values.resize(start + self.value_bytes, 0);
+            let (first, rest) = self.values[start..].split_at_mut(VALUE_BYTES_MIN);
+            first.copy_from_slice(&head(number, generation).to_le_bytes());
+            let (text, random) = rest.split_at_mut(rest.len() / 2);
+            for part in text.chunks_mut(TEXT.len()) {
+                part.copy_from_slice(&TEXT[..part.len()]);
             }
-            while self.values.len() < start + self.value_bytes {
-                self.values.extend_from_slice(&self.random.bits().to_le_bytes());
+            for part in random.chunks_mut(8) {
+                part.copy_from_slice(&self.random.bits().to_le_bytes()[..part.len()]);
             }
-            self.values.truncate(start + self.value_bytes);
         }
     }
 

@@ -72,7 +72,7 @@ pub fn main() -> ExitCode {
         Some(file) => Results::read(&std::fs::read_to_string(file).expect("the file of --from")),
         None => run_all(&settings),
     };
-    let table = render(&results, &settings.engines);
+    let table = format!("{}\n\n{}", results.described(), render(&results, &settings.engines));
     println!("\n{table}");
     if let Some(page) = &settings.markdown {
         replace_table(page, &settings.preset, &table);
@@ -134,11 +134,13 @@ fn run_all(settings: &Settings) -> Results {
             writeln!(out, "{line}").expect("writing to the file of --out");
         }
     };
-    say(&json!({
+    let about = json!({
         "entries": settings.scale.entries, "value_bytes": settings.scale.value_bytes, "rounds": settings.rounds,
         "engines": settings.engines, "machine": machine(),
-    }));
+    });
+    say(&about);
     let mut results = Results::default();
+    results.add(&about);
     for round in 1..=settings.rounds {
         for family in FAMILIES {
             let context = Context {
@@ -152,6 +154,7 @@ fn run_all(settings: &Settings) -> Results {
                 continue;
             }
             for engine in &settings.engines {
+                let started = Instant::now();
                 let mut missing: Vec<&str> = wanted.iter().map(|line| line.name).collect();
                 let ended = run_child(engine, family.name, settings, |mut line| {
                     line["round"] = round.into();
@@ -163,6 +166,8 @@ fn run_all(settings: &Settings) -> Results {
                         results.add(&line);
                     }
                 });
+                let seconds = started.elapsed().as_secs_f64();
+                eprintln!("round {round}: {}, {engine}: {seconds:.1} s", family.name);
                 for name in missing {
                     let line = json!({ "engine": engine, "workload": name, "round": round, "failed": ended });
                     say(&line);
@@ -230,6 +235,6 @@ fn machine() -> Value {
         "processor": field(&read("/proc/cpuinfo"), "model name"),
         "processors": std::thread::available_parallelism().map_or(0, usize::from),
         "memory": field(&read("/proc/meminfo"), "MemTotal"),
-        "kernel": read("/proc/sys/kernel/osrelease").trim(),
+        "kernel": read("/proc/sys/kernel/osrelease").split(['-', '\n']).next(),
     })
 }

@@ -28,9 +28,14 @@ impl Cell {
     }
 }
 
-/// Everything that was measured: by line, then by engine.
+/// Everything that was measured.
 #[derive(Default)]
-pub struct Results(BTreeMap<String, BTreeMap<String, Cell>>);
+pub struct Results {
+    /// By line, then by engine.
+    cells: BTreeMap<String, BTreeMap<String, Cell>>,
+    /// What the run said of itself.
+    run: Value,
+}
 
 impl Results {
     /// Reads what a run has written.
@@ -41,15 +46,18 @@ impl Results {
         results
     }
 
-    /// Adds one figure, or the reason why there is none. Other lines, such as summaries, are passed over.
+    /// Adds one figure, or the reason why there is none, or what the run says of itself. Summaries are passed over.
     pub fn add(&mut self, line: &Value) {
+        if line["machine"].is_object() {
+            self.run = line.clone();
+        }
         let (Some(workload), Some(engine)) = (line["workload"].as_str(), line["engine"].as_str()) else {
             return;
         };
         if line["round"].is_null() {
             return;
         }
-        let cell = self.0.entry(workload.into()).or_default().entry(engine.into()).or_default();
+        let cell = self.cells.entry(workload.into()).or_default().entry(engine.into()).or_default();
         if let Some(value) = line["value"].as_f64() {
             cell.values.push(value);
         }
@@ -63,10 +71,27 @@ impl Results {
     /// Whether an engine was wrong or failed that should not be.
     #[must_use]
     pub fn has_unexpected_misses(&self) -> bool {
-        let cells = self.0.values().flatten();
+        let cells = self.cells.values().flatten();
         cells
             .filter(|(engine, _)| *engine != KNOWN_TO_BE_WRONG)
             .any(|(_, cell)| cell.miss.as_ref().is_some_and(|(kind, _)| kind != "lacking"))
+    }
+
+    /// What was run, and on what.
+    #[must_use]
+    pub fn described(&self) -> String {
+        let text = |value: &Value| value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+        let (run, machine) = (&self.run, &self.run["machine"]);
+        format!(
+            "Medians of {} rounds with {} entries of {} bytes, on {} processors ({}), {} of memory, Linux {}.",
+            text(&run["rounds"]),
+            text(&run["entries"]),
+            text(&run["value_bytes"]),
+            text(&machine["processors"]),
+            text(&machine["processor"]),
+            text(&machine["memory"]),
+            text(&machine["kernel"]),
+        )
     }
 
     /// For each engine and line: median, quartiles, extremes, and the ratio of ours to it.
@@ -91,7 +116,7 @@ impl Results {
 
     fn lines(&self) -> impl Iterator<Item = (&'static Line, &BTreeMap<String, Cell>)> {
         let lines = FAMILIES.iter().flat_map(|family| family.lines);
-        lines.filter_map(|line| Some((*line, self.0.get(line.name)?)))
+        lines.filter_map(|line| Some((*line, self.cells.get(line.name)?)))
     }
 }
 
@@ -103,8 +128,10 @@ fn ratio(unit: Unit, ours: f64, theirs: f64) -> f64 {
 /// The table in Markdown: medians of each engine, then ratios, in which more than 1 means that ours is ahead.
 #[must_use]
 pub fn render(results: &Results, engines: &[String]) -> String {
-    let engines: Vec<&String> =
-        engines.iter().filter(|engine| results.0.values().any(|cells| cells.contains_key(*engine))).collect();
+    let engines: Vec<&String> = engines
+        .iter()
+        .filter(|engine| results.cells.values().any(|cells| cells.contains_key(*engine)))
+        .collect();
     let mut table = String::from("| workload | unit |");
     engines.iter().for_each(|engine| _ = write!(table, " {engine} |"));
     table += " × RocksDB | × the best peer |\n|---|---|";

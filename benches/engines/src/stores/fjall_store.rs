@@ -3,7 +3,7 @@
 use std::ops::Bound;
 use std::path::Path;
 
-use fjall::{Database, Keyspace, KeyspaceCreateOptions, PersistMode};
+use fjall::{Database, Keyspace, KeyspaceCreateOptions, OwnedWriteBatch, PersistMode};
 
 use super::{MEMTABLE_BYTES, Reader, Rows, Scan, Seen, Setup, Store};
 use crate::data::Entries;
@@ -21,6 +21,13 @@ impl Fjall {
         let keyspace = database.keyspace("data", options).expect("opening a keyspace of fjall");
         Self { database, keyspace }
     }
+
+    /// A batch that is with the operating system once it is committed, which is not the default of batches (but of single
+    /// entries).
+    fn batch(&self, sync: bool) -> OwnedWriteBatch {
+        let mode = if sync { PersistMode::SyncData } else { PersistMode::Buffer };
+        self.database.batch().durability(Some(mode))
+    }
 }
 
 impl Store for Fjall {
@@ -32,7 +39,7 @@ impl Store for Fjall {
             }
             return;
         }
-        let mut batch = self.database.batch().durability(sync.then_some(PersistMode::SyncData));
+        let mut batch = self.batch(sync);
         for (key, value) in entries.iter() {
             batch.insert(&self.keyspace, key, value);
         }
@@ -40,7 +47,7 @@ impl Store for Fjall {
     }
 
     fn delete(&self, entries: Entries<'_>) {
-        let mut batch = self.database.batch();
+        let mut batch = self.batch(false);
         for (key, _) in entries.iter() {
             batch.remove(&self.keyspace, key);
         }
@@ -56,7 +63,7 @@ impl Store for Fjall {
         while self.database.outstanding_flushes() + self.database.active_compactions() > 0 {
             std::thread::sleep(std::time::Duration::from_millis(10));
         }
-        super::wait_until_quiet(|| (self.database.compactions_completed(), self.keyspace.table_count()));
+        super::wait_until_quiet(self.keyspace.path(), || self.database.compactions_completed());
     }
 
     fn compact_all(&self) -> bool {

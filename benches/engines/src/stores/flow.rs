@@ -1,7 +1,7 @@
 //! FlowDB's engine. Without sync, the log is with the operating system when a write returns, as in the others.
 
 use std::ops::Bound;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use flowdb::config::{Config, SyncMode};
 use flowdb::engine::{CommitOptions, Direction, Engine, ScanRange, WriteBatch};
@@ -9,7 +9,10 @@ use flowdb::engine::{CommitOptions, Direction, Engine, ScanRange, WriteBatch};
 use super::{BLOOM_BITS, MEMTABLE_BYTES, Reader, Rows, Scan, Seen, Setup, Store};
 use crate::data::Entries;
 
-pub struct Flow(Engine);
+pub struct Flow {
+    engine: Engine,
+    dir: PathBuf,
+}
 
 impl Flow {
     pub fn open(dir: &Path, setup: Setup) -> Self {
@@ -21,12 +24,13 @@ impl Flow {
             bloom_bits_per_key: BLOOM_BITS,
             ..Config::new(dir)
         };
-        Self(Engine::open(config).expect("opening flowdb"))
+        let engine = Engine::open(config).expect("opening flowdb");
+        Self { engine, dir: dir.to_path_buf() }
     }
 
     fn commit(&self, batch: WriteBatch, sync: bool) {
         let sync = sync.then_some(SyncMode::Always);
-        self.0.commit(batch, CommitOptions { sync, check: None }).expect("writing to flowdb");
+        self.engine.commit(batch, CommitOptions { sync, check: None }).expect("writing to flowdb");
     }
 }
 
@@ -55,21 +59,21 @@ impl Store for Flow {
     }
 
     fn reader(&self) -> Box<dyn Reader + '_> {
-        Box::new(FlowReader(&self.0))
+        Box::new(FlowReader(&self.engine))
     }
 
     fn settle(&self) {
-        self.0.flush().expect("flushing flowdb");
-        super::wait_until_quiet(|| self.0.stats().compactions);
+        self.engine.flush().expect("flushing flowdb");
+        super::wait_until_quiet(&self.dir, || self.engine.stats().compactions);
     }
 
     fn compact_all(&self) -> bool {
-        self.0.compact_all().expect("compacting flowdb");
+        self.engine.compact_all().expect("compacting flowdb");
         true
     }
 
     fn close(self: Box<Self>) {
-        self.0.close().expect("closing flowdb");
+        self.engine.close().expect("closing flowdb");
     }
 }
 

@@ -13,6 +13,7 @@ mod surreal;
 use std::path::Path;
 use std::time::Duration;
 
+use crate::clock::disk_bytes;
 use crate::data::Entries;
 
 /// Bytes of memtable or write buffer, for the engines that have one.
@@ -176,14 +177,15 @@ pub fn open(name: &str, dir: &Path, setup: Setup) -> Box<dyn Store> {
     }
 }
 
-/// Waits until what `state` gives has been the same for a while: no flush or compaction has ended in the meantime.
-fn wait_until_quiet<T: PartialEq>(state: impl Fn() -> T) {
-    const QUIET: Duration = Duration::from_millis(400);
+/// Waits until neither what `counted` gives nor the disk that `dir` takes has changed for a while: no flush or compaction is
+/// writing any more.
+fn wait_until_quiet<T: PartialEq>(dir: &Path, counted: impl Fn() -> T) {
+    const QUIET: Duration = Duration::from_millis(600);
+    let state = || (counted(), disk_bytes(dir));
     let mut last = state();
     loop {
         std::thread::sleep(QUIET);
-        let now = state();
-        if std::mem::replace(&mut last, now) == last {
+        if std::mem::replace(&mut last, state()) == last {
             return;
         }
     }

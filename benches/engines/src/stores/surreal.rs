@@ -1,6 +1,6 @@
 //! SurrealKV with Snappy on every level, as it has no LZ4. Its commits are futures; they are driven on the calling thread.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use surrealkv::{
     CompactRangeOptions, CompressionType, Durability, LSMIterator, Mode, ReadOptions, Transaction, Tree,
@@ -9,13 +9,12 @@ use surrealkv::{
 use tokio::runtime::Runtime;
 
 use super::{MEMTABLE_BYTES, Reader, Rows, Scan, Seen, Setup, Store};
-use crate::clock::disk_bytes;
 use crate::data::Entries;
 
 pub struct Surreal {
     tree: Tree,
     runtime: Runtime,
-    dir: std::path::PathBuf,
+    dir: PathBuf,
 }
 
 impl Surreal {
@@ -65,18 +64,13 @@ impl Store for Surreal {
 
     fn settle(&self) {
         // Down to level 0 means that memtables are flushed and nothing is compacted.
-        let mut options = CompactRangeOptions::default();
-        options.flush_memtable = true;
-        options.target_level = Some(0);
+        let options = CompactRangeOptions { target_level: Some(0), ..CompactRangeOptions::default() };
         self.tree.compact_range(None, None, &options).expect("flushing surrealkv");
-        super::wait_until_quiet(|| disk_bytes(&self.dir));
+        super::wait_until_quiet(&self.dir, || ());
     }
 
     fn compact_all(&self) -> bool {
-        let mut options = CompactRangeOptions::default();
-        options.flush_memtable = true;
-        options.rewrite_bottommost = true;
-        self.tree.compact_range(None, None, &options).expect("compacting surrealkv");
+        self.tree.compact_range(None, None, &CompactRangeOptions::default()).expect("compacting surrealkv");
         true
     }
 

@@ -31,7 +31,7 @@ pub fn run(context: &Context) {
     store.settle();
     let _ = touch_all(store, context.scale);
     beside_writer(context, store);
-    // Not settled: what the writer has left is what there is to compact.
+    store.settle();
     during_compaction(context, store);
 }
 
@@ -107,6 +107,8 @@ fn read_timed(store: &dyn Store, scale: Scale, seconds: f64, stop: &AtomicBool) 
 fn during_compaction(context: &Context, store: &dyn Store) {
     let scale = context.scale;
     let idle = read_timed(store, scale, SECONDS / 2.0, &AtomicBool::new(false));
+    // So that there are tables in several levels to merge.
+    load(store, scale.entries / 4, scale.value_bytes);
     let compacted = AtomicBool::new(false);
     let mut can_compact = true;
     let compacting = std::thread::scope(|scope| {

@@ -4,7 +4,7 @@ use std::sync::Barrier;
 use std::time::Instant;
 
 use super::writes::{BATCH, FIRST, Writing, write};
-use super::{Context, Line, Outcome, Unit, rate, same};
+use super::{Context, Line, Outcome, rate, same};
 use crate::clock::Clock;
 use crate::data::{Block, Order};
 use crate::stores::{Rows, Scan, Setup, Store};
@@ -12,9 +12,9 @@ use crate::stores::{Rows, Scan, Setup, Store};
 const SEQUENTIAL: Line = rate("sequential fill, batch 100", "entries");
 const SEQUENTIAL_SINGLE: Line = rate("sequential fill, batch 1", "entries");
 const SINGLE: Line = rate("random fill, batch 1", "entries");
-const THREADS_LINE: Line = Line { name: "8 threads, batch 100", unit: Unit::PerSecond("entries") };
+const BY_THREADS: Line = rate("8 threads, batch 100", "entries");
 
-pub const LINES: &[&Line] = &[&SEQUENTIAL, &SEQUENTIAL_SINGLE, &SINGLE, &THREADS_LINE];
+pub const LINES: &[&Line] = &[&SEQUENTIAL, &SEQUENTIAL_SINGLE, &SINGLE, &BY_THREADS];
 
 const THREADS: u64 = 8;
 
@@ -38,7 +38,7 @@ pub fn run(context: &Context) {
     context.measure(&SEQUENTIAL_SINGLE, || fill("ascending", in_order, single, SINGLE_SECONDS));
     let single = Writing { batch: 1, ..Writing::shuffled(entries / 2, value_bytes, FIRST) };
     context.measure(&SINGLE, || fill("single", context.warm(), single, SINGLE_SECONDS));
-    context.measure(&THREADS_LINE, || {
+    context.measure(&BY_THREADS, || {
         let store = context.create("threads", context.warm());
         by_threads(store.as_ref(), entries.min(1_000_000), value_bytes)
     });
