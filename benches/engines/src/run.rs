@@ -231,10 +231,14 @@ fn machine() -> Value {
         let line = text.lines().find(|line| line.starts_with(name));
         line.and_then(|line| line.split(':').nth(1)).unwrap_or("?").trim().to_owned()
     };
+    let gib = |kilobytes: &str| {
+        let number = kilobytes.trim_end_matches(" kB").parse::<f64>();
+        number.map_or(kilobytes.to_owned(), |number| format!("{:.0} GiB", number / f64::from(1 << 20)))
+    };
     json!({
         "processor": field(&read("/proc/cpuinfo"), "model name"),
         "processors": std::thread::available_parallelism().map_or(0, usize::from),
-        "memory": field(&read("/proc/meminfo"), "MemTotal"),
+        "memory": gib(&field(&read("/proc/meminfo"), "MemTotal")),
         "kernel": read("/proc/sys/kernel/osrelease").split(['-', '\n']).next(),
     })
 }
