@@ -21,7 +21,7 @@ cargo run --release -- [options]
   --value-bytes N    another size of values
   --rounds N         5 by default
   --engines a,b      by default all but rocksdb-tuned
-  --only a,b         families or lines whose names have one of these in them
+  --only PART        only families or lines with PART in their names; may be given several times
   --dir PATH         where the databases are made; by default the folder for temporary files
   --out FILE         every figure, as a line of JSON each, and a summary of each line
   --from FILE        run nothing; make the table of what such a file has
@@ -113,7 +113,7 @@ fn settings(words: &[String]) -> Option<Settings> {
             }
             "--rounds" => settings.rounds = value.parse().ok()?,
             "--engines" => settings.engines = list(value),
-            "--only" => settings.only = list(value),
+            "--only" => settings.only.push(value.clone()),
             "--dir" => settings.dir = value.into(),
             "--out" => settings.out = Some(value.into()),
             "--from" => settings.from = Some(value.into()),
@@ -189,8 +189,8 @@ fn run_child(engine: &str, family: &str, settings: &Settings, mut line: impl FnM
         .args(["--value-bytes", &settings.scale.value_bytes.to_string()])
         .args(["--child", engine, family, "--dir"])
         .arg(&dir);
-    if !settings.only.is_empty() {
-        command.args(["--only", &settings.only.join(",")]);
+    for part in &settings.only {
+        command.args(["--only", part]);
     }
     let mut child = command.stdout(Stdio::piped()).spawn().expect("starting a process for an engine");
     let output = BufReader::new(child.stdout.take().expect("its output is piped"));

@@ -162,6 +162,9 @@ fn times(unit: Unit, cells: &BTreeMap<String, Cell>, engine: &str) -> String {
 }
 
 fn times_best(unit: Unit, cells: &BTreeMap<String, Cell>) -> String {
+    if cells.get(OURS).and_then(Cell::figure).is_none() {
+        return "–".into();
+    }
     let peers = cells.iter().filter(|(engine, _)| *engine != OURS);
     let figures = peers.filter_map(|(engine, cell)| Some((engine, cell.figure()?)));
     let best = figures.max_by(|(_, one), (_, other)| match unit {
