@@ -2,11 +2,11 @@
 
 use std::ops::Bound;
 use std::path::Path;
-use std::time::Duration;
 
-use fjall::{Database, Keyspace, KeyspaceCreateOptions, PersistMode};
+use fjall::{Database, Keyspace, KeyspaceCreateOptions, OwnedWriteBatch, PersistMode};
 
-use super::{MEMTABLE_BYTES, Reader, Store};
+use super::{MEMTABLE_BYTES, Reader, Rows, Scan, Seen, Setup, Store};
+use crate::data::Entries;
 
 pub struct Fjall {
     database: Database,
@@ -14,25 +14,44 @@ pub struct Fjall {
 }
 
 impl Fjall {
-    pub fn open(dir: &Path, cache_bytes: usize) -> Self {
-        let database = Database::builder(dir).cache_size(cache_bytes as u64).open().expect("opening fjall");
+    pub fn open(dir: &Path, setup: Setup) -> Self {
+        let builder = Database::builder(dir).cache_size(setup.cache_bytes as u64);
+        let database = builder.open().expect("opening fjall");
         let options = || KeyspaceCreateOptions::default().max_memtable_size(MEMTABLE_BYTES as u64);
         let keyspace = database.keyspace("data", options).expect("opening a keyspace of fjall");
         Self { database, keyspace }
     }
+
+    /// A batch that is with the operating system once it is committed, which is not the default of batches (but of single
+    /// entries).
+    fn batch(&self, sync: bool) -> OwnedWriteBatch {
+        let mode = if sync { PersistMode::SyncData } else { PersistMode::Buffer };
+        self.database.batch().durability(Some(mode))
+    }
 }
 
 impl Store for Fjall {
-    fn write(&self, entries: &[(Vec<u8>, Vec<u8>)], sync: bool) {
-        if let ([(key, value)], false) = (entries, sync) {
-            self.keyspace.insert(key.as_slice(), value.as_slice()).expect("writing to fjall");
+    fn write(&self, entries: Entries<'_>, sync: bool) {
+        if entries.len() == 1 && !sync {
+            // Its fastest way for one entry.
+            for (key, value) in entries.iter() {
+                self.keyspace.insert(key, value).expect("writing to fjall");
+            }
             return;
         }
-        let mut batch = self.database.batch().durability(sync.then_some(PersistMode::SyncData));
-        for (key, value) in entries {
-            batch.insert(&self.keyspace, key.as_slice(), value.as_slice());
+        let mut batch = self.batch(sync);
+        for (key, value) in entries.iter() {
+            batch.insert(&self.keyspace, key, value);
         }
         batch.commit().expect("writing to fjall");
+    }
+
+    fn delete(&self, entries: Entries<'_>) {
+        let mut batch = self.batch(false);
+        for (key, _) in entries.iter() {
+            batch.remove(&self.keyspace, key);
+        }
+        batch.commit().expect("deleting from fjall");
     }
 
     fn reader(&self) -> Box<dyn Reader + '_> {
@@ -41,32 +60,42 @@ impl Store for Fjall {
 
     fn settle(&self) {
         self.keyspace.rotate_memtable_and_wait().expect("flushing fjall");
-        let mut tables = usize::MAX;
-        while std::mem::replace(&mut tables, self.keyspace.table_count()) != self.keyspace.table_count() {
-            std::thread::sleep(Duration::from_millis(500));
+        while self.database.outstanding_flushes() + self.database.active_compactions() > 0 {
+            std::thread::sleep(std::time::Duration::from_millis(10));
         }
+        super::wait_until_quiet(self.keyspace.path(), || self.database.compactions_completed());
     }
+
+    fn compact_all(&self) -> bool {
+        self.keyspace.major_compact().expect("compacting fjall");
+        true
+    }
+
+    fn close(self: Box<Self>) {}
 }
 
 struct FjallReader<'a>(&'a Keyspace);
 
 impl Reader for FjallReader<'_> {
-    fn get(&self, key: &[u8]) -> Option<usize> {
-        self.0.get(key).expect("reading fjall").map(|value| value.len())
+    fn get(&mut self, key: &[u8]) -> Option<Seen> {
+        self.0.get(key).expect("reading fjall").map(|value| Seen::of(&value))
     }
 
-    fn scan(&self, start: &[u8], limit: usize, reverse: bool) -> (usize, usize) {
-        let mut count = (0, 0);
+    fn scan(&mut self, scan: Scan<'_>) -> Rows {
+        let mut rows = Rows::default();
         let mut add = |row: fjall::Guard| {
             let (key, value) = row.into_inner().expect("scanning fjall");
-            count = (count.0 + 1, count.1 + key.len() + value.len());
+            rows.add(&key, &value);
         };
-        if reverse {
-            let range = (Bound::Unbounded, Bound::Excluded(start));
-            self.0.range::<&[u8], _>(range).rev().take(limit).for_each(&mut add);
+        let start = scan.start.map_or(Bound::Unbounded, Bound::Included);
+        let end = scan.end.map_or(Bound::Unbounded, Bound::Excluded);
+        let range = self.0.range::<&[u8], _>((start, end));
+        let limit = usize::try_from(scan.limit).unwrap_or(usize::MAX);
+        if scan.reverse {
+            range.rev().take(limit).for_each(&mut add);
         } else {
-            self.0.range(start..).take(limit).for_each(&mut add);
+            range.take(limit).for_each(&mut add);
         }
-        count
+        rows
     }
 }

@@ -1,73 +1,100 @@
 //! FlowDB's engine. Without sync, the log is with the operating system when a write returns, as in the others.
 
-use std::path::Path;
-use std::time::Duration;
+use std::ops::Bound;
+use std::path::{Path, PathBuf};
 
 use flowdb::config::{Config, SyncMode};
 use flowdb::engine::{CommitOptions, Direction, Engine, ScanRange, WriteBatch};
 
-use super::{BLOOM_BITS, MEMTABLE_BYTES, Reader, Store};
+use super::{BLOOM_BITS, MEMTABLE_BYTES, Reader, Rows, Scan, Seen, Setup, Store};
+use crate::data::Entries;
 
-pub struct Flow(Engine);
+pub struct Flow {
+    engine: Engine,
+    dir: PathBuf,
+}
 
 impl Flow {
-    pub fn open(dir: &Path, cache_bytes: usize) -> Self {
+    pub fn open(dir: &Path, setup: Setup) -> Self {
         let config = Config {
-            wal_sync_mode: SyncMode::Interval(1_000),
+            // The longest interval: the others never sync what is written without.
+            wal_sync_mode: SyncMode::Interval(60_000),
             memtable_size_bytes: MEMTABLE_BYTES,
-            block_cache_capacity_bytes: cache_bytes,
+            block_cache_capacity_bytes: setup.cache_bytes,
             bloom_bits_per_key: BLOOM_BITS,
             ..Config::new(dir)
         };
-        Self(Engine::open(config).expect("opening flowdb"))
+        let engine = Engine::open(config).expect("opening flowdb");
+        Self { engine, dir: dir.to_path_buf() }
+    }
+
+    fn commit(&self, batch: WriteBatch, sync: bool) {
+        let sync = sync.then_some(SyncMode::Always);
+        self.engine.commit(batch, CommitOptions { sync, check: None }).expect("writing to flowdb");
     }
 }
 
 impl Store for Flow {
-    fn write(&self, entries: &[(Vec<u8>, Vec<u8>)], sync: bool) {
+    fn write(&self, entries: Entries<'_>, sync: bool) {
         let mut batch = WriteBatch::new();
-        for (key, value) in entries {
+        for (key, value) in entries.iter() {
             batch.put(key, value).expect("a small entry");
         }
-        let sync = sync.then_some(SyncMode::Always);
-        self.0.commit(batch, CommitOptions { sync, check: None }).expect("writing to flowdb");
+        self.commit(batch, sync);
+    }
+
+    fn delete(&self, entries: Entries<'_>) {
+        let mut batch = WriteBatch::new();
+        for (key, _) in entries.iter() {
+            batch.delete(key).expect("a small entry");
+        }
+        self.commit(batch, false);
+    }
+
+    fn delete_range(&self, start: &[u8], end: &[u8]) -> bool {
+        let mut batch = WriteBatch::new();
+        batch.delete_range(start, end).expect("a small entry");
+        self.commit(batch, false);
+        true
     }
 
     fn reader(&self) -> Box<dyn Reader + '_> {
-        Box::new(FlowReader(&self.0))
+        Box::new(FlowReader(&self.engine))
     }
 
     fn settle(&self) {
-        self.0.flush().expect("flushing flowdb");
-        let mut compactions = u64::MAX;
-        // Quiet for a while means that no level is over its target.
-        while std::mem::replace(&mut compactions, self.0.stats().compactions) != self.0.stats().compactions {
-            std::thread::sleep(Duration::from_millis(500));
-        }
+        self.engine.flush().expect("flushing flowdb");
+        super::wait_until_quiet(&self.dir, || self.engine.stats().compactions);
+    }
+
+    fn compact_all(&self) -> bool {
+        self.engine.compact_all().expect("compacting flowdb");
+        true
+    }
+
+    fn close(self: Box<Self>) {
+        self.engine.close().expect("closing flowdb");
     }
 }
 
 struct FlowReader<'a>(&'a Engine);
 
 impl Reader for FlowReader<'_> {
-    fn get(&self, key: &[u8]) -> Option<usize> {
-        self.0.get(key, None).expect("reading flowdb").map(|value| value.bytes.len())
+    fn get(&mut self, key: &[u8]) -> Option<Seen> {
+        self.0.get(key, None).expect("reading flowdb").map(|value| Seen::of(&value.bytes))
     }
 
-    fn scan(&self, start: &[u8], limit: usize, reverse: bool) -> (usize, usize) {
-        let (range, direction) = if reverse {
-            let end = std::ops::Bound::Excluded(start.to_vec());
-            (ScanRange { start: std::ops::Bound::Unbounded, end }, Direction::Reverse)
-        } else {
-            let start = std::ops::Bound::Included(start.to_vec());
-            (ScanRange { start, end: std::ops::Bound::Unbounded }, Direction::Forward)
+    fn scan(&mut self, scan: Scan<'_>) -> Rows {
+        let range = ScanRange {
+            start: scan.start.map_or(Bound::Unbounded, |start| Bound::Included(start.to_vec())),
+            end: scan.end.map_or(Bound::Unbounded, |end| Bound::Excluded(end.to_vec())),
         };
-        let mut scan = self.0.scan(range, direction, None).expect("scanning flowdb");
-        let (mut rows, mut bytes) = (0, 0);
-        while rows < limit && scan.advance().expect("scanning flowdb") {
-            rows += 1;
-            bytes += scan.key().len() + scan.value().len();
+        let direction = if scan.reverse { Direction::Reverse } else { Direction::Forward };
+        let mut cursor = self.0.scan(range, direction, None).expect("scanning flowdb");
+        let mut rows = Rows::default();
+        while rows.rows < scan.limit && cursor.advance().expect("scanning flowdb") {
+            rows.add(cursor.key(), cursor.value());
         }
-        (rows, bytes)
+        rows
     }
 }

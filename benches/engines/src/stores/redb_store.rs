@@ -3,38 +3,54 @@
 use std::ops::Bound;
 use std::path::Path;
 
-use redb::{Database, Durability, ReadOnlyTable, ReadableDatabase, TableDefinition};
+use redb::{Database, Durability, ReadOnlyTable, ReadableDatabase, Table, TableDefinition};
 
-use super::{Reader, Store};
+use super::{Reader, Rows, Scan, Seen, Setup, Store};
+use crate::data::Entries;
 
 const TABLE: TableDefinition<'_, &[u8], &[u8]> = TableDefinition::new("data");
 
 pub struct Redb(Database);
 
 impl Redb {
-    pub fn open(dir: &Path, cache_bytes: usize) -> Self {
-        std::fs::create_dir_all(dir).expect("a directory for redb");
+    pub fn open(dir: &Path, setup: Setup) -> Self {
         let mut builder = Database::builder();
-        builder.set_cache_size(cache_bytes);
-        let database = builder.create(dir.join("redb")).expect("opening redb");
-        let txn = database.begin_write().expect("a transaction of redb");
-        txn.open_table(TABLE).expect("a table of redb");
+        builder.set_cache_size(setup.cache_bytes);
+        let redb = Self(builder.create(dir.join("redb")).expect("opening redb"));
+        redb.commit(false, |_| ());
+        redb
+    }
+
+    fn commit(&self, sync: bool, fill: impl FnOnce(&mut Table<'_, &[u8], &[u8]>)) {
+        let mut txn = self.0.begin_write().expect("a transaction of redb");
+        let durability = if sync { Durability::Immediate } else { Durability::None };
+        txn.set_durability(durability).expect("a durability of redb");
+        fill(&mut txn.open_table(TABLE).expect("a table of redb"));
         txn.commit().expect("committing to redb");
-        Self(database)
     }
 }
 
 impl Store for Redb {
-    fn write(&self, entries: &[(Vec<u8>, Vec<u8>)], sync: bool) {
-        let mut txn = self.0.begin_write().expect("a transaction of redb");
-        let durability = if sync { Durability::Immediate } else { Durability::None };
-        txn.set_durability(durability).expect("a durability of redb");
-        let mut table = txn.open_table(TABLE).expect("a table of redb");
-        for (key, value) in entries {
-            table.insert(key.as_slice(), value.as_slice()).expect("writing to redb");
-        }
-        drop(table);
-        txn.commit().expect("committing to redb");
+    fn write(&self, entries: Entries<'_>, sync: bool) {
+        self.commit(sync, |table| {
+            for (key, value) in entries.iter() {
+                table.insert(key, value).expect("writing to redb");
+            }
+        });
+    }
+
+    fn delete(&self, entries: Entries<'_>) {
+        self.commit(false, |table| {
+            for (key, _) in entries.iter() {
+                table.remove(key).expect("deleting from redb");
+            }
+        });
+    }
+
+    fn delete_range(&self, start: &[u8], end: &[u8]) -> bool {
+        // One call, although what it does is to visit key by key.
+        self.commit(false, |table| table.retain_in(start..end, |_, _| false).expect("deleting from redb"));
+        true
     }
 
     fn reader(&self) -> Box<dyn Reader + '_> {
@@ -43,31 +59,34 @@ impl Store for Redb {
     }
 
     fn settle(&self) {
-        self.write(&[], true);
+        self.commit(true, |_| ());
     }
+
+    fn has_log(&self) -> bool {
+        false
+    }
+
+    fn close(self: Box<Self>) {}
 }
 
 struct RedbReader(ReadOnlyTable<&'static [u8], &'static [u8]>);
 
 impl Reader for RedbReader {
-    fn get(&self, key: &[u8]) -> Option<usize> {
-        self.0.get(key).expect("reading redb").map(|value| value.value().len())
+    fn get(&mut self, key: &[u8]) -> Option<Seen> {
+        self.0.get(key).expect("reading redb").map(|value| Seen::of(value.value()))
     }
 
-    fn scan(&self, start: &[u8], limit: usize, reverse: bool) -> (usize, usize) {
-        let bounds: (Bound<&[u8]>, Bound<&[u8]>) = match reverse {
-            true => (Bound::Unbounded, Bound::Excluded(start)),
-            false => (Bound::Included(start), Bound::Unbounded),
-        };
-        let mut rows = self.0.range::<&[u8]>(bounds).expect("scanning redb");
-        let (mut count, mut bytes) = (0, 0);
-        while count < limit {
-            let next = if reverse { rows.next_back() } else { rows.next() };
+    fn scan(&mut self, scan: Scan<'_>) -> Rows {
+        let start = scan.start.map_or(Bound::Unbounded, Bound::Included);
+        let end = scan.end.map_or(Bound::Unbounded, Bound::Excluded);
+        let mut cursor = self.0.range::<&[u8]>((start, end)).expect("scanning redb");
+        let mut rows = Rows::default();
+        while rows.rows < scan.limit {
+            let next = if scan.reverse { cursor.next_back() } else { cursor.next() };
             let Some(row) = next else { break };
             let (key, value) = row.expect("scanning redb");
-            count += 1;
-            bytes += key.value().len() + value.value().len();
+            rows.add(key.value(), value.value());
         }
-        (count, bytes)
+        rows
     }
 }
