@@ -30,6 +30,15 @@ pub(crate) struct Fragment {
     pub(crate) seqnos: Vec<SeqNo>,
 }
 
+/// Keys of which every entry older than a deletion is hidden.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Hole<'a> {
+    pub(crate) start: &'a [u8],
+    /// Exclusive.
+    pub(crate) end: &'a [u8],
+    pub(crate) deleted_at: SeqNo,
+}
+
 impl RangeTombstones {
     /// Fragments `tombstones`, which may overlap and come in any order.
     pub(crate) fn new(tombstones: &[RangeTombstone]) -> Self {
@@ -63,6 +72,14 @@ impl RangeTombstones {
     pub(crate) fn covering(&self, key: &[u8], snapshot: SeqNo) -> Option<SeqNo> {
         let fragment = self.fragment_of(key)?;
         fragment.seqnos.iter().copied().find(|&seqno| seqno <= snapshot)
+    }
+
+    /// As [`RangeTombstones::covering`], with the keys around `key` that the same tombstone covers: from the first
+    /// (inclusive) to the second (exclusive).
+    pub(crate) fn hole_around(&self, key: &[u8], snapshot: SeqNo) -> Option<Hole<'_>> {
+        let Fragment { start, end, seqnos } = self.fragment_of(key)?;
+        let deleted_at = seqnos.iter().copied().find(|&seqno| seqno <= snapshot)?;
+        Some(Hole { start, end, deleted_at })
     }
 
     /// The fragment that holds `key`.

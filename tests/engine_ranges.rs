@@ -1,7 +1,7 @@
 //! What range deletions cost.
 
-use flowdb::config::Config;
-use flowdb::engine::{CommitOptions, Engine, WriteBatch};
+use flowdb::config::{Compression, Config};
+use flowdb::engine::{CommitOptions, Direction, Engine, ScanRange, WriteBatch};
 
 /// Each deletion covers all before it; kept apart for every pair of them, they would fill the memory and the disk.
 #[test]
@@ -27,4 +27,46 @@ fn a_queue_that_is_cut_at_its_front_again_and_again_stays_small() {
     let is_there = |number: u32, at| engine.get(&number.to_be_bytes(), at).unwrap().is_some();
     assert!(is_there(5_999, None) && !is_there(5_998, None) && !is_there(snapshot_at, None));
     assert!(is_there(snapshot_at, snapshot.as_ref()) && !is_there(snapshot_at - 1, snapshot.as_ref()));
+}
+
+/// What lies in a deleted range and has not yet been compacted away costs a scan a leap, not a walk.
+#[test]
+fn a_scan_leaps_over_a_deleted_range_in_both_directions() {
+    let config = Config {
+        memtable_size_bytes: 16 << 20,
+        table_size_bytes: 64 << 10,
+        compression: Compression::None,
+        flush_interval_ms: 0,
+        auto_background: false,
+        ..Config::in_memory()
+    };
+    let engine = Engine::open(config).unwrap();
+    let key = |number: u32| number.to_be_bytes();
+    let mut batch = WriteBatch::new();
+    (0..30_000).for_each(|number| batch.put(&key(number), &[7; 50]).unwrap());
+    engine.commit(batch, CommitOptions::default()).unwrap();
+    engine.compact_all().unwrap();
+    let tables: u64 = engine.stats().level_tables.iter().sum();
+    assert!(tables > 10, "the hole must span tables: {tables}");
+    let mut batch = WriteBatch::new();
+    batch.delete_range(&key(10), &key(29_990)).unwrap();
+    batch.put(&key(15_000), b"newer").unwrap();
+    engine.commit(batch, CommitOptions::default()).unwrap();
+
+    for direction in [Direction::Forward, Direction::Reverse] {
+        let read = || engine.stats().cache_hits + engine.stats().cache_misses;
+        let before = read();
+        let mut scan = engine.scan(ScanRange::all(), direction, None).unwrap();
+        let mut keys = Vec::new();
+        while scan.advance().unwrap() {
+            keys.push(scan.key().to_vec());
+        }
+        if direction == Direction::Reverse {
+            keys.reverse();
+        }
+        let left = (0..10).chain([15_000]).chain(29_990..30_000);
+        assert_eq!(keys, left.map(|number| key(number).to_vec()).collect::<Vec<_>>(), "{direction:?}");
+        let blocks = read() - before;
+        assert!(blocks < 30, "{direction:?}: {blocks} blocks for 21 rows");
+    }
 }

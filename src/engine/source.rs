@@ -6,6 +6,7 @@ use crate::error::Result;
 use crate::iter::{InternalIterator, Travel};
 use crate::key::{EntryRef, SeqNo};
 use crate::memtable::MemtableIterator;
+use crate::range_tombstone::Hole;
 use crate::sstable::TableIterator;
 use crate::version::LevelIterator;
 
@@ -72,6 +73,10 @@ impl InternalIterator for Source {
     #[inline]
     fn is_only_version(&self) -> bool {
         each!(self, stream => stream.is_only_version())
+    }
+
+    fn leave_hole(&mut self, hole: &Hole<'_>, travel: Travel) -> Result<bool> {
+        each!(self, stream => stream.leave_hole(hole, travel))
     }
 
     #[inline]

@@ -14,6 +14,7 @@ use std::cmp::Ordering;
 use super::{InternalIterator, Travel};
 use crate::error::Result;
 use crate::key::{EntryRef, SEQNO_MAX, SeqNo, compare_internal};
+use crate::range_tombstone::Hole;
 
 /// After so many steps of one child in a row it is worth asking for a run; where sources alternate it is not.
 const STEPS_BEFORE_RUN: u32 = 4;
@@ -241,6 +242,27 @@ impl<C: InternalIterator> InternalIterator for MergeIterator<C> {
             self.untie()?;
         }
         self.step(C::next_user_key)
+    }
+
+    fn leave_hole(&mut self, hole: &Hole<'_>, travel: Travel) -> Result<bool> {
+        let Some(&front) = self.order.last() else { return Ok(false) };
+        // The merge turns round in its next step, and only then do the children stand where they should.
+        if self.travel != travel {
+            return Ok(false);
+        }
+        match self.children[front].leave_hole(hole, travel) {
+            Ok(true) => {
+                self.tied = false;
+                self.settle(front);
+                self.look_ahead();
+                Ok(true)
+            }
+            Ok(false) => Ok(false),
+            Err(error) => {
+                self.order.clear();
+                Err(error)
+            }
+        }
     }
 
     #[inline]

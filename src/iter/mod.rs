@@ -9,6 +9,7 @@ mod visible;
 
 use crate::error::Result;
 use crate::key::{EntryRef, SeqNo};
+use crate::range_tombstone::Hole;
 
 pub(crate) use merge::MergeIterator;
 pub(crate) use visible::{Visibility, VisibleIterator, is_expired};
@@ -60,6 +61,12 @@ pub(crate) trait InternalIterator: Send {
         false
     }
 
+    /// Leaves `hole`, which holds the entry, in the direction of travel, if it is known without looking that every entry
+    /// on the way is older than its deletion. Otherwise nothing happens and the result is false.
+    fn leave_hole(&mut self, _hole: &Hole<'_>, _travel: Travel) -> Result<bool> {
+        Ok(false)
+    }
+
     /// Tells the iterator, which must be valid, that whoever reads it has to look up from it at the user key `bound`.
     /// It may remember a run of entries around this one that don't reach it in the direction of travel.
     fn begin_run(&mut self, _bound: &[u8], _travel: Travel) {}
@@ -109,6 +116,10 @@ impl InternalIterator for Box<dyn InternalIterator> {
 
     fn is_only_version(&self) -> bool {
         (**self).is_only_version()
+    }
+
+    fn leave_hole(&mut self, hole: &Hole<'_>, travel: Travel) -> Result<bool> {
+        (**self).leave_hole(hole, travel)
     }
 
     fn begin_run(&mut self, bound: &[u8], travel: Travel) {

@@ -7,10 +7,10 @@
 use std::ops::Bound;
 use std::sync::Arc;
 
-use super::InternalIterator;
+use super::{InternalIterator, Travel};
 use crate::error::Result;
 use crate::key::{EntryRef, Kind, NEVER_EXPIRES, SEQNO_MAX, SeqNo};
-use crate::range_tombstone::RangeTombstones;
+use crate::range_tombstone::{Hole, RangeTombstones};
 
 /// What decides whether an entry is seen.
 pub(crate) struct Visibility {
@@ -22,12 +22,17 @@ pub(crate) struct Visibility {
 
 impl Visibility {
     /// Whether the newest entry of a key that the snapshot sees makes a row.
+    #[inline]
     fn shows(&self, entry: &EntryRef<'_>) -> bool {
         entry.kind.is_value()
             && !is_expired(entry.expires_at, self.now_ms)
-            && !self.tombstones.iter().any(|set| {
-                set.covering(entry.key, self.snapshot).is_some_and(|deleted_at| deleted_at > entry.seqno)
-            })
+            && (self.tombstones.is_empty() || self.hole_over(entry).is_none())
+    }
+
+    /// The deletion that hides `entry`, if there is one.
+    fn hole_over(&self, entry: &EntryRef<'_>) -> Option<Hole<'_>> {
+        let holes = self.tombstones.iter().filter_map(|set| set.hole_around(entry.key, self.snapshot));
+        holes.into_iter().find(|hole| hole.deleted_at > entry.seqno)
     }
 }
 
@@ -47,7 +52,12 @@ pub(crate) struct VisibleIterator<I> {
     /// Reverse: the current row, where it is one of several versions and the stream has passed it.
     row: SavedRow,
     place: Place,
+    /// How many entries in a row made no row.
+    passed: u32,
 }
+
+/// After so many entries that made no row, it is worth looking whether a range deletion can be left in one leap.
+const PASSED_BEFORE_LEAP: u32 = 4;
 
 /// Where the current row is.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -94,7 +104,7 @@ impl<I: InternalIterator> VisibleIterator<I> {
         reverse: bool,
     ) -> Self {
         let row = SavedRow::default();
-        Self { inner, visibility, start, end, reverse, started: false, row, place: Place::Nowhere }
+        Self { inner, visibility, start, end, reverse, started: false, row, place: Place::Nowhere, passed: 0 }
     }
 
     /// Moves to the next row in the direction of travel; false at the end of the range.
@@ -173,12 +183,26 @@ impl<I: InternalIterator> VisibleIterator<I> {
             if entry.seqno > self.visibility.snapshot {
                 self.inner.next()?;
             } else if self.visibility.shows(&entry) {
+                self.passed = 0;
                 return Ok(Place::InStream);
-            } else {
+            } else if !self.leap(Travel::Forward)? {
                 self.inner.next_user_key()?;
             }
         }
         Ok(Place::Nowhere)
+    }
+
+    /// Leaves the range deletion that the entry lies in, if there is one and the source knows how. Whether it did.
+    #[inline]
+    fn leap(&mut self, travel: Travel) -> Result<bool> {
+        self.passed = self.passed.saturating_add(1);
+        if self.passed < PASSED_BEFORE_LEAP || self.visibility.tombstones.is_empty() {
+            return Ok(false);
+        }
+        match self.visibility.hole_over(&self.inner.entry()) {
+            Some(hole) => self.inner.leave_hole(&hole, travel),
+            None => Ok(false),
+        }
     }
 
     /// Walks back from key to key.
@@ -191,11 +215,14 @@ impl<I: InternalIterator> VisibleIterator<I> {
             }
             if !self.inner.is_only_version() {
                 if self.save_newest()? {
+                    self.passed = 0;
                     return Ok(Place::Saved);
                 }
+                self.passed = self.passed.saturating_add(1);
             } else if entry.seqno <= self.visibility.snapshot && self.visibility.shows(&entry) {
+                self.passed = 0;
                 return Ok(Place::InStream);
-            } else {
+            } else if !self.leap(Travel::Backward)? {
                 self.inner.prev()?;
             }
         }

@@ -15,6 +15,7 @@ use super::{Damage, Handle};
 use crate::error::Result;
 use crate::iter::{InternalIterator, Travel};
 use crate::key::{EntryRef, SEQNO_MAX, SeqNo};
+use crate::range_tombstone::Hole;
 
 /// An iterator over the point entries of one table.
 pub(crate) struct TableIterator {
@@ -293,6 +294,17 @@ impl InternalIterator for TableIterator {
         (1..place.len - 1).contains(&place.at)
             && !place.slot.continues()
             && !place.block.slot_behind(&place.slot).continues()
+    }
+
+    fn leave_hole(&mut self, hole: &Hole<'_>, travel: Travel) -> Result<bool> {
+        if self.table.properties().seqno_max >= hole.deleted_at {
+            return Ok(false);
+        }
+        match travel {
+            Travel::Forward => self.seek(hole.end, SEQNO_MAX)?,
+            Travel::Backward => self.seek_before(hole.start)?,
+        }
+        Ok(true)
     }
 
     #[inline]

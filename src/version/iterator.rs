@@ -6,7 +6,8 @@ use std::sync::Arc;
 use super::{TableHandle, Version};
 use crate::error::Result;
 use crate::iter::{InternalIterator, Travel};
-use crate::key::{EntryRef, SeqNo};
+use crate::key::{EntryRef, SEQNO_MAX, SeqNo};
+use crate::range_tombstone::Hole;
 use crate::sstable::TableIterator;
 
 /// Walks disjoint tables in key order.
@@ -103,6 +104,29 @@ impl LevelIterator {
         self.guarded(|level| moved.and_then(|()| skip(level)))
     }
 
+    /// The first table from the current one on that is not wholly hidden by the deletion of `hole`; a place off the ends
+    /// where there is none, and `None` where the current one may have newer entries.
+    fn behind_hole(&self, hole: &Hole<'_>, travel: Travel) -> Option<usize> {
+        let tables = self.tables.as_slice();
+        let mut at = self.at;
+        while let Some(handle) = tables.get(at) {
+            let is_older = handle.meta().seqno_max < hole.deleted_at;
+            let is_within = match travel {
+                Travel::Forward => handle.ends_before(hole.end),
+                Travel::Backward => handle.meta().smallest.as_slice() >= hole.start,
+            };
+            if !is_older {
+                return Some(at).filter(|&at| at != self.at);
+            }
+            if !is_within {
+                return Some(at);
+            }
+            // Below 0 wraps around to a place that no table has.
+            at = if travel == Travel::Forward { at + 1 } else { at.wrapping_sub(1) };
+        }
+        Some(usize::MAX)
+    }
+
     /// Runs a movement; after an error the stream is off the end.
     fn guarded(&mut self, movement: impl FnOnce(&mut Self) -> Result<()>) -> Result<()> {
         let moved = movement(self);
@@ -193,6 +217,27 @@ impl InternalIterator for LevelIterator {
     #[inline]
     fn is_in_run(&self) -> bool {
         self.current.as_ref().is_some_and(InternalIterator::is_in_run)
+    }
+
+    /// Tables that lie in the hole are passed over without being opened.
+    fn leave_hole(&mut self, hole: &Hole<'_>, travel: Travel) -> Result<bool> {
+        let Some(at) = self.behind_hole(hole, travel) else { return Ok(false) };
+        self.guarded(|level| {
+            let is_older = |handle: &Arc<TableHandle>| handle.meta().seqno_max < hole.deleted_at;
+            let reaches_beyond = level.tables.as_slice().get(at).is_some_and(is_older);
+            let Some(table) = level.enter(at)? else { return Ok(()) };
+            match (travel, reaches_beyond) {
+                (Travel::Forward, true) => table.seek(hole.end, SEQNO_MAX)?,
+                (Travel::Forward, false) => table.seek_to_first()?,
+                (Travel::Backward, true) => table.seek_before(hole.start)?,
+                (Travel::Backward, false) => table.seek_to_last()?,
+            }
+            match travel {
+                Travel::Forward => level.skip_forward(),
+                Travel::Backward => level.skip_backward(),
+            }
+        })?;
+        Ok(true)
     }
 
     fn begin_run(&mut self, bound: &[u8], travel: Travel) {
