@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 
 use parking_lot::{Condvar, Mutex};
 
-use super::commit::LogState;
+use super::log::LogState;
 use super::pacing::{Pace, pace};
 use super::shared::{Shared, View};
 use crate::compaction::{
@@ -320,15 +320,11 @@ impl Shared {
         if self.poison.get().is_some() {
             return Ok(());
         }
-        let Some((file, seqno)) = self.unsynced()? else { return Ok(()) };
+        let written = self.write_buffered()?;
         if self.config.wal_sync_mode == SyncMode::Never {
             return Ok(());
         }
-        self.counters.syncs.fetch_add(1, Ordering::Relaxed);
-        file.sync().map_err(|error| self.poison(error))?;
-        let mut log = self.log.lock();
-        log.durable_seqno = log.durable_seqno.max(seqno);
-        Ok(())
+        self.sync_up_to(written)
     }
 
     /// Flushes the oldest sealed memtable; false where there is none.

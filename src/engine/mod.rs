@@ -24,8 +24,11 @@ mod batch;
 mod checkpoint;
 mod commit;
 mod destroy;
+mod log;
 mod pacing;
+mod pipeline;
 mod prometheus;
+mod queue;
 mod read;
 mod recovery;
 mod shared;
@@ -129,7 +132,8 @@ impl Engine {
             view: ArcSwap::from_pointee(view),
             changing_view: Mutex::new(()),
             snapshots,
-            commits: commit::CommitQueue::default(),
+            commits: queue::CommitQueue::default(),
+            pipeline: pipeline::Pipeline::new(recovered.log.last_seqno),
             log: Mutex::new(recovered.log),
             flushing: Mutex::new(()),
             compacting: Mutex::new(()),
@@ -340,13 +344,8 @@ impl Engine {
             return shared.check_open();
         }
         shared.check_writable()?;
-        let mut log = shared.log.lock();
-        if log.is_sealed {
-            // What is acknowledged was written before the disk was full.
-            return shared.sync_log(&mut log);
-        }
-        shared.write_log(&mut log)?;
-        shared.sync_log(&mut log)
+        let written = shared.write_buffered()?;
+        shared.sync_up_to(written)
     }
 
     /// Reads every table and value file whole and checks all that it says: checksums, order, indexes, filters and
@@ -457,12 +456,12 @@ impl Owner {
         ended
     }
 
-    fn write_clean_end(&self, log: &mut commit::LogState) -> Result<()> {
+    fn write_clean_end(&self, log: &mut log::LogState) -> Result<()> {
         let shared = &self.shared;
         if !log.is_sealed {
-            shared.write_log(log)?;
+            shared.write_log(log, false)?;
         }
-        shared.sync_log(log)?;
+        shared.drain()?;
         let Some(writer) = &log.writer else { return Ok(()) };
         let clean_end = CleanEnd {
             log_number: writer.number(),
@@ -475,7 +474,7 @@ impl Owner {
 }
 
 impl Shared {
-    fn flush_at_close(&self, log: &mut commit::LogState) -> Result<()> {
+    fn flush_at_close(&self, log: &mut log::LogState) -> Result<()> {
         self.seal(log)?;
         while self.flush_oldest()? {}
         Ok(())

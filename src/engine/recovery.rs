@@ -19,7 +19,8 @@ use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use super::commit::{LogState, apply};
+use super::commit::apply;
+use super::log::LogState;
 use super::shared::{LOG_TO_COME, LoggedMemtable};
 use crate::config::Config;
 use crate::error::{Code, Error, Result};
@@ -195,7 +196,7 @@ impl Opening<'_> {
             is_announced: tail.is_some(),
             last_seqno,
             written_seqno: last_seqno,
-            durable_seqno: last_seqno,
+            applied_seqno: last_seqno,
             is_sealed: true,
         };
         let State { version, clean_end, .. } = state;
