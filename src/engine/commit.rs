@@ -19,12 +19,18 @@ use super::queue::{Joined, Request, Turn, Waiter};
 use super::shared::Shared;
 use crate::config::SyncMode;
 use crate::error::{Code, Error, Result};
-use crate::key::{Kind, SEQNO_MAX, SeqNo};
+use crate::key::{EntryRef, Kind, SEQNO_MAX, SeqNo};
 use crate::memtable::Memtable;
 use crate::wal::LogWriter;
 
 /// With durability `none`, the log is written once so many bytes wait.
 const PENDING_BYTES_MAX: usize = 1 << 20;
+
+/// So many entries of a batch are decoded before they go into the memtable.
+const APPLY_WINDOW: usize = 32;
+
+/// What stands in the window before an entry does.
+const NO_ENTRY: EntryRef<'_> = EntryRef { key: &[], seqno: 0, kind: Kind::Value, expires_at: 0, value: &[] };
 
 /// Runs in commit order, just before the batch is written. It may add to the batch, and refuse it.
 ///
@@ -234,14 +240,16 @@ impl Shared {
     fn log_group(&self, log: &mut LogState, group: &Admitted) -> Result<()> {
         let durable = self.pipeline.durable();
         if let Some(writer) = &mut log.writer {
-            let bodies: Vec<&[u8]> = group.batches.iter().map(WriteBatch::encoded).collect();
-            self.counters.wal_bytes.fetch_add(bodies.iter().map(|b| b.len() as u64).sum(), Ordering::Relaxed);
-            writer.buffer_parts(
-                group.first_seqno,
-                durable,
-                group.next_seqno - group.first_seqno,
-                &bodies,
-            )?;
+            let entries = group.next_seqno - group.first_seqno;
+            let mut buffer = |bodies: &[&[u8]]| {
+                let bytes = bodies.iter().map(|body| body.len() as u64).sum();
+                self.counters.wal_bytes.fetch_add(bytes, Ordering::Relaxed);
+                writer.buffer_parts(group.first_seqno, durable, entries, bodies)
+            };
+            match &group.batches[..] {
+                [alone] => buffer(&[alone.encoded()])?,
+                several => buffer(&several.iter().map(WriteBatch::encoded).collect::<Vec<_>>())?,
+            }
         }
         log.last_seqno = group.next_seqno - 1;
         let pending = log.writer.as_ref().map_or(0, LogWriter::pending_bytes);
@@ -265,15 +273,20 @@ impl Shared {
 
 /// Puts the entries of an encoded batch into a memtable. `None` where the bytes are not a batch.
 pub(crate) fn apply(memtable: &Memtable, encoded: &[u8], first_seqno: SeqNo) -> Option<u64> {
-    let mut entries = 0;
+    let mut entries = decode(encoded, first_seqno);
+    let mut window = [NO_ENTRY; APPLY_WINDOW];
+    let mut applied = 0;
     let mut writer = memtable.writer();
-    for entry in decode(encoded, first_seqno) {
-        let entry = entry?;
-        match entry.kind {
-            Kind::RangeTombstone => writer.insert_range_tombstone(entry.key, entry.value, entry.seqno),
-            kind => writer.insert(entry.key, entry.seqno, kind, entry.expires_at, entry.value),
+    loop {
+        let mut len = 0;
+        for (place, entry) in window.iter_mut().zip(&mut entries) {
+            *place = entry?;
+            len += 1;
         }
-        entries += 1;
+        writer.insert_all(&window[..len]);
+        applied += len as u64;
+        if len < APPLY_WINDOW {
+            return Some(applied);
+        }
     }
-    Some(entries)
 }
