@@ -13,6 +13,7 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
 
 use parking_lot::{Condvar, Mutex};
 
@@ -21,6 +22,9 @@ use super::shared::Shared;
 use crate::error::{Code, Error, Result};
 use crate::fs::File;
 use crate::key::SeqNo;
+
+/// So long a sync waits for writers that may still come: less than a sync takes.
+const COMPANION_PATIENCE: Duration = Duration::from_micros(50);
 
 /// See the module.
 pub(crate) struct Pipeline {
@@ -38,6 +42,8 @@ struct State {
     file: Option<Arc<dyn File>>,
     written: SeqNo,
     is_syncing: bool,
+    /// So many writers were there when the last sync ended, those whom it let go and those who waited for the next.
+    writers: usize,
     failure: Option<Error>,
 }
 
@@ -61,6 +67,11 @@ pub(crate) enum Entered {
 }
 
 impl Group {
+    /// How many wait for the group; the one that syncs it is in none of the members.
+    fn writers(&self) -> usize {
+        self.members.len().max(1)
+    }
+
     /// Tells the members that the group is visible, or why it never will be.
     pub(crate) fn finish(self, failure: Option<&Error>) {
         for (waiter, result) in self.members {
@@ -81,6 +92,7 @@ impl Pipeline {
             file: None,
             written: durable,
             is_syncing: false,
+            writers: 0,
             failure: None,
         };
         Self { state: Mutex::new(state), durable: AtomicU64::new(durable), ended: Condvar::new() }
@@ -144,6 +156,7 @@ impl Shared {
     /// Syncs the log: for the caller, whose turn it is, and for everyone whose record is in it by now.
     pub(crate) fn take_sync_turn(&self) -> Result<()> {
         let turn = SyncTurn { shared: self, has_ended: false };
+        self.await_companions();
         let (file, written) = {
             let state = self.pipeline.state.lock();
             (state.file.clone(), state.written)
@@ -153,6 +166,21 @@ impl Shared {
             file.sync()
         });
         turn.end(synced.map(|()| written))
+    }
+
+    /// Gives those whom the last sync has let go the chance to be in this one: they are about to write again, and
+    /// otherwise the writers split into two halves, each of which waits for the sync of the other. A writer that is
+    /// alone waits for nobody.
+    fn await_companions(&self) {
+        let are_all_here = || {
+            let state = self.pipeline.state.lock();
+            state.groups.iter().map(Group::writers).sum::<usize>() >= state.writers
+        };
+        let started = Instant::now();
+        // On a busy machine another process may take the processor for long: then once was enough.
+        while !are_all_here() && started.elapsed() < COMPANION_PATIENCE {
+            std::thread::yield_now();
+        }
     }
 
     /// Makes everything durable that is in the log up to `seqno`, and makes that visible.
@@ -211,6 +239,7 @@ impl Shared {
                 state.groups.drain(..).collect()
             }
         };
+        state.writers = ended.iter().chain(&state.groups).map(Group::writers).sum();
         if let (Ok(_), Some(last)) = (&synced, ended.last()) {
             self.snapshots.publish(last.last_seqno);
         }
