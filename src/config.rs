@@ -52,6 +52,10 @@ pub struct Config {
     /// Only read: nothing in the directory is written or removed, but `LOCK` where it is missing, and there must be
     /// a database. It is locked all the same. Default false.
     pub read_only: bool,
+    /// Open the database although a log, or the end of the manifest, is damaged: with everything that was written before
+    /// the damage, and nothing behind it. What was lost is told by `Engine::salvage_report`. Nothing is changed until
+    /// something is written or flushed; with `read_only` nothing at all. Default false: damage is `Corruption`.
+    pub salvage: bool,
     /// When a write is acknowledged. Default [`SyncMode::Always`].
     pub wal_sync_mode: SyncMode,
     /// A memtable is sealed and flushed at this size, in bytes. Default 64 MiB; 4 KiB to 4 GiB.
@@ -105,6 +109,7 @@ impl Config {
             create_if_missing: true,
             in_memory: false,
             read_only: false,
+            salvage: false,
             wal_sync_mode: SyncMode::Always,
             memtable_size_bytes: 64 << 20,
             flush_interval_ms: 10_000,

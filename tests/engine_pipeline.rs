@@ -170,7 +170,11 @@ fn put(engine: &Engine, key: &[u8], sync: SyncMode) -> Result<u64> {
 }
 
 /// Commits in a thread; the receiver hears of the check, that is: the batch has its place in the order.
-fn put_beside(engine: &Engine, key: &'static [u8], sync: SyncMode) -> (JoinHandle<Result<u64>>, Receiver<u64>) {
+fn put_beside(
+    engine: &Engine,
+    key: &'static [u8],
+    sync: SyncMode,
+) -> (JoinHandle<Result<u64>>, Receiver<u64>) {
     let (engine, (checked, heard)) = (engine.clone(), channel());
     let body = move || {
         let mut batch = WriteBatch::new();
@@ -334,7 +338,8 @@ fn a_flush_and_a_close_beside_a_running_sync_wait_for_it_and_lose_nothing() {
     three.join().unwrap().unwrap();
     close.join().unwrap().unwrap();
 
-    let engine = Engine::open_on(config(), Arc::new(disk.disk.after_crash(CrashOutcome::LoseUnsynced))).unwrap();
+    let engine =
+        Engine::open_on(config(), Arc::new(disk.disk.after_crash(CrashOutcome::LoseUnsynced))).unwrap();
     for key in [b"first".as_slice(), b"one", b"two", b"three"] {
         assert!(has(&engine, key));
     }
@@ -438,4 +443,45 @@ fn write_until_it_fails(
             }
         }
     }
+}
+
+#[test]
+fn a_long_log_is_synced_before_its_end_even_where_no_durability_asks_for_it() {
+    let config = Config { wal_sync_mode: SyncMode::Never, auto_background: true, ..Config::new("/db") };
+    let engine = Engine::open_on(config, Arc::new(SimFs::new())).unwrap();
+    let started = Instant::now();
+    while engine.stats().syncs == 0 {
+        assert!(engine.stats().frozen_memtables == 0 && started.elapsed() < Duration::from_secs(20));
+        let mut batch = WriteBatch::new();
+        batch.put(b"key", &[7; 100_000]).unwrap();
+        engine.commit(batch, CommitOptions::default()).unwrap();
+        assert!(engine.stats().wal_bytes < 40 << 20, "the memtable will be sealed soon");
+        std::thread::sleep(Duration::from_millis(1));
+    }
+    assert!(engine.stats().wal_bytes >= 4 << 20);
+}
+
+#[test]
+fn a_log_that_has_reached_its_size_is_followed_by_another_and_all_go_with_the_memtable() {
+    let disk = SimFs::new();
+    let config = Config { wal_segment_size_bytes: 10_000, wal_sync_mode: SyncMode::Never, ..config() };
+    let engine = Engine::open_on(config.clone(), Arc::new(disk.clone())).unwrap();
+    for number in 0..200u32 {
+        let mut batch = WriteBatch::new();
+        batch.put(&number.to_be_bytes(), &[7; 500]).unwrap();
+        let options = CommitOptions { sync: Some(SyncMode::Interval(10)), check: None };
+        engine.commit(batch, options).unwrap();
+    }
+    let logs = |disk: &SimFs| -> Vec<usize> {
+        let names = disk.files().into_iter().filter(|path| path.extension().is_some_and(|e| e == "wal"));
+        names.map(|path| disk.read_file(path).unwrap().len()).collect()
+    };
+    let lengths = logs(&disk);
+    assert!((9..14).contains(&lengths.len()) && lengths.iter().all(|len| *len < 11_000), "{lengths:?}");
+    assert_eq!(engine.stats().frozen_memtables, 0, "the memtable is not full");
+
+    let survivor = Engine::open_on(config, Arc::new(disk.after_crash(CrashOutcome::ProcessOnly))).unwrap();
+    assert!((0..200u32).all(|number| has(&survivor, &number.to_be_bytes())));
+    engine.flush().unwrap();
+    assert_eq!(logs(&disk).len(), 1);
 }

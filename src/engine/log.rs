@@ -13,6 +13,10 @@ use crate::memtable::Memtable;
 use crate::version::{VersionEdit, log_path};
 use crate::wal::{LogKind, LogWriter, PreviousSegment, SegmentHeader, is_storage_full};
 
+/// Whenever so many bytes have been written, the sync thread is woken, whatever the durability: the end of a log is
+/// synced with writers waiting, and should find little left to do.
+const EARLY_SYNC_BYTES: u64 = 4 << 20;
+
 /// The end of the log.
 pub(crate) struct LogState {
     /// `None` for a database in memory, until the first write after an opening, and once the database is closed.
@@ -28,6 +32,8 @@ pub(crate) struct LogState {
     pub(crate) written_seqno: SeqNo,
     /// Everything up to this seqno is in the memtables, visible or not.
     pub(crate) applied_seqno: SeqNo,
+    /// How long the log was when the sync thread was woken last.
+    pub(crate) early_sync_at: u64,
     /// Nothing more may be written to this log: its tail is garbage because an append failed for want of space, or
     /// a successor that names its end may exist already. The next write begins a new log.
     pub(crate) is_sealed: bool,
@@ -57,6 +63,10 @@ impl Shared {
         let Err(error) = written else {
             log.written_seqno = log.last_seqno;
             self.pipeline.note_written(log.written_seqno);
+            if writer.end_offset() >= log.early_sync_at + EARLY_SYNC_BYTES {
+                log.early_sync_at = writer.end_offset();
+                self.background.wake_sync();
+            }
             return Ok(());
         };
         // Writes of durability `none` that were acknowledged from the buffer are in the memtable: their order
@@ -121,6 +131,7 @@ impl Shared {
         let writer = created?;
         self.pipeline.change_file(writer.sync_handle());
         log.writer = Some(writer);
+        log.early_sync_at = 0;
         log.is_sealed = true;
         if previous.is_none() {
             self.change_view(|view| {
@@ -137,4 +148,3 @@ impl Shared {
         Ok(())
     }
 }
-

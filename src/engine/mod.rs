@@ -60,6 +60,7 @@ pub use batch::{BATCH_BYTES_MAX, WriteBatch};
 pub use commit::{CommitCheck, CommitOptions};
 pub use destroy::destroy;
 pub use read::{Direction, Row, Scan, ScanRange, TryGet, Value, ValueRef};
+pub use recovery::{Loss, SalvageReport};
 pub use snapshot::Snapshot;
 pub use stats::Stats;
 pub use value::{ValueReader, ValueSlice};
@@ -140,6 +141,7 @@ impl Engine {
             manifest: Mutex::new(recovered.manifest),
             next_file_number: AtomicU64::new(recovered.next_file_number),
             clean_end: recovered.clean_end,
+            salvaged: recovered.salvaged,
             poison: OnceLock::new(),
             closed: AtomicBool::new(false),
             background,
@@ -328,7 +330,7 @@ impl Engine {
         if shared.config.read_only {
             return Ok(false);
         }
-        shared.sync_in_background()?;
+        shared.sync_in_background(false)?;
         Ok(shared.flush_oldest()? || shared.compact_once(false)?)
     }
 
@@ -388,6 +390,12 @@ impl Engine {
     #[must_use]
     pub fn is_read_only(&self) -> bool {
         self.shared().config.read_only
+    }
+
+    /// What was lost, where the database was opened with `salvage` and damage was found.
+    #[must_use]
+    pub fn salvage_report(&self) -> Option<&SalvageReport> {
+        self.shared().salvaged.as_ref()
     }
 
     /// What the database counts about itself.

@@ -19,6 +19,7 @@ use super::log::LogState;
 use super::pacing::WriteLimit;
 use super::pipeline::Pipeline;
 use super::queue::CommitQueue;
+use super::recovery::SalvageReport;
 use super::snapshot::Snapshots;
 use super::stats::Counters;
 use crate::config::Config;
@@ -83,6 +84,8 @@ pub(crate) struct Shared {
     pub(crate) next_file_number: AtomicU64,
     /// Where the log of the opening before ended, which stays true: nothing is ever added to it.
     pub(crate) clean_end: Option<CleanEnd>,
+    /// What the opening had to do without.
+    pub(crate) salvaged: Option<SalvageReport>,
     pub(crate) poison: OnceLock<Error>,
     pub(crate) closed: AtomicBool,
     pub(crate) background: Arc<Background>,
