@@ -64,9 +64,9 @@ pub struct Config {
     /// will let expire, a twentieth of the database or a range of keys: only a flush lets that space come back.
     /// Default 10,000; 0 never; at most an hour.
     pub flush_interval_ms: u64,
-    /// The log goes on in a new file once one has reached this size, in bytes. A sealed memtable ends a file too, and a
-    /// file is removed when every memtable that has entries in it has been flushed; so this bounds the files where
-    /// little stays in memory of much that is written, as by overwriting. Default 64 MiB; 4 KiB to 4 GiB.
+    /// The log goes on in a new file once one has reached this size, in bytes. A sealed memtable ends a file too, so this
+    /// matters where memtables are larger. A file is removed when every memtable that has entries in it has been
+    /// flushed. Default 64 MiB; 4 KiB to 4 GiB.
     pub wal_segment_size_bytes: u64,
     /// So many sealed memtables may wait for their flush before writers wait too. Default 2; 1 to 64.
     pub max_frozen_memtables: usize,
