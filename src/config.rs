@@ -52,6 +52,10 @@ pub struct Config {
     /// Only read: nothing in the directory is written or removed, but `LOCK` where it is missing, and there must be
     /// a database. It is locked all the same. Default false.
     pub read_only: bool,
+    /// Open the database although a log, or the end of the manifest, is damaged: with everything that was written before
+    /// the damage, and nothing behind it. What was lost is told by `Engine::salvage_report`. Nothing is changed until
+    /// something is written or flushed; with `read_only` nothing at all. Default false: damage is `Corruption`.
+    pub salvage: bool,
     /// When a write is acknowledged. Default [`SyncMode::Always`].
     pub wal_sync_mode: SyncMode,
     /// A memtable is sealed and flushed at this size, in bytes. Default 64 MiB; 4 KiB to 4 GiB.
@@ -60,6 +64,10 @@ pub struct Config {
     /// will let expire, a twentieth of the database or a range of keys: only a flush lets that space come back.
     /// Default 10,000; 0 never; at most an hour.
     pub flush_interval_ms: u64,
+    /// The log goes on in a new file once one has reached this size, in bytes. A sealed memtable ends a file too, so this
+    /// matters where memtables are larger. A file is removed when every memtable that has entries in it has been
+    /// flushed. Default 64 MiB; 4 KiB to 4 GiB.
+    pub wal_segment_size_bytes: u64,
     /// So many sealed memtables may wait for their flush before writers wait too. Default 2; 1 to 64.
     pub max_frozen_memtables: usize,
     /// The size at which a data block is closed, in bytes before compression. Default 4 KiB; 128 B to 1 MiB.
@@ -101,9 +109,11 @@ impl Config {
             create_if_missing: true,
             in_memory: false,
             read_only: false,
+            salvage: false,
             wal_sync_mode: SyncMode::Always,
             memtable_size_bytes: 64 << 20,
             flush_interval_ms: 10_000,
+            wal_segment_size_bytes: 64 << 20,
             max_frozen_memtables: 2,
             block_size: 4 << 10,
             table_size_bytes: 32 << 20,
@@ -148,6 +158,7 @@ impl Config {
         }
         within("memtable_size_bytes", self.memtable_size_bytes as u64, 4 << 10, 4 << 30)?;
         within("flush_interval_ms", self.flush_interval_ms, 0, 3_600_000)?;
+        within("wal_segment_size_bytes", self.wal_segment_size_bytes, 4 << 10, 4 << 30)?;
         within("max_frozen_memtables", self.max_frozen_memtables as u64, 1, 64)?;
         within("block_size", self.block_size as u64, 128, 1 << 20)?;
         within("table_size_bytes", self.table_size_bytes, 4 << 10, 1 << 30)?;

@@ -458,6 +458,10 @@ impl File for CountingFile {
         self.inner.append(bytes)
     }
 
+    fn write_at(&self, offset: u64, bytes: &[u8]) -> Result<()> {
+        self.inner.write_at(offset, bytes)
+    }
+
     fn read_at(&self, offset: u64, buffer: &mut [u8]) -> Result<usize> {
         if self.path().extension().is_some_and(|extension| extension == "val") {
             self.read_bytes.fetch_add(buffer.len() as u64, Ordering::Relaxed);

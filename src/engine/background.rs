@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 
 use parking_lot::{Condvar, Mutex};
 
-use super::commit::LogState;
+use super::log::LogState;
 use super::pacing::{Pace, pace};
 use super::shared::{Shared, View};
 use crate::compaction::{
@@ -63,6 +63,7 @@ pub(crate) struct Background {
 struct State {
     flush_asked: bool,
     compaction_asked: bool,
+    sync_asked: bool,
     stopping: bool,
     flush_error: Option<Error>,
     compaction_error: Option<Error>,
@@ -77,6 +78,12 @@ impl Background {
     pub(crate) fn wake_compaction(&self) {
         self.state.lock().compaction_asked = true;
         self.compact.notify_one();
+    }
+
+    /// Has the log synced before its time.
+    pub(crate) fn wake_sync(&self) {
+        self.state.lock().sync_asked = true;
+        self.sync.notify_one();
     }
 
     pub(crate) fn wake_everyone(&self) {
@@ -154,6 +161,12 @@ impl Shared {
     /// Sees to it that the active memtable has room for one more group: seals it where it is full, and waits
     /// where flush or compaction can't keep up.
     pub(crate) fn make_room(&self, log: &mut LogState) -> Result<()> {
+        let view = self.view();
+        let has_room = view.active.memtable.size_bytes() < self.config.memtable_size_bytes;
+        if has_room && pace(view.version.level(0).len(), self.config.compaction_threshold) == Pace::Go {
+            return Ok(());
+        }
+        drop(view);
         self.wait_for_compaction()?;
         loop {
             let view = self.view();
@@ -305,30 +318,30 @@ impl Shared {
             if state.stopping {
                 return;
             }
-            self.background.sync.wait_for(&mut state, interval);
+            if !state.sync_asked {
+                self.background.sync.wait_for(&mut state, interval);
+            }
             if state.stopping {
                 return;
             }
+            let is_asked = std::mem::take(&mut state.sync_asked);
             drop(state);
             // A failure has poisoned the engine: the next writer is told.
-            let _ = self.sync_in_background();
+            let _ = self.sync_in_background(is_asked);
         }
     }
 
-    /// Writes what is buffered and, unless the durability is `none`, syncs it without holding up the writers.
-    pub(crate) fn sync_in_background(&self) -> Result<()> {
+    /// Writes what is buffered and, unless the durability is `none` and nobody has asked, syncs it without holding up
+    /// the writers.
+    pub(crate) fn sync_in_background(&self, is_asked: bool) -> Result<()> {
         if self.poison.get().is_some() {
             return Ok(());
         }
-        let Some((file, seqno)) = self.unsynced()? else { return Ok(()) };
-        if self.config.wal_sync_mode == SyncMode::Never {
+        let written = self.write_buffered()?;
+        if self.config.wal_sync_mode == SyncMode::Never && !is_asked {
             return Ok(());
         }
-        self.counters.syncs.fetch_add(1, Ordering::Relaxed);
-        file.sync().map_err(|error| self.poison(error))?;
-        let mut log = self.log.lock();
-        log.durable_seqno = log.durable_seqno.max(seqno);
-        Ok(())
+        self.sync_up_to(written)
     }
 
     /// Flushes the oldest sealed memtable; false where there is none.

@@ -1,35 +1,40 @@
-//! Group commit: many writers, one append to the log, one sync.
+//! Group commit: many writers, one write to the log, one sync, and no waiting for the sync of others before the own
+//! record is written.
 //!
-//! Writers queue. The first becomes the leader; it takes what waits as one group, runs each batch's check, writes
-//! the group as one record, syncs if anyone in it asked for that, applies it to the memtable, publishes its seqno and
-//! wakes the others. Meanwhile the next group gathers.
+//! A leader takes what waits as one group. Holding the log, it runs each batch's check, writes the group as one
+//! record and puts it into the memtable, where nobody sees it yet. Then it lets the log go to the next leader and the
+//! group goes on through the pipeline, which makes it visible in its turn; a sync runs beside the writing of the
+//! groups after it.
 //!
 //! Invariant: a seqno becomes visible only after its record is as durable as its writer asked for.
 #![forbid(unsafe_code)]
 
-use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use parking_lot::{Condvar, Mutex};
-
 use super::batch::{WriteBatch, decode};
-use super::shared::{LoggedMemtable, Shared};
+use super::log::LogState;
+use super::pipeline::{self, Entered};
+use super::queue::{Joined, Request, Turn, Waiter};
+use super::shared::Shared;
 use crate::config::SyncMode;
 use crate::error::{Code, Error, Result};
-use crate::fs::File;
-use crate::key::{Kind, SEQNO_MAX, SeqNo};
+use crate::key::{EntryRef, Kind, SEQNO_MAX, SeqNo};
 use crate::memtable::Memtable;
-use crate::version::{VersionEdit, log_path};
-use crate::wal::{LogKind, LogWriter, PreviousSegment, SegmentHeader};
-
-/// A group ends before the batch that would take it beyond this many bytes, unless it is the first.
-const GROUP_BYTES_MAX: usize = 1 << 20;
+use crate::wal::LogWriter;
 
 /// With durability `none`, the log is written once so many bytes wait.
 const PENDING_BYTES_MAX: usize = 1 << 20;
 
+/// So many entries of a batch are decoded before they go into the memtable.
+const APPLY_WINDOW: usize = 32;
+
+/// What stands in the window before an entry does.
+const NO_ENTRY: EntryRef<'_> = EntryRef { key: &[], seqno: 0, kind: Kind::Value, expires_at: 0, value: &[] };
+
 /// Runs in commit order, just before the batch is written. It may add to the batch, and refuse it.
+///
+/// The batches before it may not be visible yet; the error of a check is given when they are.
 pub type CommitCheck = Box<dyn FnOnce(&mut WriteBatch, u64) -> Result<()> + Send>;
 
 /// How a batch is to be committed.
@@ -41,123 +46,65 @@ pub struct CommitOptions {
     pub check: Option<CommitCheck>,
 }
 
-/// The end of the log.
-pub(crate) struct LogState {
-    /// `None` for a database in memory, until the first write after an opening, and once the database is closed.
-    pub(crate) writer: Option<LogWriter>,
-    /// The last log that was found at the opening and where its records end. `None` where there is none that a
-    /// successor may build on: then what was replayed is flushed before the next log begins.
-    pub(crate) replayed: Option<PreviousSegment>,
-    /// Whether the manifest says that there is a log, so that one that is missing will be missed.
-    pub(crate) is_announced: bool,
-    /// The last seqno that was given to a batch.
-    pub(crate) last_seqno: SeqNo,
-    /// Everything up to this seqno is in the log file (not only in a buffer).
-    pub(crate) written_seqno: SeqNo,
-    /// Everything up to this seqno has been synced.
-    pub(crate) durable_seqno: SeqNo,
-    /// Nothing more may be written to this log: its tail is garbage because an append failed for want of space, or
-    /// a successor that names its end may exist already. The next write begins a new log.
-    pub(crate) is_sealed: bool,
-}
-
-impl LogState {
-    /// The number of the log that the next memtable's entries will be in, or of one before.
-    fn number(&self) -> u64 {
-        let replayed = self.replayed.map_or(0, |last| last.number);
-        self.writer.as_ref().map_or(replayed, LogWriter::number)
-    }
-}
-
-/// The writers that wait.
-#[derive(Default)]
-pub(crate) struct CommitQueue {
-    queue: Mutex<Queue>,
-}
-
-#[derive(Default)]
-struct Queue {
-    waiting: VecDeque<Arc<Waiter>>,
-    is_led: bool,
-}
-
-struct Waiter {
-    request: Mutex<Option<Request>>,
-    sync: SyncMode,
-    size_bytes: usize,
-    state: Mutex<WaiterState>,
-    wake: Condvar,
-}
-
-struct Request {
-    batch: WriteBatch,
-    check: Option<CommitCheck>,
-}
-
-enum WaiterState {
-    Waiting,
-    Leading,
-    Done(Result<SeqNo>),
-}
-
-impl Waiter {
-    /// Waits for the result, or for `None`: the writer is to lead.
-    fn wait(&self) -> Option<Result<SeqNo>> {
-        let mut state = self.state.lock();
-        loop {
-            match &*state {
-                WaiterState::Waiting => self.wake.wait(&mut state),
-                WaiterState::Leading => return None,
-                WaiterState::Done(result) => return Some(result.clone()),
-            }
-        }
-    }
-
-    /// The first result stands.
-    fn finish(&self, result: Result<SeqNo>) {
-        let mut state = self.state.lock();
-        if !matches!(*state, WaiterState::Done(_)) {
-            *state = WaiterState::Done(result);
-            self.wake.notify_one();
-        }
-    }
-
-    fn lead(&self) {
-        *self.state.lock() = WaiterState::Leading;
-        self.wake.notify_one();
-    }
-}
-
-/// The group that a leader writes. However the leader ends, by a panic of a check too, nobody is left waiting.
-struct Group<'a> {
+/// The group that a leader has taken. However the leader ends, by a panic of a check too, nobody is left waiting.
+struct Lead<'a> {
     shared: &'a Shared,
     members: Vec<Arc<Waiter>>,
+    has_handed_over: bool,
 }
 
-impl Drop for Group<'_> {
-    fn drop(&mut self) {
-        for member in &self.members {
-            let message = "the commit ended without a result, which is a defect of FlowDB";
-            member.finish(Err(Error::new(Code::Internal, message)));
-        }
-        let mut queue = self.shared.commits.queue.lock();
-        match queue.waiting.front() {
-            Some(next) => next.lead(),
-            None => queue.is_led = false,
+impl Lead<'_> {
+    /// Lets the next leader begin.
+    fn hand_over(&mut self) {
+        if !std::mem::replace(&mut self.has_handed_over, true) {
+            self.shared.commits.hand_over();
         }
     }
 }
 
-/// A member of a group whose check has passed.
+impl Drop for Lead<'_> {
+    fn drop(&mut self) {
+        for member in self.members.drain(..) {
+            let message = "the commit ended without a result, which is a defect of FlowDB";
+            member.tell(Turn::Done(Err(Error::new(Code::Internal, message))));
+        }
+        self.hand_over();
+    }
+}
+
+/// What came of the checks of a group.
 struct Admitted {
-    waiter: Arc<Waiter>,
-    batch: WriteBatch,
+    /// The batches that passed, in order; their entries are numbered without a gap from `first_seqno` on.
+    batches: Vec<WriteBatch>,
+    /// For the leader's own request, where it leads alone, and for each member: the seqno of its last entry, or why
+    /// it was refused.
+    own: Option<Result<SeqNo>>,
+    results: Vec<Result<SeqNo>>,
     first_seqno: SeqNo,
+    next_seqno: SeqNo,
+    /// Whether a member asked for a sync, and whether none asked for the log file either.
+    needs_sync: bool,
+    is_lazy: bool,
 }
 
 impl Admitted {
-    fn last_seqno(&self) -> SeqNo {
-        self.first_seqno + self.batch.len() as u64 - 1
+    /// Runs the check of a request and numbers the batch if it passes.
+    fn admit(&mut self, request: Request) -> Result<SeqNo> {
+        let Request { mut batch, check, sync } = request;
+        if let Some(check) = check {
+            check(&mut batch, self.next_seqno)?;
+        }
+        if batch.is_empty() {
+            return Ok(self.next_seqno - 1);
+        }
+        if self.next_seqno + batch.len() as u64 > SEQNO_MAX {
+            return Err(Error::new(Code::Unsupported, "the database has used all 2^56 sequence numbers"));
+        }
+        self.next_seqno += batch.len() as u64;
+        self.needs_sync |= sync == SyncMode::Always;
+        self.is_lazy &= sync == SyncMode::Never;
+        self.batches.push(batch);
+        Ok(self.next_seqno - 1)
     }
 }
 
@@ -168,11 +115,12 @@ impl Shared {
         if batch.is_empty() && options.check.is_none() {
             return Ok(self.snapshots.visible());
         }
-        let waiter = self.waiter(batch, options);
-        if self.enqueue(std::slice::from_ref(&waiter)) {
-            self.lead();
+        match self.commits.join(self.request(batch, options)) {
+            Joined::Leads(request) => self.lead(Some(request)).unwrap_or_else(|| {
+                Err(Error::new(Code::Internal, "a commit has no result, which is a defect of FlowDB"))
+            }),
+            Joined::Waits(waiter) => self.result_of(&waiter),
         }
-        self.result_of(&waiter)
     }
 
     /// Commits several batches in their order, each for itself, with as few writes and syncs as one group needs.
@@ -180,260 +128,165 @@ impl Shared {
         if let Err(error) = self.check_writable() {
             return requests.iter().map(|_| Err(error.clone())).collect();
         }
-        let waiters: Vec<Arc<Waiter>> =
-            requests.into_iter().map(|(batch, options)| self.waiter(batch, options)).collect();
-        if self.enqueue(&waiters) {
-            self.lead();
+        let waiters: Vec<Arc<Waiter>> = requests
+            .into_iter()
+            .map(|(batch, options)| Arc::new(Waiter::new(Some(self.request(batch, options)))))
+            .collect();
+        if self.commits.join_all(&waiters) {
+            self.lead(None);
         }
         waiters.iter().map(|waiter| self.result_of(waiter)).collect()
     }
 
-    fn waiter(&self, batch: WriteBatch, options: CommitOptions) -> Arc<Waiter> {
-        Arc::new(Waiter {
-            sync: options.sync.unwrap_or(self.config.wal_sync_mode),
-            size_bytes: batch.size_bytes(),
-            request: Mutex::new(Some(Request { batch, check: options.check })),
-            state: Mutex::new(WaiterState::Waiting),
-            wake: Condvar::new(),
-        })
+    fn request(&self, batch: WriteBatch, options: CommitOptions) -> Request {
+        let sync = options.sync.unwrap_or(self.config.wal_sync_mode);
+        Request { batch, check: options.check, sync }
     }
 
-    /// Puts writers at the end of the queue. True where nobody leads: the caller then has to.
-    fn enqueue(&self, waiters: &[Arc<Waiter>]) -> bool {
-        let mut queue = self.commits.queue.lock();
-        queue.waiting.extend(waiters.iter().cloned());
-        !waiters.is_empty() && !std::mem::replace(&mut queue.is_led, true)
-    }
-
-    /// Waits until `waiter` has its result, leading where its turn has come: a leader is in its own group.
+    /// Waits until `waiter` has its result, leading and syncing where its turn has come.
     fn result_of(&self, waiter: &Waiter) -> Result<SeqNo> {
         loop {
             match waiter.wait() {
-                Some(result) => return result,
-                None => self.lead(),
+                Turn::Done(result) => return result,
+                Turn::Lead => drop(self.lead(None)),
+                // Its error is told to everyone in the group, the caller included.
+                Turn::Sync => drop(self.take_sync_turn()),
             }
         }
     }
 
-    /// Takes a group from the front of the queue and commits it.
-    fn lead(&self) {
-        let mut log = self.log.lock();
-        let group = Group { shared: self, members: self.take_group() };
-        let admitted = match self.prepare(&mut log) {
-            Ok(()) => self.admit(&group, &mut log),
+    /// Commits a group: `own`, if there is one, and what waits. Returns the result of `own`.
+    fn lead(&self, own: Option<Request>) -> Option<Result<SeqNo>> {
+        let mut lead = Lead { shared: self, members: Vec::new(), has_handed_over: false };
+        let is_alone = own.is_some();
+        let entered = self.write_group(&mut lead, own);
+        lead.hand_over();
+        let (entered, own) = match entered {
+            Ok(entered) => entered,
             Err(error) => {
-                group.members.iter().for_each(|member| member.finish(Err(error.clone())));
-                return;
+                let members = lead.members.drain(..);
+                members.for_each(|member| member.tell(Turn::Done(Err(error.clone()))));
+                return is_alone.then_some(Err(error));
             }
         };
-        if admitted.is_empty() {
-            return;
-        }
-        let result = self.log_group(&mut log, &admitted);
-        if result.is_ok() {
-            self.publish(&log, &admitted);
-        }
-        drop(log);
-        for member in admitted {
-            member.waiter.finish(result.clone().map(|()| member.last_seqno()));
+        match entered {
+            Entered::Visible(group) => {
+                group.finish(None);
+                own
+            }
+            Entered::Syncs => {
+                let synced = self.take_sync_turn();
+                own.map(|own| own.and_then(|seqno| synced.map(|()| seqno)))
+            }
+            Entered::Waits(Some(waiter)) => Some(self.result_of(&waiter)),
+            Entered::Waits(None) => own,
         }
     }
 
-    fn take_group(&self) -> Vec<Arc<Waiter>> {
-        let mut queue = self.commits.queue.lock();
-        let mut members: Vec<Arc<Waiter>> = Vec::new();
-        let mut bytes = 0;
-        while let Some(next) = queue.waiting.front() {
-            bytes += next.size_bytes;
-            if bytes > GROUP_BYTES_MAX && !members.is_empty() {
-                break;
-            }
-            members.extend(queue.waiting.pop_front());
+    /// What is done with the log in hand: takes the group, checks it, writes it to the log and into the memtable.
+    fn write_group(
+        &self,
+        lead: &mut Lead<'_>,
+        own: Option<Request>,
+    ) -> Result<(Entered, Option<Result<SeqNo>>)> {
+        let mut log = self.log.lock();
+        lead.members = self.commits.take(own.as_ref().map_or(0, |own| own.batch.size_bytes()));
+        self.prepare(&mut log)?;
+        let admitted = self.admit(lead, own, log.last_seqno + 1);
+        if !admitted.batches.is_empty() {
+            self.log_group(&mut log, &admitted)?;
+            self.apply_group(&mut log, &admitted);
         }
-        members
+        let Admitted { own, results, needs_sync, .. } = admitted;
+        let group = pipeline::Group {
+            last_seqno: log.last_seqno,
+            needs_sync: needs_sync && log.writer.is_some(),
+            members: std::mem::take(&mut lead.members).into_iter().zip(results).collect(),
+        };
+        let entered = self.enter(group, own.clone(), log.written_seqno)?;
+        Ok((entered, own))
     }
 
     /// Everything that must be well before a group is let in.
     fn prepare(&self, log: &mut LogState) -> Result<()> {
         self.check_writable()?;
-        if log.is_sealed {
+        if log.is_sealed || log.is_full(self.config.wal_segment_size_bytes) {
             self.roll_log(log)?;
         }
         self.make_room(log)
     }
 
     /// Runs the checks in order and numbers the batches that pass.
-    fn admit(&self, group: &Group<'_>, log: &mut LogState) -> Vec<Admitted> {
-        let mut admitted = Vec::with_capacity(group.members.len());
-        let mut next_seqno = log.last_seqno + 1;
-        for waiter in &group.members {
-            let Some(Request { mut batch, check }) = waiter.request.lock().take() else { continue };
-            if let Some(check) = check
-                && let Err(error) = check(&mut batch, next_seqno)
-            {
-                waiter.finish(Err(error));
-                continue;
-            }
-            if batch.is_empty() {
-                waiter.finish(Ok(next_seqno - 1));
-                continue;
-            }
-            if next_seqno + batch.len() as u64 > SEQNO_MAX {
-                waiter.finish(Err(Error::new(
-                    Code::Unsupported,
-                    "the database has used all 2^56 sequence numbers",
-                )));
-                continue;
-            }
-            let first_seqno = next_seqno;
-            next_seqno += batch.len() as u64;
-            admitted.push(Admitted { waiter: Arc::clone(waiter), batch, first_seqno });
+    fn admit(&self, lead: &Lead<'_>, own: Option<Request>, first_seqno: SeqNo) -> Admitted {
+        let mut admitted = Admitted {
+            batches: Vec::with_capacity(lead.members.len() + usize::from(own.is_some())),
+            own: None,
+            results: Vec::with_capacity(lead.members.len()),
+            first_seqno,
+            next_seqno: first_seqno,
+            needs_sync: false,
+            is_lazy: true,
+        };
+        admitted.own = own.map(|request| admitted.admit(request));
+        for member in &lead.members {
+            let request = member.take_request().expect("a writer is taken from the queue once");
+            let result = admitted.admit(request);
+            admitted.results.push(result);
         }
         admitted
     }
 
-    /// Writes the group to the log as one record, and syncs it if a member asked for that.
-    fn log_group(&self, log: &mut LogState, group: &[Admitted]) -> Result<()> {
-        let (Some(first), Some(last)) = (group.first(), group.last()) else { return Ok(()) };
-        let last_seqno = last.last_seqno();
-        let entries = last_seqno + 1 - first.first_seqno;
-        let durable = log.durable_seqno;
+    /// Writes the group to the log as one record.
+    fn log_group(&self, log: &mut LogState, group: &Admitted) -> Result<()> {
+        let durable = self.pipeline.durable();
         if let Some(writer) = &mut log.writer {
-            let bodies: Vec<&[u8]> = group.iter().map(|member| member.batch.encoded()).collect();
-            self.counters.wal_bytes.fetch_add(bodies.iter().map(|b| b.len() as u64).sum(), Ordering::Relaxed);
-            writer.buffer_parts(first.first_seqno, durable, entries, &bodies)?;
+            let entries = group.next_seqno - group.first_seqno;
+            let mut buffer = |bodies: &[&[u8]]| {
+                let bytes = bodies.iter().map(|body| body.len() as u64).sum();
+                self.counters.wal_bytes.fetch_add(bytes, Ordering::Relaxed);
+                writer.buffer_parts(group.first_seqno, durable, entries, bodies)
+            };
+            match &group.batches[..] {
+                [alone] => buffer(&[alone.encoded()])?,
+                several => buffer(&several.iter().map(WriteBatch::encoded).collect::<Vec<_>>())?,
+            }
         }
-        log.last_seqno = last_seqno;
-        let lazy = group.iter().all(|member| member.waiter.sync == SyncMode::Never);
+        log.last_seqno = group.next_seqno - 1;
         let pending = log.writer.as_ref().map_or(0, LogWriter::pending_bytes);
-        if !lazy || pending > PENDING_BYTES_MAX {
-            self.write_log(log)?;
-        }
-        if group.iter().any(|member| member.waiter.sync == SyncMode::Always) {
-            self.sync_log(log)?;
+        if !group.is_lazy || pending > PENDING_BYTES_MAX {
+            self.write_log(log, group.needs_sync)?;
         }
         Ok(())
     }
 
-    /// Hands what is buffered to the file.
-    ///
-    /// Where the disk is full the records are lost for their writers, who are told, and the log goes on in a new
-    /// segment as soon as there is space; any other failure poisons.
-    pub(crate) fn write_log(&self, log: &mut LogState) -> Result<()> {
-        let Some(writer) = &mut log.writer else { return Ok(()) };
-        let Err(error) = writer.write_pending() else {
-            log.written_seqno = log.last_seqno;
-            return Ok(());
-        };
-        let is_full = error.io_cause().is_some_and(|io| io.kind() == std::io::ErrorKind::StorageFull);
-        // Writes of durability `none` that were acknowledged from the buffer are in the memtable: their order
-        // can't be kept in a log that has lost them.
-        if is_full && log.written_seqno == self.snapshots.visible() {
-            log.is_sealed = true;
-            log.last_seqno = log.written_seqno;
-            return Err(error.wrap(Code::Io, "writing to the log: the disk is full"));
-        }
-        Err(self.poison(error))
-    }
-
-    /// Makes everything that is in the log file durable.
-    pub(crate) fn sync_log(&self, log: &mut LogState) -> Result<()> {
-        let Some(writer) = &log.writer else { return Ok(()) };
-        self.counters.syncs.fetch_add(1, Ordering::Relaxed);
-        writer.sync_handle().sync().map_err(|error| self.poison(error))?;
-        log.durable_seqno = log.written_seqno;
-        Ok(())
-    }
-
-    /// The log file and how far it is written, for a sync outside the lock.
-    pub(crate) fn unsynced(&self) -> Result<Option<(Arc<dyn File>, SeqNo)>> {
-        let mut log = self.log.lock();
-        // A log that a full disk has sealed takes no more records, but those in it are still to be synced.
-        if !log.is_sealed {
-            self.write_log(&mut log)?;
-        }
-        let is_synced = log.durable_seqno == log.written_seqno;
-        Ok(log.writer.as_ref().filter(|_| !is_synced).map(|writer| (writer.sync_handle(), log.written_seqno)))
-    }
-
-    /// Applies the group to the memtable and makes it readable.
-    fn publish(&self, log: &LogState, group: &[Admitted]) {
+    fn apply_group(&self, log: &mut LogState, group: &Admitted) {
         let view = self.view();
-        for member in group {
-            apply(&view.active.memtable, member.batch.encoded(), member.first_seqno)
+        let mut first_seqno = group.first_seqno;
+        for batch in &group.batches {
+            apply(&view.active.memtable, batch.encoded(), first_seqno)
                 .expect("the batch was encoded by this process");
+            first_seqno += batch.len() as u64;
         }
-        self.snapshots.publish(log.last_seqno);
-    }
-
-    /// Begins a new log and a new memtable, and hands the old memtable to the flush.
-    pub(crate) fn seal(&self, log: &mut LogState) -> Result<()> {
-        self.roll_log(log)?;
-        let active =
-            Arc::new(LoggedMemtable { memtable: Arc::new(Memtable::new()), first_log: log.number() });
-        self.change_view(|view| {
-            let sealed = std::mem::replace(&mut view.active, active);
-            view.frozen.insert(0, sealed);
-        });
-        self.background.wake_flush();
-        Ok(())
-    }
-
-    /// Ends the log at its last whole record, durably, and begins the next one, whose header says where that is.
-    fn roll_log(&self, log: &mut LogState) -> Result<()> {
-        if self.config.in_memory {
-            log.is_sealed = false;
-            return Ok(());
-        }
-        if !log.is_sealed {
-            self.write_log(log)?;
-        }
-        self.sync_log(log)?;
-        let previous = match &log.writer {
-            Some(old) => Some(PreviousSegment { number: old.number(), end_offset: old.end_offset() }),
-            None => log.replayed,
-        };
-        if previous.is_none() {
-            while self.flush_oldest()? {}
-        }
-        let number = self.next_number();
-        let header = SegmentHeader { kind: LogKind::Wal, number, previous, first_seqno: log.last_seqno + 1 };
-        let path = log_path(self.dir(), number);
-        let created = LogWriter::create(self.fs.as_ref(), &path, header);
-        if created.is_err() {
-            log.is_sealed = true;
-            // What is left of it counts for nothing, but takes space that may be short.
-            let _ = self.fs.remove(&path);
-        }
-        log.writer = Some(created?);
-        log.is_sealed = true;
-        if previous.is_none() {
-            self.change_view(|view| {
-                let memtable = Arc::clone(&view.active.memtable);
-                view.active = Arc::new(LoggedMemtable { memtable, first_log: number });
-            });
-        }
-        if !log.is_announced {
-            let log_number = Some(self.view().oldest_log());
-            self.apply_edit(VersionEdit { log_number, ..VersionEdit::default() }, |_| {})?;
-            log.is_announced = true;
-        }
-        log.is_sealed = false;
-        Ok(())
+        log.applied_seqno = log.last_seqno;
     }
 }
 
 /// Puts the entries of an encoded batch into a memtable. `None` where the bytes are not a batch.
 pub(crate) fn apply(memtable: &Memtable, encoded: &[u8], first_seqno: SeqNo) -> Option<u64> {
-    let mut entries = 0;
+    let mut entries = decode(encoded, first_seqno);
+    let mut window = [NO_ENTRY; APPLY_WINDOW];
+    let mut applied = 0;
     let mut writer = memtable.writer();
-    for entry in decode(encoded, first_seqno) {
-        let entry = entry?;
-        match entry.kind {
-            Kind::RangeTombstone => writer.insert_range_tombstone(entry.key, entry.value, entry.seqno),
-            kind => writer.insert(entry.key, entry.seqno, kind, entry.expires_at, entry.value),
+    loop {
+        let mut len = 0;
+        for (place, entry) in window.iter_mut().zip(&mut entries) {
+            *place = entry?;
+            len += 1;
         }
-        entries += 1;
+        writer.insert_all(&window[..len]);
+        applied += len as u64;
+        if len < APPLY_WINDOW {
+            return Some(applied);
+        }
     }
-    Some(entries)
 }

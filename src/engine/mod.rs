@@ -24,8 +24,11 @@ mod batch;
 mod checkpoint;
 mod commit;
 mod destroy;
+mod log;
 mod pacing;
+mod pipeline;
 mod prometheus;
+mod queue;
 mod read;
 mod recovery;
 mod shared;
@@ -57,6 +60,7 @@ pub use batch::{BATCH_BYTES_MAX, WriteBatch};
 pub use commit::{CommitCheck, CommitOptions};
 pub use destroy::destroy;
 pub use read::{Direction, Row, Scan, ScanRange, TryGet, Value, ValueRef};
+pub use recovery::{Loss, SalvageReport};
 pub use snapshot::Snapshot;
 pub use stats::Stats;
 pub use value::{ValueReader, ValueSlice};
@@ -129,13 +133,15 @@ impl Engine {
             view: ArcSwap::from_pointee(view),
             changing_view: Mutex::new(()),
             snapshots,
-            commits: commit::CommitQueue::default(),
+            commits: queue::CommitQueue::default(),
+            pipeline: pipeline::Pipeline::new(recovered.log.last_seqno),
             log: Mutex::new(recovered.log),
             flushing: Mutex::new(()),
             compacting: Mutex::new(()),
             manifest: Mutex::new(recovered.manifest),
             next_file_number: AtomicU64::new(recovered.next_file_number),
             clean_end: recovered.clean_end,
+            salvaged: recovered.salvaged,
             poison: OnceLock::new(),
             closed: AtomicBool::new(false),
             background,
@@ -324,7 +330,7 @@ impl Engine {
         if shared.config.read_only {
             return Ok(false);
         }
-        shared.sync_in_background()?;
+        shared.sync_in_background(false)?;
         Ok(shared.flush_oldest()? || shared.compact_once(false)?)
     }
 
@@ -340,13 +346,8 @@ impl Engine {
             return shared.check_open();
         }
         shared.check_writable()?;
-        let mut log = shared.log.lock();
-        if log.is_sealed {
-            // What is acknowledged was written before the disk was full.
-            return shared.sync_log(&mut log);
-        }
-        shared.write_log(&mut log)?;
-        shared.sync_log(&mut log)
+        let written = shared.write_buffered()?;
+        shared.sync_up_to(written)
     }
 
     /// Reads every table and value file whole and checks all that it says: checksums, order, indexes, filters and
@@ -389,6 +390,12 @@ impl Engine {
     #[must_use]
     pub fn is_read_only(&self) -> bool {
         self.shared().config.read_only
+    }
+
+    /// What was lost, where the database was opened with `salvage` and damage was found.
+    #[must_use]
+    pub fn salvage_report(&self) -> Option<&SalvageReport> {
+        self.shared().salvaged.as_ref()
     }
 
     /// What the database counts about itself.
@@ -457,12 +464,12 @@ impl Owner {
         ended
     }
 
-    fn write_clean_end(&self, log: &mut commit::LogState) -> Result<()> {
+    fn write_clean_end(&self, log: &mut log::LogState) -> Result<()> {
         let shared = &self.shared;
         if !log.is_sealed {
-            shared.write_log(log)?;
+            shared.write_log(log, false)?;
         }
-        shared.sync_log(log)?;
+        shared.drain()?;
         let Some(writer) = &log.writer else { return Ok(()) };
         let clean_end = CleanEnd {
             log_number: writer.number(),
@@ -475,7 +482,7 @@ impl Owner {
 }
 
 impl Shared {
-    fn flush_at_close(&self, log: &mut commit::LogState) -> Result<()> {
+    fn flush_at_close(&self, log: &mut log::LogState) -> Result<()> {
         self.seal(log)?;
         while self.flush_oldest()? {}
         Ok(())

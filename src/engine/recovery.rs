@@ -14,12 +14,17 @@
 //! to be read keeps even that. Files that are not ours are never touched.
 #![forbid(unsafe_code)]
 
+mod salvage;
+
 use std::collections::{BTreeMap, HashSet};
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use super::commit::{LogState, apply};
+pub use salvage::{Loss, SalvageReport};
+
+use super::commit::apply;
+use super::log::LogState;
 use super::shared::{LOG_TO_COME, LoggedMemtable};
 use crate::config::Config;
 use crate::error::{Code, Error, Result};
@@ -29,7 +34,7 @@ use crate::memtable::Memtable;
 use crate::version::{
     CleanEnd, FileKind, Manifest, TableSource, Version, VersionEdit, lock_path, log_path, parse,
 };
-use crate::wal::{HeaderState, LogKind, LogReader, PreviousSegment, SEGMENT_HEADER_BYTES};
+use crate::wal::{HeaderState, LogKind, LogReader, PreviousSegment, Record, SEGMENT_HEADER_BYTES};
 
 /// A chain of this many logs is handed to the flush at the opening, so that reopening again and again doesn't
 /// lengthen it.
@@ -46,17 +51,29 @@ pub(crate) struct Recovered {
     pub(crate) manifest: Option<Manifest>,
     pub(crate) next_file_number: u64,
     pub(crate) clean_end: Option<CleanEnd>,
+    /// What was lost, where that was asked for and there is something.
+    pub(crate) salvaged: Option<SalvageReport>,
 }
 
 /// Opens the database in `source.dir`, or creates it. The caller holds the directory's lock.
 pub(crate) fn recover(config: &Config, source: &Arc<TableSource>) -> Result<Recovered> {
     let (fs, dir) = (source.fs.as_ref(), source.dir.as_path());
-    let state = Manifest::read(fs, dir)?;
+    let (state, loss) = match Manifest::read(fs, dir) {
+        Err(error) if config.salvage && error.code() == Code::Corruption => {
+            // Where it can't be salvaged, the first error is the one that says why.
+            let (state, loss) = Manifest::salvage(fs, dir).map_err(|_| error)?;
+            (Some(state), loss)
+        }
+        state => (state?, None),
+    };
     let files = Files::list(fs, dir)?;
     let opening =
         Opening { config, source, fs, dir, next_number: AtomicU64::new(files.highest_number + 1), files };
     match state {
-        Some(state) => opening.open(state.number, &state.edits),
+        Some(state) => {
+            let losses = loss.map(|loss| opening.note_manifest_loss(state.number, loss));
+            opening.open(state.number, &state.edits, losses.into_iter().collect())
+        }
         None if config.create_if_missing && !config.read_only => opening.create(),
         None => Err(no_database(dir)),
     }
@@ -138,6 +155,17 @@ struct Replayed {
 }
 
 impl Replayed {
+    /// Nothing yet; the first entries will lie in log `first_log` or behind it.
+    fn starting(last_seqno: SeqNo, first_log: u64) -> Self {
+        Self {
+            active: LoggedMemtable { memtable: Arc::new(Memtable::new()), first_log },
+            frozen: Vec::new(),
+            tail: None,
+            is_unproven: false,
+            last_seqno,
+        }
+    }
+
     /// Hands the memtable to the flush and begins another, whose entries lie in log `first_log` or behind it.
     fn seal(&mut self, first_log: u64) {
         let next = LoggedMemtable { memtable: Arc::new(Memtable::new()), first_log };
@@ -164,26 +192,40 @@ impl Opening<'_> {
         let snapshot = VersionEdit { last_seqno: Some(0), ..VersionEdit::default() };
         let manifest = Manifest::create(self.fs, self.dir, self.next_number(), &snapshot)?;
         self.remove_leftovers(manifest.number(), &State::default());
-        let active = LoggedMemtable { memtable: Arc::new(Memtable::new()), first_log: LOG_TO_COME };
-        let replayed = Replayed { active, frozen: Vec::new(), tail: None, is_unproven: false, last_seqno: 0 };
+        let replayed = Replayed::starting(0, LOG_TO_COME);
         Ok(self.finish(State::default(), replayed, Some(manifest)))
     }
 
-    fn open(self, number: u64, edits: &[VersionEdit]) -> Result<Recovered> {
+    fn open(self, number: u64, edits: &[VersionEdit], mut losses: Vec<Loss>) -> Result<Recovered> {
         let state = self.fold(edits)?;
         self.check_files_exist(&state.version)?;
-        let chain = self.chain(&state)?;
-        let mut replayed = self.replay(&state, &chain)?;
-        if replayed.is_unproven {
+        let mut replayed = match self.replay_chain(&state) {
+            Err(error) if self.config.salvage && error.code() == Code::Corruption => {
+                self.salvage_logs(&state, &mut losses)?
+            }
+            replayed => replayed?,
+        };
+        if replayed.is_unproven || !losses.is_empty() {
             replayed.seal(LOG_TO_COME);
             replayed.tail = None;
-        } else if let Some(tail) = replayed.tail.filter(|_| chain.len() >= LOGS_KEPT_MAX) {
-            replayed.seal(tail.number);
         }
-        if !self.config.read_only {
+        // What was lost is left for whoever wants to look at it.
+        if !self.config.read_only && losses.is_empty() {
             self.remove_leftovers(number, &state);
         }
-        Ok(self.finish(state, replayed, None))
+        let last_seqno = replayed.last_seqno;
+        let salvaged = (!losses.is_empty()).then_some(SalvageReport { last_seqno, losses });
+        Ok(Recovered { salvaged, ..self.finish(state, replayed, None) })
+    }
+
+    /// Replays the logs, every one of which must be whole as far as it was durable.
+    fn replay_chain(&self, state: &State) -> Result<Replayed> {
+        let chain = self.chain(state)?;
+        let mut replayed = self.replay(state, &chain)?;
+        if let Some(tail) = replayed.tail.filter(|_| !replayed.is_unproven && chain.len() >= LOGS_KEPT_MAX) {
+            replayed.seal(tail.number);
+        }
+        Ok(replayed)
     }
 
     fn finish(self, state: State, replayed: Replayed, manifest: Option<Manifest>) -> Recovered {
@@ -195,11 +237,12 @@ impl Opening<'_> {
             is_announced: tail.is_some(),
             last_seqno,
             written_seqno: last_seqno,
-            durable_seqno: last_seqno,
+            applied_seqno: last_seqno,
+            early_sync_at: 0,
             is_sealed: true,
         };
         let State { version, clean_end, .. } = state;
-        Recovered { version, active, frozen, log, manifest, next_file_number, clean_end }
+        Recovered { version, active, frozen, log, manifest, next_file_number, clean_end, salvaged: None }
     }
 
     /// Applies the edits one after another.
@@ -280,13 +323,7 @@ impl Opening<'_> {
     /// Reads the logs into memtables, as many as they filled before.
     fn replay(&self, state: &State, chain: &[Segment]) -> Result<Replayed> {
         let first_log = chain.first().map_or(LOG_TO_COME, |segment| segment.number);
-        let mut replayed = Replayed {
-            active: LoggedMemtable { memtable: Arc::new(Memtable::new()), first_log },
-            frozen: Vec::new(),
-            tail: None,
-            is_unproven: false,
-            last_seqno: state.last_seqno,
-        };
+        let mut replayed = Replayed::starting(state.last_seqno, first_log);
         for (index, segment) in chain.iter().enumerate() {
             let successor = chain.get(index + 1).and_then(|next| next.previous);
             let clean_end = state.clean_end.filter(|end| end.log_number == segment.number);
@@ -310,15 +347,7 @@ impl Opening<'_> {
             return Err(Error::corruption(&path, "the log's header has gone"));
         };
         while let Some(record) = log.next()? {
-            if replayed.active.memtable.size_bytes() >= self.config.memtable_size_bytes {
-                replayed.seal(segment.number);
-            }
-            let entries = apply(&replayed.active.memtable, record.body, record.first_seqno);
-            if entries != Some(record.entry_count) {
-                let what = format!("record of seqno {}: its body is not a batch", record.first_seqno);
-                return Err(Error::corruption(&path, what));
-            }
-            replayed.last_seqno = replayed.last_seqno.max(record.first_seqno + record.entry_count - 1);
+            self.replay_record(segment.number, &path, record, replayed)?;
         }
         log.finish()?;
         replayed.tail = Some(PreviousSegment { number: segment.number, end_offset: log.offset() });
@@ -335,6 +364,26 @@ impl Opening<'_> {
                 replayed.tail = segment.previous;
             }
         }
+        Ok(())
+    }
+
+    /// Puts what a record of log `number` holds into the memtable.
+    fn replay_record(
+        &self,
+        number: u64,
+        path: &Path,
+        record: Record<'_>,
+        replayed: &mut Replayed,
+    ) -> Result<()> {
+        if replayed.active.memtable.size_bytes() >= self.config.memtable_size_bytes {
+            replayed.seal(number);
+        }
+        let entries = apply(&replayed.active.memtable, record.body, record.first_seqno);
+        if entries != Some(record.entry_count) {
+            let what = format!("record of seqno {}: its body is not a batch", record.first_seqno);
+            return Err(Error::corruption(path, what));
+        }
+        replayed.last_seqno = replayed.last_seqno.max(record.first_seqno + record.entry_count - 1);
         Ok(())
     }
 

@@ -1,8 +1,8 @@
 //! What the threads of one open database share, and the two ways in which it changes: a memtable is sealed, or
 //! an edit makes the next version.
 //!
-//! Lock order, outermost first: `log`, `flushing` or `compacting`, `manifest`, `lock`, `changing_view`. A reader takes
-//! none of them: it loads the view.
+//! Lock order, outermost first: `log`, `flushing` or `compacting`, `manifest`, `lock`, `changing_view`; the state of the
+//! pipeline comes after `log`, and a writer's turn after that. A reader takes none of them: it loads the view.
 #![forbid(unsafe_code)]
 
 use std::collections::HashSet;
@@ -15,8 +15,11 @@ use arc_swap::ArcSwap;
 use parking_lot::Mutex;
 
 use super::background::Background;
-use super::commit::{CommitQueue, LogState};
+use super::log::LogState;
 use super::pacing::WriteLimit;
+use super::pipeline::Pipeline;
+use super::queue::CommitQueue;
+use super::recovery::SalvageReport;
 use super::snapshot::Snapshots;
 use super::stats::Counters;
 use crate::config::Config;
@@ -70,6 +73,7 @@ pub(crate) struct Shared {
     pub(crate) changing_view: Mutex<()>,
     pub(crate) snapshots: Arc<Snapshots>,
     pub(crate) commits: CommitQueue,
+    pub(crate) pipeline: Pipeline,
     pub(crate) log: Mutex<LogState>,
     /// Held by whoever flushes.
     pub(crate) flushing: Mutex<()>,
@@ -80,6 +84,8 @@ pub(crate) struct Shared {
     pub(crate) next_file_number: AtomicU64,
     /// Where the log of the opening before ended, which stays true: nothing is ever added to it.
     pub(crate) clean_end: Option<CleanEnd>,
+    /// What the opening had to do without.
+    pub(crate) salvaged: Option<SalvageReport>,
     pub(crate) poison: OnceLock<Error>,
     pub(crate) closed: AtomicBool,
     pub(crate) background: Arc<Background>,

@@ -395,3 +395,31 @@ fn appends_of_several_threads_do_not_overlap() {
         assert!(bytes.chunks(777).all(|piece| piece.iter().all(|byte| *byte == piece[0])));
     });
 }
+
+#[test]
+fn what_is_written_at_an_offset_overwrites_and_lengthens_and_leaves_no_gap() {
+    on_each(|fs, dir| {
+        let path = dir.join("f");
+        let file = fs.create(&path).unwrap();
+        let mut expected = Vec::new();
+        for (turn, (offset, size)) in
+            [(0, 10), (0, 3), (4, 100_000), (65_530, 20), (99_000, 70_000), (169_000, 0), (169_000, 1)]
+                .into_iter()
+                .enumerate()
+        {
+            let bytes: Vec<u8> = (0..size).map(|index| (index * 7 + turn) as u8).collect();
+            file.write_at(offset as u64, &bytes).unwrap();
+            expected.resize(expected.len().max(offset + size), 0);
+            expected[offset..offset + size].copy_from_slice(&bytes);
+            assert_eq!(read_all(&*file), expected, "turn {turn}");
+        }
+        let refused = file.write_at(expected.len() as u64 + 1, b"x").unwrap_err();
+        assert_eq!(refused.code(), Code::InvalidArgument);
+        file.append(b"end").unwrap();
+        expected.extend_from_slice(b"end");
+        file.sync().unwrap();
+        assert_eq!(read(fs, &path), expected);
+        assert_io(fs.open(&path).unwrap().write_at(0, b"x"), ErrorKind::PermissionDenied, &path);
+        assert_eq!(read(fs, &path), expected);
+    });
+}

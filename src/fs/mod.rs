@@ -1,7 +1,8 @@
 //! The file-system contract: the few operations that the engine needs, object-safe, with typed errors.
 //!
-//! What a crash may undo is part of the contract. Bytes appended to a file are durable after [`File::sync`]. The
-//! existence and the name of a file are durable after [`FileSystem::sync_dir`] on its directory. Nothing else is.
+//! What a crash may undo is part of the contract. Bytes written to a file are durable after [`File::sync`]; of those
+//! that overwrite others and were not synced, any part may have reached the disk. The existence and the name of a
+//! file are durable after [`FileSystem::sync_dir`] on its directory. Nothing else is.
 #![forbid(unsafe_code)]
 
 use std::io;
@@ -69,13 +70,18 @@ pub trait File: Send + Sync {
     /// Writes `bytes` at the end of the file. After an error an unknown part of them may be there.
     fn append(&self, bytes: &[u8]) -> Result<()>;
 
+    /// Writes `bytes` at `offset`, over what is there and beyond the end of the file, but never with a gap behind
+    /// that: such an offset is `InvalidArgument`. After an error an unknown part of the bytes may be there, and what
+    /// they overwrote is lost. Concurrent writes to overlapping ranges leave any mix of both.
+    fn write_at(&self, offset: u64, bytes: &[u8]) -> Result<()>;
+
     /// Reads at `offset` until `buffer` is full or the file ends, and returns how many bytes were read.
     fn read_at(&self, offset: u64, buffer: &mut [u8]) -> Result<usize>;
 
     /// The file's length in bytes.
     fn len(&self) -> Result<u64>;
 
-    /// Makes everything appended so far, through this or another opening, durable. After an error nothing appended
+    /// Makes everything written so far, through this or another opening, durable. After an error nothing written
     /// since the last successful sync can be trusted, and a second call must not be made: the page cache may have
     /// dropped the bytes.
     fn sync(&self) -> Result<()>;
@@ -118,5 +124,14 @@ fn locked(lock: &Path) -> Error {
 
 fn opened_for_reading(path: &Path) -> Error {
     let cause = io::Error::new(io::ErrorKind::PermissionDenied, "the file was opened for reading only");
-    Error::io("appending to", path, cause)
+    Error::io("writing to", path, cause)
+}
+
+/// Checks that a write at `offset` leaves no gap behind the `end` of the file.
+fn check_no_gap(path: &Path, offset: u64, end: u64) -> Result<()> {
+    if offset <= end {
+        return Ok(());
+    }
+    let message = format!("can't write to {} at {offset}: the file ends at {end}", path.display());
+    Err(Error::new(Code::InvalidArgument, message))
 }

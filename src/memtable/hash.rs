@@ -38,7 +38,7 @@ impl HashWriter {
 }
 
 /// The part of a key's hash that the index uses.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, Default)]
 pub(super) struct Tag(u32);
 
 impl Tag {
@@ -77,6 +77,13 @@ impl HashIndex {
                 return Some(record);
             }
             at = (at + 1) & (slots.len() - 1);
+        }
+    }
+
+    /// Lets the processor fetch the slot where the search for a key begins.
+    pub(super) fn prefetch(&self, arena: &Arena, tag: Tag) {
+        if let Some(table) = self.segments[tag.segment()].load() {
+            arena.prefetch_slot(table, tag.slot(table.bits()));
         }
     }
 

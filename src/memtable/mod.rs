@@ -21,15 +21,19 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use parking_lot::{Mutex, MutexGuard};
 
-use crate::key::{Kind, NEVER_EXPIRES, SeqNo, hash_key};
+use crate::key::{EntryRef, Kind, NEVER_EXPIRES, SeqNo, hash_key};
 use crate::range_tombstone::{RangeTombstone, RangeTombstones};
-use arena::{Arena, Bump};
+use arena::{Arena, Bump, Ref};
 use hash::{HashIndex, HashWriter, Tag};
+use node::Node;
 use tombstones::TombstoneList;
 use tree::{Tree, TreeWriter};
 
 pub(crate) use iter::MemtableIterator;
 pub(crate) use record::VersionRef;
+
+/// For so many inserts ahead the memory that they touch is fetched.
+const WINDOW: usize = 32;
 
 /// A multi-version map from user keys to entries. The arena behind it takes 16 GiB at least ([`arena`]).
 pub(crate) struct Memtable {
@@ -58,6 +62,14 @@ struct WriterState {
     bump: Bump,
     hash: HashWriter,
     tree: TreeWriter,
+}
+
+/// What is known of a key before its insert.
+#[derive(Clone, Copy, Default)]
+struct Hint {
+    tag: Tag,
+    /// The leaf that it goes to, where it is new.
+    leaf: Option<Ref<Node>>,
 }
 
 /// The right to write to a memtable. There is one at a time.
@@ -155,22 +167,64 @@ impl Memtable {
 }
 
 impl MemtableWriter<'_> {
-    /// Inserts one entry. The entries of one key must come in with rising seqnos.
-    pub(crate) fn insert(&mut self, key: &[u8], seqno: SeqNo, kind: Kind, expires_at: u64, value: &[u8]) {
+    /// Inserts entries in their order; range tombstones may be among them. The entries of one key must come in with
+    /// rising seqnos. What the inserts will touch is fetched for many of them at once, where each would have to wait
+    /// for its own.
+    pub(crate) fn insert_all(&mut self, entries: &[EntryRef<'_>]) {
+        for window in entries.chunks(WINDOW) {
+            let hints = self.prefetch(window);
+            for (entry, hint) in window.iter().zip(hints) {
+                match entry.kind {
+                    Kind::RangeTombstone => {
+                        self.insert_range_tombstone(entry.key, entry.value, entry.seqno);
+                    }
+                    _ => self.insert_hinted(entry, hint),
+                }
+            }
+        }
+    }
+
+    /// Fetches what the inserts of a window will touch, and returns the leaf of each key that is new.
+    fn prefetch(&mut self, window: &[EntryRef<'_>]) -> [Hint; WINDOW] {
+        let Memtable { arena, hash, tree, .. } = self.memtable;
+        let mut hints = [Hint::default(); WINDOW];
+        self.state.tree.begin_window();
+        for (hint, entry) in hints.iter_mut().zip(window) {
+            hint.tag = Tag::of(entry.key);
+            hash.prefetch(arena, hint.tag);
+        }
+        if window.len() > 1 {
+            for (hint, entry) in hints.iter_mut().zip(window) {
+                if hash.find(arena, hint.tag, entry.key).is_none() {
+                    hint.leaf = tree.prefetch(arena, &self.state.tree, entry.key);
+                }
+            }
+        }
+        hints
+    }
+
+    fn insert_hinted(&mut self, entry: &EntryRef<'_>, hint: Hint) {
         let Memtable { arena, hash, tree, .. } = self.memtable;
         let WriterState { bump, hash: hash_writer, tree: tree_writer } = &mut *self.state;
+        let EntryRef { key, seqno, kind, expires_at, value } = *entry;
         debug_assert!(kind != Kind::RangeTombstone, "range tombstones don't stand among point entries");
         let version = VersionRef { seqno, kind, expires_at, value };
-        let tag = Tag::of(key);
-        match hash.find(arena, tag, key) {
+        match hash.find(arena, hint.tag, key) {
             Some(record) => record::push_version(arena, bump, record, version),
             None => {
                 let record = record::push_key(bump, key, version);
-                tree.insert(arena, bump, tree_writer, record);
-                hash.insert(arena, bump, hash_writer, tag, record);
+                tree.insert(arena, bump, tree_writer, record, hint.leaf);
+                hash.insert(arena, bump, hash_writer, hint.tag, record);
             }
         }
         self.count_one(kind == Kind::Tombstone || expires_at != NEVER_EXPIRES);
+    }
+
+    /// Inserts one entry. The entries of one key must come in with rising seqnos.
+    #[cfg(test)]
+    pub(crate) fn insert(&mut self, key: &[u8], seqno: SeqNo, kind: Kind, expires_at: u64, value: &[u8]) {
+        let entry = EntryRef { key, seqno, kind, expires_at, value };
+        self.insert_hinted(&entry, Hint { tag: Tag::of(key), leaf: None });
     }
 
     /// Deletes the keys from `start` (inclusive) to `end` (exclusive) whose entries are older than `seqno`.

@@ -323,3 +323,52 @@ fn keys_in_order_fill_the_memory_well() {
     // The bytes of the keys and their records are the same; only the fill of the leaves differs.
     assert!(size_of(KEY_SHAPES[1]) + 50_000 * 3 < size_of(KEY_SHAPES[0]));
 }
+
+#[test]
+fn entries_that_are_inserted_together_are_found_as_if_one_by_one() {
+    for seed in 0..20u64 {
+        let mut random = Random(seed);
+        let memtable = Arc::new(Memtable::new());
+        let mut expected: BTreeMap<Vec<u8>, (SeqNo, Vec<u8>)> = BTreeMap::new();
+        let mut seqno = 0;
+        for _ in 0..200 {
+            // Crowded around a few places, so that leaves are split within one call, and sometimes in order.
+            let (at, in_order) = (random.below(50), random.below(4) == 0);
+            let count = random.below(150);
+            let entries: Vec<(Vec<u8>, SeqNo, Vec<u8>)> = (0..count)
+                .map(|step| {
+                    seqno += 1;
+                    let offset = if in_order { seqno * 8 + step } else { random.below(400) };
+                    let key = format!("{:08}", at * 1_000 + offset).into_bytes();
+                    (key, seqno, seqno.to_be_bytes().to_vec())
+                })
+                .collect();
+            let borrowed: Vec<EntryRef<'_>> = entries
+                .iter()
+                .map(|(key, seqno, value)| EntryRef {
+                    key,
+                    seqno: *seqno,
+                    kind: Kind::Value,
+                    expires_at: NEVER_EXPIRES,
+                    value,
+                })
+                .collect();
+            memtable.writer().insert_all(&borrowed);
+            expected.extend(entries.into_iter().map(|(key, seqno, value)| (key, (seqno, value))));
+        }
+        for (key, (seqno, value)) in &expected {
+            let found = memtable.get(key, SEQNO_MAX).expect("it was inserted");
+            assert_eq!((found.seqno, found.value), (*seqno, value.as_slice()), "seed {seed}");
+        }
+        let mut scan = memtable.iter();
+        let mut keys = Vec::new();
+        scan.seek_to_first().unwrap();
+        while scan.is_valid() {
+            if keys.last().is_none_or(|last: &Vec<u8>| last != scan.entry().key) {
+                keys.push(scan.entry().key.to_vec());
+            }
+            scan.next().unwrap();
+        }
+        assert!(keys.iter().eq(expected.keys()), "seed {seed}: {} of {} keys", keys.len(), expected.len());
+    }
+}

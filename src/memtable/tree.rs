@@ -29,6 +29,18 @@ pub(super) struct TreeWriter {
     appends: u32,
     /// The inner nodes on the way down and the child that was taken in each; kept for its memory.
     path: Vec<(Ref<Node>, usize)>,
+    /// How many inner nodes there were on the last way down, and the root then.
+    inner_levels: usize,
+    root: Option<Ref<Node>>,
+    /// The leaves that were split since the last [`TreeWriter::begin_window`].
+    split: Vec<Ref<Node>>,
+}
+
+impl TreeWriter {
+    /// Hints that are given from here on stay good until the next call.
+    pub(super) fn begin_window(&mut self) {
+        self.split.clear();
+    }
 }
 
 /// Which leaf a reader looks for.
@@ -52,7 +64,10 @@ impl Tree {
         let empty = Content { skip: 0, next: None, high: None, entries: &[] };
         let leaf = bump.push(Node::new(arena, None, None, &empty));
         let tree = Self { root: AtomicRef::new(Some(leaf)), first_leaf: leaf };
-        (tree, TreeWriter { leaf, appends: 0, path: Vec::new() })
+        (
+            tree,
+            TreeWriter { leaf, appends: 0, path: Vec::new(), inner_levels: 0, root: None, split: Vec::new() },
+        )
     }
 
     fn root(&self) -> Ref<Node> {
@@ -132,20 +147,29 @@ impl Tree {
         }
     }
 
-    /// Adds a key that is not there. `writer` belongs to this tree.
+    /// Adds a key that is not there. `writer` belongs to this tree; `hint` is what [`Tree::prefetch`] gave for the key.
     pub(super) fn insert(
         &self,
         arena: &Arena,
         bump: &mut Bump,
         writer: &mut TreeWriter,
         record: Ref<KeyRecord>,
+        hint: Option<Ref<Node>>,
     ) {
         let key = arena.bytes(record);
         if writer.appends > 0 && append(arena, writer.leaf, key, record) {
             writer.appends = writer.appends.saturating_add(1);
             return;
         }
-        let place = self.find_leaf(arena, writer, key);
+        // A leaf that has been split may have lost the key's range; one that is full needs the way to it.
+        let usable = hint.filter(|leaf| !writer.split.contains(leaf) && arena.get(*leaf).count() < FANOUT);
+        let place = match usable {
+            Some(leaf) => {
+                writer.leaf = leaf;
+                arena.get(leaf).find(arena, key).expect("the only writer never sees a torn node")
+            }
+            None => self.find_leaf(arena, writer, key),
+        };
         let leaf = arena.get(writer.leaf);
         let appends = place.index == leaf.count();
         writer.appends = if appends { writer.appends.saturating_add(1) } else { 0 };
@@ -153,11 +177,29 @@ impl Tree {
         if leaf.count() < FANOUT {
             leaf.insert(arena, place.index, entry);
         } else {
+            writer.split.push(writer.leaf);
             let right = self.insert_splitting(arena, bump, writer, place.index, entry);
             if appends {
                 writer.leaf = right;
             }
         }
+    }
+
+    /// Lets the processor fetch the leaf that `key`, which is new, will go to, and returns it: the inner nodes are few
+    /// and near, the leaf is what an insert would wait for. Keys that come in order go to the leaf of the last one.
+    pub(super) fn prefetch(&self, arena: &Arena, writer: &TreeWriter, key: &[u8]) -> Option<Ref<Node>> {
+        if writer.appends > 0 || writer.inner_levels == 0 {
+            return None;
+        }
+        let mut at = self.root();
+        for _ in 0..writer.inner_levels {
+            let node = arena.get(at);
+            let place = node.find(arena, key)?;
+            at = node.child(arena, place.index.checked_sub(1)?)?;
+        }
+        arena.prefetch(at);
+        // Since the last way down the root may have been split: then this is an inner node, and no leaf to insert into.
+        (writer.root == Some(self.root())).then_some(at)
     }
 
     /// Goes down to the leaf of `key` and notes it and the way to it in `writer`.
@@ -169,6 +211,8 @@ impl Tree {
             let place = node.find(arena, key).expect("the only writer never sees a torn node");
             if node.children().is_none() {
                 writer.leaf = at;
+                writer.inner_levels = writer.path.len();
+                writer.root = Some(self.root());
                 return place;
             }
             // The key is new, so it is no child's lowest key and belongs to the child before the place.

@@ -25,6 +25,14 @@ pub(crate) struct Manifest {
     failure: Option<Error>,
 }
 
+/// What was cut from a manifest to read the rest.
+#[derive(Debug, Clone)]
+pub(crate) struct ManifestLoss {
+    pub(crate) offset: u64,
+    pub(crate) bytes: u64,
+    pub(crate) reason: Error,
+}
+
 /// What a manifest says.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct ManifestState {
@@ -110,16 +118,38 @@ impl Manifest {
         if !fs.exists(&path)? {
             return Err(Error::corruption(&path, "CURRENT names this manifest, but it is missing"));
         }
-        let state = read_manifest(fs, dir, number)?;
+        let state = read_manifest(fs, dir, number, &mut None)?;
         match state.filter(|state| !state.edits.is_empty()) {
             Some(state) => Ok(Some(state)),
             None => Err(Error::corruption(&path, "CURRENT names this manifest, but it has no whole edit")),
         }
     }
+
+    /// As [`read`](Self::read), but what lies behind the first damaged edit is left out, and told.
+    ///
+    /// # Errors
+    ///
+    /// As [`read`](Self::read), but for that.
+    pub(crate) fn salvage(fs: &dyn FileSystem, dir: &Path) -> Result<(ManifestState, Option<ManifestLoss>)> {
+        let number = read_current(fs, dir)?;
+        let path = manifest_path(dir, number);
+        let mut loss = Some(None);
+        let state = read_manifest(fs, dir, number, &mut loss)?;
+        match state.filter(|state| !state.edits.is_empty()) {
+            Some(state) => Ok((state, loss.flatten())),
+            None => Err(Error::corruption(&path, "CURRENT names this manifest, but it has no whole edit")),
+        }
+    }
 }
 
-/// Reads manifest `number`; `None` where its creation did not get as far as its header.
-fn read_manifest(fs: &dyn FileSystem, dir: &Path, number: u64) -> Result<Option<ManifestState>> {
+/// Reads manifest `number`; `None` where its creation did not get as far as its header. Where `loss` has a place for
+/// one, damage ends the manifest and is noted there.
+fn read_manifest(
+    fs: &dyn FileSystem,
+    dir: &Path,
+    number: u64,
+    loss: &mut Option<Option<ManifestLoss>>,
+) -> Result<Option<ManifestState>> {
     let path = manifest_path(dir, number);
     let mut log = match LogReader::open(fs, &path, LogKind::Manifest, number, None)? {
         HeaderState::Torn => return Ok(None),
@@ -129,7 +159,13 @@ fn read_manifest(fs: &dyn FileSystem, dir: &Path, number: u64) -> Result<Option<
     while let Some(record) = log.next()? {
         edits.push(VersionEdit::decode(record.body, &path)?);
     }
-    let torn = log.finish()? != Tail::Clean;
+    let torn = match (log.finish(), loss) {
+        (Err(reason), Some(loss)) if reason.code() == Code::Corruption => {
+            *loss = Some(ManifestLoss { offset: log.offset(), bytes: log.bytes_behind(), reason });
+            true
+        }
+        (tail, _) => tail? != Tail::Clean,
+    };
     Ok(Some(ManifestState { edits, number, torn }))
 }
 
@@ -140,7 +176,7 @@ fn check_without_current(fs: &dyn FileSystem, dir: &Path) -> Result<()> {
         let is_leftover = match parse(&name) {
             Some(FileKind::Log(_) | FileKind::Table(_) | FileKind::Values(_)) => false,
             Some(FileKind::Manifest(number)) => {
-                read_manifest(fs, dir, number)?.is_none_or(|state| says_nothing(&state.edits))
+                read_manifest(fs, dir, number, &mut None)?.is_none_or(|state| says_nothing(&state.edits))
             }
             _ => true,
         };

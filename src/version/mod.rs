@@ -26,7 +26,7 @@ use crate::range_tombstone::{RangeTombstone, RangeTombstones};
 pub(crate) use edit::{CleanEnd, Garbage, TableMeta, ValueFileMeta, ValueShare, VersionEdit};
 pub(crate) use file_name::{FileKind, lock_path, log_path, parse, table_path, values_path};
 pub(crate) use iterator::LevelIterator;
-pub(crate) use manifest::Manifest;
+pub(crate) use manifest::{Manifest, ManifestLoss};
 pub(crate) use table_handle::{TableHandle, TableSource};
 pub(crate) use value_file_handle::ValueFileHandle;
 pub(crate) use value_set::ValueSet;

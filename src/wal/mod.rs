@@ -1,4 +1,4 @@
-//! Logs: files of checksummed records that are only ever appended to, for the WAL's segments and the MANIFEST.
+//! Logs: files of checksummed records, each behind the one before, for the WAL's segments and the MANIFEST.
 //!
 //! A record's checksum covers the number of its file and its own offset, so a stale record of another file, or
 //! one that was moved, is not taken for a live one. A record also says up to which seqno everything was durable
@@ -14,8 +14,8 @@ mod tests;
 
 use std::path::Path;
 
-pub(crate) use reader::{HeaderState, LogReader, Tail};
-pub(crate) use writer::LogWriter;
+pub(crate) use reader::{HeaderState, LogReader, Record, Tail};
+pub(crate) use writer::{LogWriter, is_storage_full};
 
 use crate::coding::{VARINT_BYTES_MAX, put_varint, take_bytes, take_u32, take_u64, take_varint, varint_len};
 use crate::error::{Code, Error, Result};

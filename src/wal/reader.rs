@@ -163,6 +163,35 @@ impl LogReader {
         Ok(Tail::Torn { at: self.offset })
     }
 
+    /// The highest seqno that valid records behind the ones that were read have, to say what is lost with them. The
+    /// search is as bounded as the one for proof of a loss.
+    pub(crate) fn last_seqno_behind(&mut self) -> Result<Option<SeqNo>> {
+        let mut last = None;
+        let mut budget = SEARCH_FACTOR_MAX * self.window.left(self.offset) + CHUNK_BYTES as u64;
+        let tag = self.header.kind.tag(self.header.number).to_le_bytes();
+        let tag_offset = (RECORD_HEADER_BYTES - tag.len()) as u64;
+        let mut from = self.offset + tag_offset;
+        while let Some(found) = self.window.find(from, tag)? {
+            from = found + 1;
+            let at = found - tag_offset;
+            let Some(len) = self.record_len_at(at)? else { continue };
+            if budget < len as u64 {
+                break;
+            }
+            budget -= len as u64;
+            if let Some(frame) = self.frame_at(at)? {
+                last = last.max(Some(frame.last_seqno));
+                from = at + frame.len as u64 + tag_offset;
+            }
+        }
+        Ok(last)
+    }
+
+    /// How many bytes there are behind the records that were read.
+    pub(crate) fn bytes_behind(&self) -> u64 {
+        self.window.left(self.offset)
+    }
+
     fn check_limit(&self) -> Result<()> {
         if !self.limited || self.offset == self.window.end {
             return Ok(());

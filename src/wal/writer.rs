@@ -2,6 +2,10 @@
 //!
 //! Invariant: the file is a whole log up to [`LogWriter::end_offset`]. A write that fails ends the writer, since
 //! an unknown part of the bytes is in the file; the part before is still good and can be sealed at that offset.
+//!
+//! A sync of bytes that lengthen a file has to write the file's length too, which takes the file system's journal and
+//! about half as long again. So where records are synced one by one, zeros are written ahead of them, and the records
+//! over the zeros. No record is ever all zeros, so that a reader takes what is left of them for the end of the log.
 #![forbid(unsafe_code)]
 
 use std::path::Path;
@@ -17,6 +21,14 @@ use crate::key::SeqNo;
 /// What the buffer keeps of its memory between writes; a huge batch must not hold its size for ever.
 const BUFFER_BYTES_KEPT: usize = 1 << 20;
 
+/// How many zeros are written ahead of synced records: as many as there are bytes before them, within these bounds.
+/// A small log stays small, and a large one pays for its length once in some thousand syncs.
+const AHEAD_BYTES_MIN: u64 = 64 << 10;
+const AHEAD_BYTES_MAX: u64 = 1 << 20;
+
+/// Nothing is written ahead of larger writes: they would write everything twice to save little of their sync.
+const SMALL_WRITE_BYTES_MAX: usize = 64 << 10;
+
 /// Appends records to a new log.
 pub(crate) struct LogWriter {
     file: Arc<dyn File>,
@@ -26,6 +38,10 @@ pub(crate) struct LogWriter {
     pending: Vec<u8>,
     /// What is in the file, the header included.
     end_offset: u64,
+    /// The file has zeros from `end_offset` up to here, if that lies behind.
+    zeros_end: u64,
+    /// There was no room for zeros.
+    is_disk_full: bool,
     /// The last seqno in the file.
     last_seqno: SeqNo,
     /// The seqno that the next record starts with, pending ones counted.
@@ -58,6 +74,8 @@ impl LogWriter {
             number: header.number,
             pending: Vec::new(),
             end_offset: bytes.len() as u64,
+            zeros_end: 0,
+            is_disk_full: false,
             last_seqno: header.first_seqno - 1,
             next_seqno: header.first_seqno,
             failure: None,
@@ -126,7 +144,7 @@ impl LogWriter {
         Ok(())
     }
 
-    /// Writes what is buffered with one append. Nothing is synced.
+    /// Writes what is buffered with one write. Nothing is synced.
     ///
     /// # Errors
     ///
@@ -136,7 +154,7 @@ impl LogWriter {
         if self.pending.is_empty() {
             return Ok(());
         }
-        if let Err(error) = self.file.append(&self.pending) {
+        if let Err(error) = self.file.write_at(self.end_offset, &self.pending) {
             self.failure = Some(error.clone());
             return Err(error);
         }
@@ -144,6 +162,33 @@ impl LogWriter {
         self.last_seqno = self.next_seqno - 1;
         self.pending.clear();
         self.pending.shrink_to(BUFFER_BYTES_KEPT);
+        Ok(())
+    }
+
+    /// As [`write_pending`](Self::write_pending), where a sync follows: sees to it that the next ones have zeros to
+    /// write over.
+    ///
+    /// # Errors
+    ///
+    /// As [`append`](Self::append).
+    pub(crate) fn write_ahead_of_sync(&mut self) -> Result<()> {
+        let written = self.pending.len();
+        self.write_pending()?;
+        if written > SMALL_WRITE_BYTES_MAX || self.end_offset <= self.zeros_end || self.is_disk_full {
+            return Ok(());
+        }
+        let ahead = self.end_offset.clamp(AHEAD_BYTES_MIN, AHEAD_BYTES_MAX);
+        let zeros_end = (self.end_offset + ahead).next_multiple_of(AHEAD_BYTES_MIN);
+        let zeros = vec![0; (zeros_end - self.end_offset) as usize];
+        match self.file.write_at(self.end_offset, &zeros) {
+            Ok(()) => self.zeros_end = zeros_end,
+            // The records are in the file; they don't need what there is no room for.
+            Err(error) if is_storage_full(&error) => self.is_disk_full = true,
+            Err(error) => {
+                self.failure = Some(error.clone());
+                return Err(error);
+            }
+        }
         Ok(())
     }
 
@@ -210,6 +255,11 @@ impl LogWriter {
         self.pending[start..start + 4].copy_from_slice(&crc.to_le_bytes());
         Ok(())
     }
+}
+
+/// Whether the disk had no room for a write.
+pub(crate) fn is_storage_full(error: &Error) -> bool {
+    error.io_cause().is_some_and(|io| io.kind() == std::io::ErrorKind::StorageFull)
 }
 
 /// The length of the bodies together, checked against the limit before anything is copied.

@@ -63,6 +63,8 @@ pub fn tiny_config(random: &mut Random, clock: Arc<ManualClock>) -> Config {
     Config {
         wal_sync_mode: *random.pick(&modes),
         memtable_size_bytes: *random.pick(&[4 << 10, 6 << 10, 16 << 10]),
+        // Drawn from what was drawn before, so that the seeds of old failures keep their histories.
+        wal_segment_size_bytes: if random.clone().one_in(2) { 4 << 10 } else { 64 << 20 },
         max_frozen_memtables: *random.pick(&[1, 2, 4]),
         block_size: *random.pick(&[128, 256, 1024]),
         table_size_bytes: *random.pick(&[4 << 10, 8 << 10]),

@@ -1,7 +1,7 @@
 //! The file system of the machine, by `std::fs`.
 //!
-//! Invariant: a file's end is known to the object that created it, and every append is a positioned write there.
-//! So a short write, a signal or a concurrent read never moves where the next bytes go.
+//! Invariant: a file's end is known to the object that created it, and every write is a positioned one, an append
+//! at that end. So a short write, a signal or a concurrent read never moves where the next bytes go.
 #![forbid(unsafe_code)]
 
 use std::fs;
@@ -212,23 +212,39 @@ struct DiskFile {
     end: Option<Mutex<u64>>,
 }
 
+impl DiskFile {
+    /// Writes all of `bytes` from `offset` on, and keeps account of the file's end.
+    fn write_from(&self, offset: u64, bytes: &[u8], end: &mut u64) -> Result<()> {
+        let (mut at, mut rest) = (offset, bytes);
+        while !rest.is_empty() {
+            match platform::write_at(&self.file, rest, at) {
+                Ok(0) => return Err(Error::io("writing to", &self.path, io::ErrorKind::WriteZero.into())),
+                Ok(written) => {
+                    at += written as u64;
+                    *end = at.max(*end);
+                    rest = rest.get(written..).unwrap_or_default();
+                }
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(Error::io("writing to", &self.path, error)),
+            }
+        }
+        Ok(())
+    }
+}
+
 impl File for DiskFile {
     fn append(&self, bytes: &[u8]) -> Result<()> {
         let Some(end) = &self.end else { return Err(super::opened_for_reading(&self.path)) };
         let mut end = end.lock();
-        let mut rest = bytes;
-        while !rest.is_empty() {
-            match platform::write_at(&self.file, rest, *end) {
-                Ok(0) => return Err(Error::io("appending to", &self.path, io::ErrorKind::WriteZero.into())),
-                Ok(written) => {
-                    *end += written as u64;
-                    rest = rest.get(written..).unwrap_or_default();
-                }
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(error) => return Err(Error::io("appending to", &self.path, error)),
-            }
-        }
-        Ok(())
+        let offset = *end;
+        self.write_from(offset, bytes, &mut end)
+    }
+
+    fn write_at(&self, offset: u64, bytes: &[u8]) -> Result<()> {
+        let Some(end) = &self.end else { return Err(super::opened_for_reading(&self.path)) };
+        let mut end = end.lock();
+        super::check_no_gap(&self.path, offset, *end)?;
+        self.write_from(offset, bytes, &mut end)
     }
 
     fn read_at(&self, offset: u64, buffer: &mut [u8]) -> Result<usize> {

@@ -1,11 +1,11 @@
 //! What a crash leaves of the simulated disk.
 #![forbid(unsafe_code)]
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::ops::Range;
 use std::sync::Arc;
 
-use super::node::{Contents, Node};
+use super::node::{Contents, Node, Overwritten};
 use super::random::Random;
 use super::tree::{Entry, Names, Tree};
 
@@ -58,6 +58,9 @@ fn settle(names: Names, mut survivors: impl FnMut(&Contents) -> Vec<u8>) -> Tree
 fn surely_kept(contents: &Contents) -> Vec<u8> {
     let unsure = contents.unsure();
     let mut bytes = contents.to_vec();
+    for old in contents.overwritten().iter().rev() {
+        restore(&mut bytes, old, old.offset..old.end());
+    }
     for range in &unsure {
         lose(&mut bytes, range);
     }
@@ -70,6 +73,7 @@ fn surely_kept(contents: &Contents) -> Vec<u8> {
 fn randomly_kept(contents: &Contents, random: &mut Random) -> Vec<u8> {
     let unsure = contents.unsure();
     let mut bytes = contents.to_vec();
+    undo_some(contents, &mut bytes, random);
     let mut kept_end = sure_end(contents.len(), &unsure);
     let mood = random.below(4);
     for piece in unsure.iter().flat_map(pages) {
@@ -91,6 +95,43 @@ fn randomly_kept(contents: &Contents, random: &mut Random) -> Vec<u8> {
         bytes.truncate(kept_end as usize);
     }
     bytes
+}
+
+/// Brings back some of what was overwritten: each page goes back to any earlier state of its own, or stays as it is, and
+/// the last write may be torn at any byte.
+fn undo_some(contents: &Contents, bytes: &mut [u8], random: &mut Random) {
+    let mood = random.below(4);
+    let mut settled = HashSet::new();
+    for (index, old) in contents.overwritten().iter().rev().enumerate() {
+        for piece in pages(&(old.offset..old.end())) {
+            let page = piece.start / PAGE_BYTES;
+            if settled.contains(&page) {
+                continue;
+            }
+            let kept = match mood {
+                0 => true,
+                1 => false,
+                _ => random.coin(),
+            };
+            if !kept {
+                restore(bytes, old, piece);
+                continue;
+            }
+            settled.insert(page);
+            if index == 0 && random.coin() {
+                let torn = piece.start + random.below(piece.end - piece.start + 1);
+                restore(bytes, old, torn..piece.end);
+            }
+        }
+    }
+}
+
+/// Puts the part of `old` that lay in `range` back.
+fn restore(bytes: &mut [u8], old: &Overwritten, range: Range<u64>) {
+    let from = (range.start - old.offset) as usize..(range.end - old.offset) as usize;
+    if let Some(place) = bytes.get_mut(range.start as usize..range.end as usize) {
+        place.copy_from_slice(&old.bytes[from]);
+    }
 }
 
 /// Loses the last append from any byte on, and returns where the kept bytes end now.

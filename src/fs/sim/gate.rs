@@ -21,7 +21,7 @@ pub struct Fault {
     pub kind: io::ErrorKind,
     /// Whether all later operations fail in the same way, until [`super::SimFs::heal`].
     pub sticky: bool,
-    /// Whether an append writes a part of its bytes before it fails.
+    /// Whether a write to a file writes a part of its bytes before it fails.
     pub partial: bool,
 }
 
@@ -170,7 +170,7 @@ impl Pass<'_> {
         }
     }
 
-    /// How many of the `len` bytes of an append get into the file.
+    /// How many of the `len` bytes of a write get into the file.
     pub(super) fn bytes_applied(&mut self, len: usize) -> usize {
         match self.fate {
             Fate::Succeeds => len,

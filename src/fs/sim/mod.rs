@@ -75,7 +75,7 @@ impl SimFs {
         Self(Arc::new(Disk { gate: Gate::default(), tree: Mutex::new(tree), locks: Mutex::default() }))
     }
 
-    /// How many mutating operations have been tried: create, append, sync, link, rename, remove, `sync_dir`, and of
+    /// How many mutating operations have been tried: create, append, write, sync, link, rename, remove, `sync_dir`, and of
     /// `create_dir_all` each directory that it creates and each that it syncs.
     #[must_use]
     pub fn operations(&self) -> u64 {
@@ -103,7 +103,7 @@ impl SimFs {
         self.0.gate.fail_reads(fail);
     }
 
-    /// Lets appends fail with `StorageFull`, after writing what fits, once all files together hold `bytes`.
+    /// Lets writes that lengthen a file fail with `StorageFull`, after writing what fits, once all files together hold `bytes`.
     pub fn set_capacity(&self, bytes: u64) {
         self.0.gate.set_capacity(bytes);
     }
@@ -290,22 +290,40 @@ struct SimFile {
     writable: bool,
 }
 
-impl File for SimFile {
-    fn append(&self, bytes: &[u8]) -> Result<()> {
+impl SimFile {
+    /// Writes `bytes` at `offset`, or at the end of the file. What overwrites others needs no room on the disk.
+    fn write(&self, offset: Option<u64>, bytes: &[u8]) -> Result<()> {
         if !self.writable {
             return Err(super::opened_for_reading(&self.path));
         }
         let mut pass = self.disk.gate.enter();
+        let room = self.disk.room(pass.capacity());
+        let is_tracked = self.disk.tree.lock().is_tracked();
+        let mut contents = self.node.contents.write();
+        let offset = offset.unwrap_or(contents.len());
+        super::check_no_gap(&self.path, offset, contents.len())?;
         let applied = pass.bytes_applied(bytes.len());
-        let fitting = applied.min(self.disk.room(pass.capacity()));
+        let over = usize::try_from(contents.len() - offset).unwrap_or(usize::MAX);
+        let fitting = applied.min(room.saturating_add(over));
         if fitting > 0 {
-            self.node.contents.write().append(&bytes[..fitting]);
+            contents.write_at(offset, &bytes[..fitting], is_tracked);
         }
-        pass.verdict("appending to", &self.path)?;
+        drop(contents);
+        pass.verdict("writing to", &self.path)?;
         if fitting < applied {
-            return Err(Error::io("appending to", &self.path, io::ErrorKind::StorageFull.into()));
+            return Err(Error::io("writing to", &self.path, io::ErrorKind::StorageFull.into()));
         }
         Ok(())
+    }
+}
+
+impl File for SimFile {
+    fn append(&self, bytes: &[u8]) -> Result<()> {
+        self.write(None, bytes)
+    }
+
+    fn write_at(&self, offset: u64, bytes: &[u8]) -> Result<()> {
+        self.write(Some(offset), bytes)
     }
 
     fn read_at(&self, offset: u64, buffer: &mut [u8]) -> Result<usize> {

@@ -1,5 +1,8 @@
 //! A file of the simulated disk: its bytes, and which of them are sure to outlast a power loss.
 //!
+//! What is appended may be lost, and then reads as zeros or is not there; what overwrites other bytes may be lost, and
+//! then those are back: they are kept until a sync.
+//!
 //! Bytes are kept in chunks, so that growing a large file neither copies it nor doubles its memory.
 #![forbid(unsafe_code)]
 
@@ -27,6 +30,27 @@ pub(super) struct Contents {
     doubtful: Vec<Range<u64>>,
     /// Where the bytes of the last append begin.
     last_append: u64,
+    /// What was overwritten and may come back, oldest first.
+    overwritten: Vec<Overwritten>,
+}
+
+/// Bytes in whose place others were written since.
+#[derive(Clone)]
+pub(super) struct Overwritten {
+    pub(super) offset: u64,
+    pub(super) bytes: Vec<u8>,
+    /// A sync has failed since: the next one that succeeds says nothing about this write.
+    is_doubtful: bool,
+}
+
+impl Overwritten {
+    pub(super) fn end(&self) -> u64 {
+        self.offset + self.bytes.len() as u64
+    }
+
+    fn overlaps(&self, other: &Self) -> bool {
+        self.offset < other.end() && other.offset < self.end()
+    }
 }
 
 impl Node {
@@ -65,6 +89,32 @@ impl Contents {
         }
     }
 
+    /// Writes `bytes` at `offset`, which is not behind the end. What they overwrite is kept where it may come back.
+    pub(super) fn write_at(&mut self, offset: u64, bytes: &[u8], is_tracked: bool) {
+        let over = bytes.len().min(usize::try_from(self.len - offset).unwrap_or(usize::MAX));
+        let (over, beyond) = bytes.split_at(over);
+        if is_tracked && !over.is_empty() {
+            let mut old = vec![0; over.len()];
+            self.read_at(offset, &mut old);
+            self.overwritten.push(Overwritten { offset, bytes: old, is_doubtful: false });
+        }
+        self.overwrite(offset, over);
+        if !beyond.is_empty() {
+            self.append(beyond);
+        }
+    }
+
+    fn overwrite(&mut self, offset: u64, bytes: &[u8]) {
+        let mut done = 0;
+        while done < bytes.len() {
+            let at = offset as usize + done;
+            let chunk = &mut self.chunks[at / CHUNK_BYTES][at % CHUNK_BYTES..];
+            let count = chunk.len().min(bytes.len() - done);
+            chunk[..count].copy_from_slice(&bytes[done..done + count]);
+            done += count;
+        }
+    }
+
     /// The chunk that has room. Only the first chunk grows by itself, for the sake of small files.
     fn last_chunk(&mut self) -> &mut Vec<u8> {
         if self.len as usize / CHUNK_BYTES == self.chunks.len() {
@@ -97,6 +147,9 @@ impl Contents {
 
     pub(super) fn mark_synced(&mut self) {
         self.synced = self.len;
+        // What was written over a doubtful write since is sure now, and so can't be undone by that one.
+        let settled: Vec<Overwritten> = self.overwritten.extract_if(.., |old| !old.is_doubtful).collect();
+        self.overwritten.retain(|old| !settled.iter().any(|new| new.overlaps(old)));
     }
 
     /// A sync has failed: what was unsynced can't be made sure any more.
@@ -107,6 +160,12 @@ impl Contents {
             _ if range.is_empty() => {}
             _ => self.doubtful.push(range),
         }
+        self.overwritten.iter_mut().for_each(|old| old.is_doubtful = true);
+    }
+
+    /// What was overwritten and may come back, oldest first.
+    pub(super) fn overwritten(&self) -> &[Overwritten] {
+        &self.overwritten
     }
 
     /// The ranges that a power loss may take, sorted and disjoint.

@@ -760,3 +760,71 @@ fn random_runs_never_lose_what_is_synced_nor_show_what_was_never_written() {
         }
     }
 }
+
+// What overwrites other bytes.
+
+#[test]
+fn an_overwritten_page_is_old_or_new_and_both_without_a_sync_only() {
+    let disk = disk_with_dir();
+    let file = durable_file(&disk, "f", &[1; 3 * PAGE]);
+    file.write_at(0, &[2; 3 * PAGE]).unwrap();
+    let (mut old, mut new, mut mixed) = (false, false, false);
+    for outcome in power_losses() {
+        let bytes = disk.after_crash(outcome).read_file(at("f")).unwrap();
+        assert_eq!(bytes.len(), 3 * PAGE);
+        assert!(bytes.iter().all(|byte| [1, 2].contains(byte)), "{outcome:?}");
+        let whole: Vec<bool> = bytes.chunks(PAGE).map(|page| page.iter().all(|byte| *byte == 2)).collect();
+        old |= bytes.iter().all(|byte| *byte == 1);
+        new |= whole.iter().all(|whole| *whole);
+        mixed |= whole.contains(&true) && whole.contains(&false);
+    }
+    assert!(old && new && mixed);
+    assert_eq!(disk.after_crash(CrashOutcome::LoseUnsynced).read_file(at("f")).unwrap(), [1; 3 * PAGE]);
+    assert_eq!(disk.after_crash(CrashOutcome::ProcessOnly).read_file(at("f")).unwrap(), [2; 3 * PAGE]);
+
+    file.sync().unwrap();
+
+    for outcome in power_losses() {
+        assert_eq!(disk.after_crash(outcome).read_file(at("f")).unwrap(), [2; 3 * PAGE], "{outcome:?}");
+    }
+}
+
+#[test]
+fn of_several_writes_over_one_page_any_may_be_the_last_that_reached_the_disk() {
+    let disk = disk_with_dir();
+    let file = durable_file(&disk, "f", &[1; PAGE]);
+    for number in 2..=4 {
+        file.write_at(0, &[number; 100]).unwrap();
+    }
+    let seen: BTreeSet<u8> =
+        power_losses().map(|outcome| disk.after_crash(outcome).read_file(at("f")).unwrap()[0]).collect();
+    assert_eq!(seen, BTreeSet::from([1, 2, 3, 4]));
+}
+
+#[test]
+fn a_failed_sync_leaves_overwritten_bytes_in_doubt_until_they_are_written_again() {
+    let disk = disk_with_dir();
+    let file = durable_file(&disk, "f", b"old");
+    file.write_at(0, b"new").unwrap();
+    disk.fail_at(disk.operations(), Fault::once(ErrorKind::Other));
+    assert!(file.sync().is_err());
+    file.sync().unwrap();
+    assert_eq!(disk.after_crash(CrashOutcome::LoseUnsynced).read_file(at("f")).unwrap(), b"old");
+
+    file.write_at(0, b"NEW").unwrap();
+    file.sync().unwrap();
+
+    assert_eq!(disk.after_crash(CrashOutcome::LoseUnsynced).read_file(at("f")).unwrap(), b"NEW");
+}
+
+#[test]
+fn a_write_over_other_bytes_needs_no_room() {
+    let disk = disk_with_dir();
+    let file = durable_file(&disk, "f", &[1; 100]);
+    disk.set_capacity(100);
+
+    file.write_at(0, &[2; 100]).unwrap();
+    assert_kind(file.write_at(50, &[3; 51]), ErrorKind::StorageFull);
+
+    assert_eq!(disk.read_file(at("f")).unwrap().len(), 100);
+}

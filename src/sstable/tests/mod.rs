@@ -406,6 +406,10 @@ impl File for CountedFile {
         self.file.append(bytes)
     }
 
+    fn write_at(&self, offset: u64, bytes: &[u8]) -> Result<()> {
+        self.file.write_at(offset, bytes)
+    }
+
     fn read_at(&self, offset: u64, buffer: &mut [u8]) -> Result<usize> {
         self.reads.fetch_add(1, Ordering::Relaxed);
         self.file.read_at(offset, buffer)
