@@ -216,6 +216,104 @@ export interface Transaction<S extends Schema<S> = AnySchema> extends Documents<
   [Symbol.asyncDispose] (): Promise<void>
 }
 
+/** A moment: a Date, or microseconds since 1970 (not milliseconds), at most 2^53 - 1 away from it. */
+export type Time = Date | number | bigint
+
+/** When a record expires; at most one of both. */
+export interface RecordExpiry {
+  /** So many seconds after the record's time. */
+  ttl?: number
+  /** At a moment. */
+  expiresAt?: Time
+}
+
+/** A record of a series, as it is read. Times are microseconds since 1970. */
+export interface SeriesRecord<V = any, K = Key> {
+  key: K
+  ts: number
+  value: V
+  /** Left out when it never expires. */
+  expiresAt?: number
+}
+
+/** A record that is to be written: its time is now where it has none. */
+export interface NewRecord<V = any, K = Key> extends RecordExpiry {
+  key: K
+  value: V
+  ts?: Time
+}
+
+/** Which records: of one key or a range of keys, or of the keys that begin with `prefix`; and of which time. */
+export interface RecordQuery<K = Key> {
+  key?: K | KeyRange
+  prefix?: string | ArrayBuffer | ArrayBufferView | readonly Key[]
+  /** The first moment. */
+  from?: Time
+  /** The end of the time, which is left out itself. */
+  to?: Time
+}
+
+/** The numbers of one key in one window of time, as one. */
+export interface SeriesWindow<K = Key> {
+  key: K
+  /** Where the window begins: a multiple of its width. */
+  ts: number
+  /** What the aggregate makes of the numbers. */
+  value: number
+  /** How many there are. */
+  count: number
+}
+
+/** How windows are made of records. */
+export interface DownsampleOptions<K = Key> extends RecordQuery<K> {
+  /** The width of the windows, in seconds. */
+  window: number
+  aggregate: 'count' | 'sum' | 'min' | 'max' | 'avg' | 'first' | 'last'
+  /** Where a value holds its number, a path with dots; the value itself where it is left out. */
+  path?: string
+  /** At most so many windows. */
+  limit?: number
+}
+
+/** How a series is defined. */
+export interface SeriesOptions {
+  /** Records without an expiry of their own expire so many seconds after their time. */
+  retention?: number
+}
+
+/** Records in time: values that JSON can hold, each under a key at a moment. */
+export interface Series<V = any, K = Key> {
+  readonly name: string
+  /** Resolves when the series is there; rejects when it can't be. Calls need not wait for it. */
+  readonly ready: Promise<void>
+  /**
+   * Writes a record, in place of the one with its key and time, and resolves to the time: now where none is given, and
+   * never the same now twice.
+   */
+  append (key: K, value: V, options?: RecordExpiry & { ts?: Time }): Promise<number>
+  /** Writes records, all of them or none, and resolves to their times. */
+  appendMany (records: Iterable<NewRecord<V, K>>): Promise<number[]>
+  /** The record of a key at a moment, or `undefined`. */
+  get (key: K, ts: Time): Promise<SeriesRecord<V, K> | undefined>
+  /** The record of a key with the greatest time, or `undefined`; found at once, however many there are. */
+  latest (key: K): Promise<SeriesRecord<V, K> | undefined>
+  /** Iterates over records by key and, within one key, by time, as they are when it is called, with bounded memory. */
+  range (query?: RecordQuery<K> & ScanOptions): AsyncIterableIterator<SeriesRecord<V, K>>
+  /** The records of `range` in an array. */
+  getAll (query?: RecordQuery<K> & ScanOptions): Promise<SeriesRecord<V, K>[]>
+  /** Iterates over the windows of time of each key, with bounded memory. Records without a number are passed over. */
+  downsample (options: DownsampleOptions<K>): AsyncIterableIterator<SeriesWindow<K>>
+  /** Deletes a record, if it is there. */
+  delete (key: K, ts: Time): Promise<void>
+  /** Deletes the records of a query; `{}` is every record. */
+  deleteRange (query: RecordQuery<K>): Promise<void>
+  /**
+   * Changes a record, and resolves to whether it was there: `change` is merged into its value as a JSON merge patch (RFC
+   * 7396: objects are merged, `null` removes, everything else replaces), and the expiry is set. No other write comes between.
+   */
+  patch (key: K, ts: Time, change: unknown, options?: RecordExpiry): Promise<boolean>
+}
+
 /** Documents in object stores, with indexes and transactions. */
 export interface FlowDB<S extends Schema<S> = AnySchema> extends Documents<S> {
   /** Resolves when the database is open; rejects when it can't be. Calls need not wait for it. */
@@ -241,6 +339,15 @@ export interface FlowDB<S extends Schema<S> = AnySchema> extends Documents<S> {
   describe (store: StoreName<S>): Promise<StoreDescription>
   /** Begins a transaction on one or more stores. The default mode is `'readonly'`. */
   transaction<Name extends StoreName<S>> (stores: Name | readonly Name[], mode?: 'readonly' | 'readwrite'): Transaction<Pick<S, Name>>
+  /**
+   * A series of records in time, which is created where it is missing. Its calls reject with `FLOWDB_EXISTS` when it is
+   * there with another retention than the one asked for.
+   */
+  series<V = any, K = any> (name: string, options?: SeriesOptions): Series<V, K>
+  /** Removes a series with its records. */
+  deleteSeries (name: string): Promise<void>
+  /** The names of all series, sorted. */
+  seriesNames (): Promise<string[]>
   /** Waits for what was asked for, closes, and refuses everything from then on. */
   close (): Promise<void>
   /** Closes. */

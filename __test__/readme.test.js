@@ -1,9 +1,9 @@
 'use strict'
 
 /*
- * Every JavaScript snippet of README.md runs as it is written, in a folder of its own where `require('flowdb')` finds
- * this package. A snippet says in comments (`// → value`) what it prints, and the test
- * holds it to that.
+ * Every JavaScript snippet of README.md and docs/series.md runs as it is written, in a folder of its own where
+ * `require('flowdb')` finds this package. A snippet says in comments (`// → value`) what it prints, and the test holds
+ * it to that.
  */
 
 const assert = require('node:assert/strict')
@@ -48,7 +48,7 @@ async function runSnippet (code) {
   }
 }
 
-const snippets = snippetsOf(readFileSync(join(root, 'README.md'), 'utf8'))
+const snippets = ['README.md', 'docs/series.md'].flatMap((page) => snippetsOf(readFileSync(join(root, page), 'utf8')))
 
 test('the README has snippets, and the check finds them', () => {
   assert.ok(snippets.length >= 2)

@@ -1,7 +1,7 @@
 /* Checked by `tsc` and never run: what users' code may say, and what must be an error. */
 
 import { FlashStore, FlowDB, FlowDBError, KeyRange } from 'flowdb'
-import type { AnySchema, Key, StoreDescription, Transaction } from 'flowdb'
+import type { AnySchema, Key, SeriesRecord, SeriesWindow, StoreDescription, Transaction } from 'flowdb'
 
 interface User {
   id: number
@@ -73,6 +73,27 @@ async function schema () {
   FlowDB.open({ dataDir: 'x', directory: 'y' })
 }
 
+async function series (db: FlowDB<Shop>) {
+  const heat = db.series<{ celsius: number }, string>('heat', { retention: 86_400 })
+  exactly<number>()(await heat.append('kitchen', { celsius: 21 }, { ts: new Date(), ttl: 60 }))
+  exactly<number[]>()(await heat.appendMany([{ key: 'hall', value: { celsius: 19 }, ts: 5n, expiresAt: new Date() }]))
+  exactly<SeriesRecord<{ celsius: number }, string> | undefined>()(await heat.latest('hall'))
+  exactly<SeriesRecord<{ celsius: number }, string>[]>()(await heat.getAll({ key: 'hall', from: 0, to: new Date() }))
+  for await (const record of heat.range({ prefix: 'k', reverse: true, limit: 3 })) exactly<number>()(record.ts)
+  for await (const window of heat.downsample({ window: 60, aggregate: 'avg', path: 'celsius' })) {
+    exactly<SeriesWindow<string>>()(window)
+  }
+  exactly<boolean>()(await heat.patch('hall', 5n, { celsius: 20 }))
+  exactly<void>()(await heat.deleteRange({ to: 0 }))
+  exactly<string[]>()(await db.seriesNames())
+  // @ts-expect-error the keys are strings
+  await heat.latest(1)
+  // @ts-expect-error the value lacks its field
+  await heat.append('hall', {})
+  // @ts-expect-error there is no such aggregate
+  heat.downsample({ window: 60, aggregate: 'median' })
+}
+
 async function untyped () {
   const db: FlowDB<AnySchema> = FlowDB.open({ inMemory: true })
   await db.put('anything', { any: 'document' })
@@ -112,4 +133,4 @@ function errors (error: unknown) {
   if (error.code === 'FLOWDB_OOPS') return
 }
 
-export { documents, errors, maps, ranges, schema, transactions, untyped }
+export { documents, errors, maps, ranges, schema, series, transactions, untyped }

@@ -32,8 +32,32 @@ const ignore = () => {}
  * @property {boolean} [isGathered] the caller wants all rows and not the first ones soon
  */
 
+/**
+ * What is read by a cursor of another kind than that over the rows of a store.
+ *
+ * @typedef {object} OtherScan
+ * @property {number} verb opens the cursor
+ * @property {(run: import('./packing.js').Run) => void} pack what stands between the cursor's number and the page size
+ * @property {number} limit how many rows at most
+ * @property {boolean} [isGathered] the caller wants all rows and not the first ones soon
+ */
+
 /** @type {FinalizationRegistry<Cursor>} */
 const forgotten = new FinalizationRegistry((cursor) => cursor.close())
+
+/**
+ * @param {Scan} scan
+ * @returns {{ verb: number, wants: number, pack: OtherScan['pack'] }}
+ */
+function rowsOfStore ({ store, index, bounds, reverse, wants }) {
+  const pack = (/** @type {import('./packing.js').Run} */ run) => {
+    run.bytes32(store)
+    if (index === undefined) run.absent()
+    else run.bytes32(index)
+    run.range(bounds).u8(reverse ? 1 : 0).u8(wants)
+  }
+  return { verb: VERB.OPEN_CURSOR, wants, pack }
+}
 
 /** A cursor in the addon. */
 class Cursor {
@@ -51,11 +75,12 @@ class Cursor {
 
   /**
    * @param {import('./session.js').Session} session
-   * @param {Scan} scan
+   * @param {Scan | OtherScan} scan
    * @param {unknown} storeName for the session's own checks
    */
   constructor (session, scan, storeName) {
-    const { store, index, bounds, reverse, limit, wants, isGathered } = scan
+    const { limit, isGathered } = scan
+    const { verb, wants, pack } = 'verb' in scan ? { ...scan, wants: 0 } : rowsOfStore(scan)
     this.#session = session
     this.#id = session.connection.nextId()
     this.#wants = wants
@@ -64,11 +89,9 @@ class Cursor {
     const firstBytes = isGathered ? GATHERED_PAGE_BYTES : FIRST_PAGE_BYTES
     this.#ahead = limit === 0
       ? Promise.resolve(undefined)
-      : this.#take(session.issue(VERB.OPEN_CURSOR, { store: storeName, wants }, (run) => {
-        run.u32(this.#id).bytes32(store)
-        if (index === undefined) run.absent()
-        else run.bytes32(index)
-        run.range(bounds).u8(reverse ? 1 : 0).u8(wants).u32(this.#rows).u32(firstBytes)
+      : this.#take(session.issue(verb, { store: storeName, wants }, (run) => {
+        pack(run.u32(this.#id))
+        run.u32(this.#rows).u32(firstBytes)
       }))
     this.#ahead.catch(ignore)
   }
@@ -157,7 +180,7 @@ class Rows {
 
   /**
    * @param {import('./session.js').Session} session
-   * @param {Scan} scan
+   * @param {Scan | OtherScan} scan
    * @param {unknown} storeName
    * @param {(page: import('./packing.js').Page) => readonly T[]} select
    */

@@ -13,6 +13,7 @@ const { FlowDBError } = require('./errors.js')
 const { checkKeyPath, checkName, checkOptions, invalid, kindOf, nameBytes } = require('./names.js')
 const { readOptions } = require('./options.js')
 const { VERB } = require('./packing.js')
+const { Series } = require('./series.js')
 const { Session } = require('./session.js')
 const { beginTransaction } = require('./transaction.js')
 
@@ -165,6 +166,36 @@ class FlowDB extends Documents {
    */
   transaction (stores, mode = 'readonly') {
     return beginTransaction(this.#session, stores, mode)
+  }
+
+  /**
+   * A series of records in time, created where it is missing.
+   *
+   * @param {string} name
+   * @param {{ retention?: number }} [options]
+   */
+  series (name, options) {
+    return new Series(this.#session, name, options)
+  }
+
+  /**
+   * Removes a series with its records.
+   *
+   * @param {string} name
+   * @returns {Promise<void>}
+   */
+  async deleteSeries (name) {
+    const bytes = nameBytes('series', name)
+    await this.#session.issue(VERB.DELETE_SERIES, { isWrite: true }, (run) => run.bytes32(bytes))
+  }
+
+  /**
+   * The names of all series, sorted.
+   *
+   * @returns {Promise<string[]>}
+   */
+  async seriesNames () {
+    return await this.#session.issue(VERB.SERIES_NAMES, {}, ignore)
   }
 
   /**

@@ -17,9 +17,9 @@ const SHOWN_MAX = 100
 const remembered = new Map()
 
 /**
- * Checks a name and gives its bytes. Whether such a store or index exists is for the database to say.
+ * Checks a name and gives its bytes. Whether such a store, index or series exists is for the database to say.
  *
- * @param {'store' | 'index'} what
+ * @param {'store' | 'index' | 'series'} what
  * @param {unknown} name
  * @returns {Uint8Array}
  */
@@ -33,7 +33,7 @@ function nameBytes (what, name) {
 }
 
 /**
- * @param {'store' | 'index'} what
+ * @param {'store' | 'index' | 'series'} what
  * @param {unknown} name
  * @returns {string}
  */

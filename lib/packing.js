@@ -34,7 +34,18 @@ const VERB = Object.freeze({
   BEGIN: 18,
   COMMIT: 19,
   ABORT: 20,
-  DESTROY: 21
+  DESTROY: 21,
+  OPEN_SERIES: 22,
+  APPEND: 23,
+  DELETE_RECORD: 24,
+  DELETE_RECORDS: 25,
+  PATCH_RECORD: 26,
+  GET_RECORD: 27,
+  LATEST_RECORD: 28,
+  OPEN_RECORDS: 29,
+  OPEN_WINDOWS: 30,
+  DELETE_SERIES: 31,
+  SERIES_NAMES: 32
 })
 
 /** How a document is written down. */
@@ -48,6 +59,11 @@ const LOWER = 1
 const LOWER_OPEN = 2
 const UPPER = 4
 const UPPER_OPEN = 8
+
+/** In the place of an expiry: there is none. */
+const NO_EXPIRY = -(2n ** 63n)
+
+const TWO_32 = 2 ** 32
 
 /** A run keeps a buffer of this size; a larger one is given back after it was sent. */
 const ROOM_KEPT = 64 * 1024
@@ -132,6 +148,23 @@ class Run {
     buffer[this.#end++] = value >>> 16
     buffer[this.#end++] = value >>> 24
     return this
+  }
+
+  /**
+   * @param {number} value a safe integer
+   * @returns {this}
+   */
+  i64 (value) {
+    const high = Math.floor(value / TWO_32)
+    return this.u32(value - high * TWO_32).u32(high)
+  }
+
+  /**
+   * @param {number | undefined} time in microseconds; `undefined` for none
+   * @returns {this}
+   */
+  expiry (time) {
+    return time === undefined ? this.u32(0).u32(0x80000000) : this.i64(time)
   }
 
   /**
@@ -275,6 +308,9 @@ function readAnswer (kind, buffer, start, end, wants, readDocument) {
     case 5: return readPage(buffer, start, wants, readDocument)
     case 6: return JSON.parse(buffer.toString('utf8', start, end))
     case 7: return new Failure(JSON.parse(buffer.toString('utf8', start, end)))
+    case 8: return new RecordReader(buffer, start, readDocument).record()
+    case 9: return new RecordReader(buffer, start, readDocument).page((reader) => reader.record())
+    case 10: return new RecordReader(buffer, start, readDocument).page((reader) => reader.window())
     default: throw new RangeError(`no answer has the kind ${kind}`)
   }
 }
@@ -306,6 +342,81 @@ function readPage (buffer, at, wants, readDocument) {
     }
   }
   return page
+}
+
+/**
+ * A record of a series; times are microseconds since 1970.
+ *
+ * @typedef {{ key: import('./key.js').Key, ts: number, value: unknown, expiresAt?: number }} SeriesRecord
+ * @typedef {{ key: import('./key.js').Key, ts: number, value: number, count: number }} SeriesWindow
+ */
+
+/** Reads records and windows out of an answer. */
+class RecordReader {
+  #buffer
+  #at
+  #readDocument
+
+  /**
+   * @param {Buffer} buffer
+   * @param {number} start
+   * @param {ReadDocument} readDocument
+   */
+  constructor (buffer, start, readDocument) {
+    this.#buffer = buffer
+    this.#at = start
+    this.#readDocument = readDocument
+  }
+
+  /**
+   * @param {(reader: RecordReader) => unknown} read
+   * @returns {Page}
+   */
+  page (read) {
+    const more = this.#buffer[this.#at] !== 0
+    const count = this.#buffer.readUInt32LE(this.#at + 1)
+    this.#at += 5
+    const documents = []
+    for (let row = 0; row < count; row++) documents.push(read(this))
+    return { keys: [], documents, more }
+  }
+
+  /** @returns {SeriesRecord} */
+  record () {
+    const key = this.#key()
+    const ts = Number(this.#i64())
+    const expiry = this.#i64()
+    const [start, end] = this.#bytes()
+    const value = this.#readDocument(FORMAT.JSON, this.#buffer, start, end)
+    return expiry === NO_EXPIRY ? { key, ts, value } : { key, ts, value, expiresAt: Number(expiry) }
+  }
+
+  /** @returns {SeriesWindow} */
+  window () {
+    const key = this.#key()
+    const ts = Number(this.#i64())
+    const value = this.#buffer.readDoubleLE(this.#at)
+    const count = this.#buffer.readDoubleLE(this.#at + 8)
+    this.#at += 16
+    return { key, ts, value, count }
+  }
+
+  #key () {
+    const [start, end] = this.#bytes()
+    return decodeKey(this.#buffer, start, end)
+  }
+
+  #bytes () {
+    const start = this.#at + 4
+    this.#at = start + this.#buffer.readUInt32LE(this.#at)
+    return [start, this.#at]
+  }
+
+  #i64 () {
+    const value = this.#buffer.readBigInt64LE(this.#at)
+    this.#at += 8
+    return value
+  }
 }
 
 exports.FORMAT = FORMAT

@@ -14,6 +14,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("coding", &["error"]),
     ("clock", &["error"]),
     ("key", &["error", "coding"]),
+    ("times", &[]),
     ("config", &["error", "clock"]),
     ("fs", &["error", "coding", "clock", "config"]),
     ("frame", &["error", "coding", "key", "fs"]),
@@ -21,7 +22,10 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("iter", &["error", "coding", "clock", "key", "range_tombstone"]),
     ("wal", &["error", "coding", "clock", "key", "config", "fs"]),
     ("memtable", &["error", "coding", "clock", "key", "config", "range_tombstone", "iter"]),
-    ("sstable", &["error", "coding", "clock", "key", "config", "fs", "frame", "range_tombstone", "iter"]),
+    (
+        "sstable",
+        &["error", "coding", "clock", "key", "times", "config", "fs", "frame", "range_tombstone", "iter"],
+    ),
     ("value_file", &["error", "coding", "key", "config", "fs", "frame"]),
     (
         "version",
@@ -30,6 +34,7 @@ const ARROWS: &[(&str, &[&str])] = &[
             "coding",
             "clock",
             "key",
+            "times",
             "config",
             "fs",
             "range_tombstone",
@@ -62,6 +67,7 @@ const ARROWS: &[(&str, &[&str])] = &[
             "coding",
             "clock",
             "key",
+            "times",
             "config",
             "fs",
             "range_tombstone",
@@ -75,7 +81,8 @@ const ARROWS: &[(&str, &[&str])] = &[
         ],
     ),
     ("jsondb", &["error", "coding", "clock", "key", "config", "fs", "engine"]),
-    ("binding", &["error", "config", "engine", "jsondb"]),
+    ("series", &["error", "coding", "times", "config", "engine"]),
+    ("binding", &["error", "config", "fs", "engine", "jsondb", "series"]),
 ];
 
 /// The files that may hold `unsafe`, each with the reason why it can't do without.

@@ -1,12 +1,25 @@
 //! A scan that JavaScript reads page by page.
 #![forbid(unsafe_code)]
 
+use std::sync::Arc;
+
+use parking_lot::Mutex;
+
 use crate::engine::Direction;
 use crate::error::Result;
-use crate::jsondb::{KeyRange, Page, PageLimits, Position};
+use crate::jsondb::{KeyRange, PageLimits, Position};
 
-use super::packing::{PageSize, Scan, WANTS_DOCUMENTS};
+use super::packing::{Answer, PageSize, Scan, WANTS_DOCUMENTS};
 use super::transactions::{SharedTransaction, with_transaction};
+
+/// What is read page by page.
+pub(crate) trait Pages: Send {
+    /// Reads the next page, and says whether there are more.
+    fn next_page(&mut self, size: PageSize) -> Result<(Answer, bool)>;
+}
+
+/// A cursor that is kept between pages.
+pub(crate) type SharedCursor = Arc<Mutex<Box<dyn Pages>>>;
 
 /// Where a scan is. It holds its transaction: the snapshot of its own, or the one that it was opened in.
 pub(crate) struct Cursor {
@@ -32,14 +45,10 @@ impl Cursor {
             after: None,
         })
     }
+}
 
-    /// What its pages carry.
-    pub(crate) fn wants(&self) -> u8 {
-        self.wants
-    }
-
-    /// Reads the next page. The cursor is at its end when the page has no `next`.
-    pub(crate) fn next_page(&mut self, size: PageSize) -> Result<Page> {
+impl Pages for Cursor {
+    fn next_page(&mut self, size: PageSize) -> Result<(Answer, bool)> {
         let limits = PageLimits {
             rows: size.rows as usize,
             bytes: size.bytes as usize,
@@ -50,6 +59,7 @@ impl Cursor {
             transaction.page(&self.store, index, &self.range, self.direction, self.after.as_ref(), limits)
         })?;
         self.after.clone_from(&page.next);
-        Ok(page)
+        let more = page.next.is_some();
+        Ok((Answer::Page(page, self.wants), more))
     }
 }

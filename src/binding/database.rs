@@ -17,7 +17,7 @@ use crate::engine;
 use crate::error::{Code, Error, Result};
 use crate::jsondb::{JsonDb, Mode, Transaction};
 
-use super::cursor::Cursor;
+use super::cursor::{Pages, SharedCursor};
 use super::definitions;
 use super::execute::{Snapshots, run_in_order, run_reads};
 use super::outbox::Outbox;
@@ -39,7 +39,7 @@ pub(crate) struct Database {
     state: Mutex<State>,
     lane: Mutex<Lane>,
     transactions: Transactions,
-    cursors: Mutex<HashMap<u32, Arc<Mutex<Cursor>>>>,
+    cursors: Mutex<HashMap<u32, SharedCursor>>,
 }
 
 enum State {
@@ -257,13 +257,17 @@ impl Database {
     }
 
     /// Reads the first page of a cursor, and keeps the cursor when there is more.
-    pub(crate) fn read_new_cursor(&self, id: u32, mut cursor: Cursor, size: PageSize) -> Result<Answer> {
-        let page = cursor.next_page(size)?;
-        let wants = cursor.wants();
-        if page.next.is_some() {
+    pub(crate) fn read_new_cursor(
+        &self,
+        id: u32,
+        mut cursor: Box<dyn Pages>,
+        size: PageSize,
+    ) -> Result<Answer> {
+        let (page, more) = cursor.next_page(size)?;
+        if more {
             self.cursors.lock().insert(id, Arc::new(Mutex::new(cursor)));
         }
-        Ok(Answer::Page(page, wants))
+        Ok(page)
     }
 
     /// Reads the next page of a cursor. One that failed or came to its end is forgotten.
@@ -273,10 +277,10 @@ impl Database {
         })?;
         let mut cursor = cursor.lock();
         let page = cursor.next_page(size);
-        if page.as_ref().map_or(true, |page| page.next.is_none()) {
+        if page.as_ref().map_or(true, |(_, more)| !more) {
             self.forget_cursor(id);
         }
-        Ok(Answer::Page(page?, cursor.wants()))
+        Ok(page?.0)
     }
 
     /// Lets go of a cursor and its snapshot.

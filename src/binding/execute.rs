@@ -5,6 +5,7 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
+use crate::engine::Snapshot;
 use crate::error::{Code, Error, Result};
 use crate::jsondb::{JsonDb, Key, Mode, Transaction};
 
@@ -12,7 +13,7 @@ use super::cursor::Cursor;
 use super::database::Database;
 use super::packing::{Answer, Answers, Operation, RawRange, Verb};
 use super::transactions::shared;
-use super::{definitions, error, writes};
+use super::{definitions, error, series, writes};
 
 /// Answers are sent on their way when there are so many bytes of them.
 const SEND_BYTES: usize = 8 * 1024;
@@ -34,9 +35,14 @@ pub(crate) fn run_in_order(database: &Database, operations: &[Operation<'_>]) {
             commits.make(database, &mut answers);
         }
         let group = writes::group_len(rest);
+        let records = series::group_len(rest);
         match database.json() {
             Ok(json) if group > 0 => {
                 writes::commit(&json, &rest[..group], &mut answers);
+                snapshots.clear();
+            }
+            Ok(json) if records > 0 => {
+                series::commit(&json, &rest[..records], &mut answers);
                 snapshots.clear();
             }
             _ => {
@@ -46,7 +52,7 @@ pub(crate) fn run_in_order(database: &Database, operations: &[Operation<'_>]) {
                 }
             }
         }
-        rest = &rest[group.max(1)..];
+        rest = &rest[group.max(records).max(1)..];
         send_if_full(database, &mut answers);
     }
     commits.make(database, &mut answers);
@@ -134,7 +140,7 @@ fn execute(database: &Database, operation: &Operation<'_>, snapshots: &mut Snaps
                 id => database.transaction(id)?,
             };
             let cursor_open = Cursor::new(transaction, scan)?;
-            database.read_new_cursor(*cursor, cursor_open, *size)
+            database.read_new_cursor(*cursor, Box::new(cursor_open), *size)
         }
         Verb::NextPage { cursor, size } => database.read_cursor(*cursor, *size),
         Verb::CloseCursor { cursor } => {
@@ -170,6 +176,7 @@ fn execute(database: &Database, operation: &Operation<'_>, snapshots: &mut Snaps
             Ok(Answer::Nothing)
         }
         Verb::Destroy => database.destroy().map(|()| Answer::Nothing),
+        Verb::Series(verb) => series::execute(database, verb, snapshots),
     }
 }
 
@@ -212,6 +219,8 @@ pub(crate) struct Snapshots {
     by_cursor: Vec<(u32, Result<Transaction>)>,
     /// How the beginning of transactions went, which are kept by the database.
     by_transaction: Vec<(u32, Result<()>)>,
+    /// What reads of series see.
+    records: Option<Snapshot>,
 }
 
 impl Snapshots {
@@ -226,6 +235,7 @@ impl Snapshots {
                     let id = operation.transaction;
                     snapshots.by_transaction.push((id, database.begin(id, scope, *mode)));
                 }
+                Verb::Series(verb) if verb.is_read() => _ = snapshots.records(json),
                 _ if operation.transaction != 0 => {}
                 Verb::Get { store, .. } | Verb::Has { store, .. } | Verb::Count { store, .. } => {
                     snapshots.add(json, store);
@@ -237,6 +247,10 @@ impl Snapshots {
             }
         }
         Ok(snapshots)
+    }
+
+    pub(crate) fn records(&mut self, json: &JsonDb) -> &Snapshot {
+        self.records.get_or_insert_with(|| json.engine().snapshot())
     }
 
     fn begun(&mut self, transaction: u32) -> Option<Result<()>> {

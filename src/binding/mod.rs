@@ -18,6 +18,8 @@ mod options;
 mod outbox;
 mod packing;
 mod pool;
+mod series;
+mod series_packing;
 mod transactions;
 mod writes;
 

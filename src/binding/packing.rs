@@ -11,8 +11,10 @@ use std::ops::Bound;
 
 use crate::error::{Code, Error, Result};
 use crate::jsondb::{Document, Format, Key, KeyRange, Mode, Page};
+use crate::series::{Record, Window};
 
 use super::error::to_json;
+use super::series_packing::{FIRST_VERB, SeriesVerb, put_record, put_window, take_verb};
 
 /// The length that says "there is none" where bytes are optional.
 const ABSENT: u32 = u32::MAX;
@@ -112,6 +114,7 @@ pub(crate) enum Verb<'a> {
     Abort,
     /// Removes the files of a database that is not open.
     Destroy,
+    Series(SeriesVerb<'a>),
 }
 
 impl Verb<'_> {
@@ -144,6 +147,7 @@ impl Verb<'_> {
                 | Self::DeleteIndex { .. }
                 | Self::Commit { .. }
                 | Self::Destroy
+                | Self::Series(SeriesVerb::Open(_) | SeriesVerb::DeleteRange(..) | SeriesVerb::Drop { .. })
         )
     }
 }
@@ -249,28 +253,29 @@ fn read_operation<'a>(input: &mut &'a [u8]) -> Option<Operation<'a>> {
         19 => Verb::Commit { relied_on: take_numbers(input)? },
         20 => Verb::Abort,
         21 => Verb::Destroy,
+        FIRST_VERB.. => Verb::Series(take_verb(number, input)?),
         _ => return None,
     };
     Some(Operation { request, transaction, verb })
 }
 
-fn take_u8(input: &mut &[u8]) -> Option<u8> {
+pub(super) fn take_u8(input: &mut &[u8]) -> Option<u8> {
     let (&byte, rest) = input.split_first()?;
     *input = rest;
     Some(byte)
 }
 
-fn take_u32(input: &mut &[u8]) -> Option<u32> {
+pub(super) fn take_u32(input: &mut &[u8]) -> Option<u32> {
     let (bytes, rest) = input.split_first_chunk::<4>()?;
     *input = rest;
     Some(u32::from_le_bytes(*bytes))
 }
 
-fn take_bytes<'a>(input: &mut &'a [u8]) -> Option<&'a [u8]> {
+pub(super) fn take_bytes<'a>(input: &mut &'a [u8]) -> Option<&'a [u8]> {
     take_optional_bytes(input)?
 }
 
-fn take_optional_bytes<'a>(input: &mut &'a [u8]) -> Option<Option<&'a [u8]>> {
+pub(super) fn take_optional_bytes<'a>(input: &mut &'a [u8]) -> Option<Option<&'a [u8]>> {
     let length = take_u32(input)?;
     if length == ABSENT {
         return Some(None);
@@ -280,11 +285,11 @@ fn take_optional_bytes<'a>(input: &mut &'a [u8]) -> Option<Option<&'a [u8]>> {
     Some(Some(bytes))
 }
 
-fn take_text<'a>(input: &mut &'a [u8]) -> Option<&'a str> {
+pub(super) fn take_text<'a>(input: &mut &'a [u8]) -> Option<&'a str> {
     std::str::from_utf8(take_bytes(input)?).ok()
 }
 
-fn take_optional_text<'a>(input: &mut &'a [u8]) -> Option<Option<&'a str>> {
+pub(super) fn take_optional_text<'a>(input: &mut &'a [u8]) -> Option<Option<&'a str>> {
     match take_optional_bytes(input)? {
         Some(bytes) => Some(Some(std::str::from_utf8(bytes).ok()?)),
         None => Some(None),
@@ -319,11 +324,11 @@ fn take_mode(input: &mut &[u8]) -> Option<Mode> {
     }
 }
 
-fn take_page_size(input: &mut &[u8]) -> Option<PageSize> {
+pub(super) fn take_page_size(input: &mut &[u8]) -> Option<PageSize> {
     Some(PageSize { rows: take_u32(input)?, bytes: take_u32(input)? })
 }
 
-fn take_range<'a>(input: &mut &'a [u8]) -> Option<RawRange<'a>> {
+pub(super) fn take_range<'a>(input: &mut &'a [u8]) -> Option<RawRange<'a>> {
     let flags = take_u8(input)?;
     let lower = take_bound(input, flags & LOWER != 0, flags & LOWER_OPEN != 0)?;
     let upper = take_bound(input, flags & UPPER != 0, flags & UPPER_OPEN != 0)?;
@@ -347,6 +352,11 @@ pub(crate) enum Answer {
     Flag(bool),
     Count(u64),
     Page(Page, u8),
+    Record(Record),
+    /// Records, and whether more follow.
+    Records(Vec<Record>, bool),
+    /// Windows, and whether more follow.
+    Windows(Vec<Window>, bool),
     /// JSON text.
     Text(String),
 }
@@ -376,6 +386,15 @@ impl Answers {
             }),
             Ok(Answer::Page(page, wants)) => self.payload(5, |out| put_page(out, &page, wants)),
             Ok(Answer::Text(text)) => self.payload(6, |out| out.extend_from_slice(text.as_bytes())),
+            Ok(Answer::Record(record)) => self.payload(8, |out| put_record(out, &record)),
+            Ok(Answer::Records(records, more)) => self.payload(9, |out| {
+                put_page_head(out, more, records.len());
+                records.iter().for_each(|record| put_record(out, record));
+            }),
+            Ok(Answer::Windows(windows, more)) => self.payload(10, |out| {
+                put_page_head(out, more, windows.len());
+                windows.iter().for_each(|window| put_window(out, window));
+            }),
             Err(error) => self.payload(7, |out| out.extend_from_slice(to_json(&error).as_bytes())),
         }
     }
@@ -401,8 +420,7 @@ impl Answers {
 }
 
 fn put_page(out: &mut Vec<u8>, page: &Page, wants: u8) {
-    out.push(u8::from(page.next.is_some()));
-    out.extend_from_slice(&length_u32(page.rows.len()).to_le_bytes());
+    put_page_head(out, page.next.is_some(), page.rows.len());
     for row in &page.rows {
         if wants & WANTS_KEYS != 0 {
             put_bytes(out, row.key.as_bytes());
@@ -414,7 +432,12 @@ fn put_page(out: &mut Vec<u8>, page: &Page, wants: u8) {
     }
 }
 
-fn put_bytes(out: &mut Vec<u8>, bytes: &[u8]) {
+fn put_page_head(out: &mut Vec<u8>, more: bool, rows: usize) {
+    out.push(u8::from(more));
+    out.extend_from_slice(&length_u32(rows).to_le_bytes());
+}
+
+pub(super) fn put_bytes(out: &mut Vec<u8>, bytes: &[u8]) {
     out.extend_from_slice(&length_u32(bytes.len()).to_le_bytes());
     out.extend_from_slice(bytes);
 }

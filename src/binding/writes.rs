@@ -12,10 +12,10 @@ use super::execute::guarded;
 use super::packing::{Answer, Answers, Operation, Verb};
 
 /// A transaction takes at most so many single writes.
-const GROUP_WRITES_MAX: usize = 1000;
+pub(super) const GROUP_WRITES_MAX: usize = 1000;
 
 /// A transaction takes so many bytes of single writes, unless one alone is larger.
-const GROUP_BYTES_MAX: usize = 1 << 20;
+pub(super) const GROUP_BYTES_MAX: usize = 1 << 20;
 
 /// How many of the first `operations` are single writes that may share a transaction.
 ///

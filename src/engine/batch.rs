@@ -97,6 +97,18 @@ impl WriteBatch {
         Ok(())
     }
 
+    /// Adds what `other` holds behind what this holds, all of it or nothing.
+    ///
+    /// # Errors
+    ///
+    /// `InvalidArgument` when the batch would be too large.
+    pub(crate) fn append(&mut self, other: &WriteBatch) -> Result<()> {
+        self.check_room(&[], other.bytes.len() + other.entries * ENTRY_CHARGE_BYTES)?;
+        self.bytes.extend_from_slice(&other.bytes);
+        self.entries += other.entries;
+        Ok(())
+    }
+
     /// How many puts and deletes the batch holds.
     #[must_use]
     pub fn len(&self) -> usize {
@@ -113,6 +125,16 @@ impl WriteBatch {
     #[must_use]
     pub fn size_bytes(&self) -> usize {
         self.bytes.len()
+    }
+
+    /// The puts (value and expiry) and deletions of single keys that the batch holds, in their order.
+    pub(crate) fn points(&self) -> impl Iterator<Item = (&[u8], Option<(&[u8], u64)>)> {
+        decode(&self.bytes, 0).flatten().filter_map(|entry| match entry.kind {
+            Kind::Value => Some((entry.key, Some((entry.value, entry.expires_at)))),
+            Kind::Tombstone => Some((entry.key, None)),
+            // A value is put apart only when it is written to a table.
+            Kind::RangeTombstone | Kind::Separated => None,
+        })
     }
 
     /// The batch as the log stores it.

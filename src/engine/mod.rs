@@ -19,6 +19,7 @@
 //! ```
 #![forbid(unsafe_code)]
 
+mod attached;
 mod background;
 mod batch;
 mod checkpoint;
@@ -53,6 +54,7 @@ use crate::config::Config;
 use crate::error::{Code, Error, Result};
 use crate::fs::{DiskFs, FileSystem, SimFs};
 use crate::sstable::BlockCache;
+use crate::times::Times;
 use crate::version::{CleanEnd, TableSource, VersionEdit, lock_path};
 
 pub use crate::key::{KEY_BYTES_MAX, VALUE_BYTES_MAX};
@@ -82,6 +84,7 @@ struct Owner {
     shared: Arc<Shared>,
     threads: Mutex<Vec<JoinHandle<()>>>,
     closing: Mutex<()>,
+    attached: attached::Attached,
 }
 
 impl Engine {
@@ -152,7 +155,8 @@ impl Engine {
         });
         let has_background = shared.config.auto_background && !shared.config.read_only;
         let threads = if has_background { background::start(&shared)? } else { Vec::new() };
-        Ok(Self(Arc::new(Owner { shared, threads: Mutex::new(threads), closing: Mutex::new(()) })))
+        let (threads, attached) = (Mutex::new(threads), attached::Attached::default());
+        Ok(Self(Arc::new(Owner { shared, threads, closing: Mutex::new(()), attached })))
     }
 
     /// Makes `batch` visible, as durable as `options` say, and returns the seqno of its last entry.
@@ -247,7 +251,23 @@ impl Engine {
     ///
     /// `Io`, `Corruption` or `Closed`.
     pub fn scan(&self, range: ScanRange, direction: Direction, snapshot: Option<&Snapshot>) -> Result<Scan> {
-        self.shared().scan(range, direction, snapshot)
+        self.shared().scan(range, direction, snapshot, None)
+    }
+
+    /// As [`Engine::scan`], but only the records (rows as `series` writes them) within a span of time. Blocks and tables
+    /// that hold none are not read.
+    ///
+    /// # Errors
+    ///
+    /// As [`Engine::scan`].
+    pub(crate) fn scan_within(
+        &self,
+        range: ScanRange,
+        times: Times,
+        direction: Direction,
+        snapshot: Option<&Snapshot>,
+    ) -> Result<Scan> {
+        self.shared().scan(range, direction, snapshot, Some(times))
     }
 
     /// The seqno of the last commit that a new snapshot would see.
@@ -412,6 +432,11 @@ impl Engine {
     /// `Io` where the last writes could not be made durable. The database is closed all the same.
     pub fn close(&self) -> Result<()> {
         self.0.close()
+    }
+
+    /// The value of the type `T` that goes with this database; see [`attached`].
+    pub(crate) fn attached<T: Default + Send + Sync + 'static>(&self) -> Arc<T> {
+        self.0.attached.get()
     }
 
     fn shared(&self) -> &Shared {

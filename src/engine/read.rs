@@ -17,6 +17,7 @@ use crate::key::{EntryRef, Kind, SeqNo, hash_key};
 use crate::memtable::VersionRef;
 use crate::range_tombstone::RangeTombstones;
 use crate::sstable::{Lookup, TableEntry};
+use crate::times::{Times, leap, time_of};
 use crate::version::{LEVELS, LevelIterator};
 
 /// A value as it was found.
@@ -120,6 +121,10 @@ pub struct Row<'a> {
     pub seqno: u64,
 }
 
+/// A scan of a span of time walks over so many rows of other times before it seeks instead: a seek in every source costs
+/// about as much.
+const PASSED_MAX: u32 = 16;
+
 /// The rows of a range, as they were when the scan was made. It stands before the first row until `advance`.
 pub struct Scan {
     rows: VisibleIterator<MergeIterator<Source>>,
@@ -129,6 +134,11 @@ pub struct Scan {
     /// Whether rows may have their values in value files.
     has_value_files: bool,
     has_failed: bool,
+    /// Only records within this time are given.
+    within: Option<Times>,
+    reverse: bool,
+    /// Rows of any time that a scan of a span of time has come to.
+    seen: u64,
     /// Keeps what the rows are read from, also where compaction has replaced it meanwhile.
     view: Arc<View>,
     _snapshot: Option<Snapshot>,
@@ -143,7 +153,7 @@ impl Scan {
     #[inline]
     pub fn advance(&mut self) -> Result<bool> {
         self.is_separated = false;
-        if self.has_failed || !self.rows.advance()? {
+        if self.has_failed || !self.advance_row()? {
             return Ok(false);
         }
         if !self.has_value_files {
@@ -157,6 +167,47 @@ impl Scan {
             read?;
         }
         Ok(true)
+    }
+
+    #[inline]
+    fn advance_row(&mut self) -> Result<bool> {
+        match self.within {
+            None => self.rows.advance(),
+            Some(times) => self.advance_within(times),
+        }
+    }
+
+    /// How many rows a scan of a span of time has come to, those that it passed over among them.
+    #[cfg(test)]
+    pub(crate) fn rows_seen(&self) -> u64 {
+        self.seen
+    }
+
+    /// Moves to the next record within `times`. Rows of other times are passed over: of their versions some may be
+    /// missing, since blocks were left out, so nothing may be said of them.
+    ///
+    /// Blocks say which times they hold, but memtables don't, and a block may hold a few records of each of many keys.
+    /// So after some rows of other times the scan seeks to where the next one may be: in the same key, or behind it.
+    fn advance_within(&mut self, times: Times) -> Result<bool> {
+        let mut passed = 0;
+        let mut is_there = self.rows.advance()?;
+        while is_there {
+            self.seen += 1;
+            let key = self.rows.entry().key;
+            if time_of(key).is_some_and(|time| times.contains(time)) {
+                return Ok(true);
+            }
+            passed += 1;
+            let target = if passed < PASSED_MAX { None } else { leap(key, times, self.reverse) };
+            is_there = match target {
+                Some(target) => {
+                    passed = 0;
+                    self.rows.skip_to(&target)?
+                }
+                None => self.rows.advance()?,
+            };
+        }
+        Ok(false)
     }
 
     /// The row: who wants more than one part of it gets them all at once. The last [`Scan::advance`] must have
@@ -306,6 +357,7 @@ impl Shared {
         range: ScanRange,
         direction: Direction,
         snapshot: Option<&Snapshot>,
+        within: Option<Times>,
     ) -> Result<Scan> {
         self.check_open()?;
         let view = self.view();
@@ -321,10 +373,21 @@ impl Shared {
             }
         }
         for table in view.version.level(0).iter().filter(|table| table.meta().entries > 0) {
-            sources.push(Source::Table(table.open()?.iter()));
+            let table = table.open()?;
+            match within {
+                None => sources.push(Source::Table(table.iter())),
+                Some(times) if table.may_hold_within(times) => {
+                    sources.push(Source::Table(table.iter().within(times)));
+                }
+                Some(_) => {}
+            }
         }
         for level in (1..LEVELS).filter(|&level| !view.version.level(level).is_empty()) {
-            sources.push(Source::Level(LevelIterator::new(Arc::clone(&view.version), level)));
+            let entries = LevelIterator::new(Arc::clone(&view.version), level);
+            sources.push(Source::Level(match within {
+                None => entries,
+                Some(times) => entries.within(times),
+            }));
         }
         tombstones.retain(|set| !set.is_empty());
         let visibility = Visibility { snapshot: seqno, now_ms: self.config.clock.now_ms(), tombstones };
@@ -334,7 +397,18 @@ impl Shared {
         let has_value_files = !view.version.values().is_empty();
         let (value, is_separated, has_failed) = (Vec::new(), false, false);
         let _snapshot = snapshot.cloned();
-        Ok(Scan { rows, value, is_separated, has_value_files, has_failed, view, _snapshot })
+        Ok(Scan {
+            rows,
+            within,
+            reverse,
+            seen: 0,
+            value,
+            is_separated,
+            has_value_files,
+            has_failed,
+            view,
+            _snapshot,
+        })
     }
 }
 

@@ -126,6 +126,20 @@ impl<I: InternalIterator> VisibleIterator<I> {
         Ok(self.place != Place::Nowhere)
     }
 
+    /// Moves to the first row from `key` on, or in reverse to the last one below it; false at the end of the range.
+    /// `key` lies within the range.
+    pub(crate) fn skip_to(&mut self, key: &[u8]) -> Result<bool> {
+        self.place = Place::Nowhere;
+        self.place = if self.reverse {
+            self.inner.seek_before(key)?;
+            self.find_reverse()?
+        } else {
+            self.inner.seek(key, SEQNO_MAX)?;
+            self.find_forward()?
+        };
+        Ok(self.place != Place::Nowhere)
+    }
+
     /// The current row. The last `advance` must have returned true.
     #[inline]
     pub(crate) fn entry(&self) -> EntryRef<'_> {

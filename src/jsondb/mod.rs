@@ -29,6 +29,9 @@ use std::hash::{BuildHasher, RandomState};
 use std::sync::Arc;
 use std::time::Duration;
 
+#[cfg(feature = "node")]
+pub(crate) use document::{Extracted, Extractor, Wanted};
+
 pub use conflict::{COMMITTED_BYTES_MAX, COMMITTED_WRITES_MAX, READS_BYTES_MAX};
 pub use key::{ARRAY_DEPTH_MAX, BigInt, ENCODED_KEY_BYTES_MAX, Key, KeyRange, KeyValue, compare_values};
 pub use overlay::TRANSACTION_BYTES_MAX;

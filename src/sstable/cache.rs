@@ -387,7 +387,7 @@ mod tests {
     fn index(len: usize) -> Block {
         let mut builder = IndexBlockBuilder::default();
         let key = vec![1; len];
-        builder.add(&IndexEntry { key: &key, seqno: 0, handle: Handle::default() });
+        builder.add(&IndexEntry { key: &key, seqno: 0, handle: Handle::default() }, None);
         Block::Index(Arc::new(IndexBlock::new(builder.finish()).unwrap()))
     }
 

@@ -8,9 +8,10 @@
 use std::cmp::Ordering;
 
 use super::block::common_prefix_len;
-use super::{Damage, Decoded, Handle};
+use super::{Damage, Decoded, Handle, put_times, take_times};
 use crate::coding::{put_prefixed, put_varint, take_bytes, take_prefixed, take_u32, take_varint};
 use crate::key::{SEQNO_MAX, SeqNo, compare_internal};
+use crate::times::Times;
 
 const U32_BYTES: usize = 4;
 
@@ -30,13 +31,16 @@ pub(crate) struct IndexBlockBuilder {
 }
 
 impl IndexBlockBuilder {
-    /// Appends an entry that is above those before it.
-    pub(crate) fn add(&mut self, entry: &IndexEntry<'_>) {
+    /// Appends an entry that is above those before it; `times` are those of the records below, if there are any.
+    pub(crate) fn add(&mut self, entry: &IndexEntry<'_>, times: Option<Times>) {
         self.offsets.push(self.payload.len() as u32);
         put_prefixed(&mut self.payload, entry.key);
         put_varint(&mut self.payload, entry.seqno);
         put_varint(&mut self.payload, entry.handle.offset);
         put_varint(&mut self.payload, u64::from(entry.handle.len));
+        if let Some(times) = times {
+            put_times(&mut self.payload, times);
+        }
     }
 
     /// How many entries have been added.
@@ -172,6 +176,27 @@ impl IndexBlock {
         take_entry(&mut entries.get(take_u32(&mut offsets)? as usize..)?)
     }
 
+    /// The times of the records in the block of the entry `index`, which exists; `None` where it holds no records.
+    pub(crate) fn times(&self, index: usize) -> Decoded<Option<Times>> {
+        self.decode_times(index).ok_or(Damage("the times of an index entry are damaged"))
+    }
+
+    fn decode_times(&self, index: usize) -> Option<Option<Times>> {
+        let (entries, mut offsets) = self.payload.split_at_checked(self.entries_end)?;
+        let _before = take_bytes(&mut offsets, index * U32_BYTES)?;
+        let start = take_u32(&mut offsets)? as usize;
+        // The entry ends where the next one begins; the last one, where the offsets do.
+        let is_last = index + 1 == self.len();
+        let end = if is_last { self.entries_end } else { take_u32(&mut offsets)? as usize };
+        let mut entry = entries.get(start..end)?;
+        take_entry(&mut entry)?;
+        if entry.is_empty() {
+            return Some(None);
+        }
+        let times = take_times(&mut entry)?;
+        entry.is_empty().then_some(Some(times))
+    }
+
     /// The first entry whose separator is at or above `(key, seqno)`: the only one whose block may hold what a point
     /// lookup wants, and the first one whose block or whose follower holds what a seek wants. `len()` if there is none.
     pub(crate) fn find(&self, key: &[u8], seqno: SeqNo) -> Decoded<usize> {
@@ -256,7 +281,8 @@ mod tests {
     fn payload_of(keys: &[(&[u8], SeqNo)]) -> Vec<u8> {
         let mut builder = IndexBlockBuilder::default();
         for (index, &(key, seqno)) in keys.iter().enumerate() {
-            builder.add(&IndexEntry { key, seqno, handle: Handle { offset: index as u64 * 10, len: 10 } });
+            let handle = Handle { offset: index as u64 * 10, len: 10 };
+            builder.add(&IndexEntry { key, seqno, handle }, None);
         }
         let len = builder.len();
         let payload = builder.finish();

@@ -2,6 +2,12 @@
 //!
 //! It holds the index partition and the data block that it stands in, and reads ahead once its blocks follow each
 //! other.
+//!
+//! An iterator within a span of time passes over the blocks that hold no record of that time, without reading them. What
+//! it gives is then every entry of the blocks that are left. That no version of a row is missed, so long as the row's
+//! time is within the span, follows from the time being a part of the key: every entry of the row, tombstones among
+//! them, has that time, so none of the blocks with such an entry is passed over. Of other rows it may give some versions and
+//! not others, so whoever uses it must leave those rows out. Range tombstones are in no data block and always apply.
 #![forbid(unsafe_code)]
 
 use std::ops::Range;
@@ -16,11 +22,14 @@ use crate::error::Result;
 use crate::iter::{InternalIterator, Travel};
 use crate::key::{EntryRef, SEQNO_MAX, SeqNo};
 use crate::range_tombstone::Hole;
+use crate::times::Times;
 
 /// An iterator over the point entries of one table.
 pub(crate) struct TableIterator {
     table: Arc<Table>,
     through_cache: bool,
+    /// Blocks without a record of this time are passed over.
+    within: Option<Times>,
     place: Option<Place>,
     readahead: Readahead,
     /// The entries of the block of `place` that are left alone by [`InternalIterator::begin_run`]'s bound; empty
@@ -82,6 +91,21 @@ impl Index {
         !matches!(self.block.entry(at), Ok(Some(entry)) if entry.seqno == 0)
     }
 
+    /// Whether the block of the entry `at` has to be read by an iterator `within` a span of time.
+    fn may_hold(&self, table: &Table, at: usize, within: Option<Times>) -> Result<bool> {
+        let Some(wanted) = within.filter(|_| at < self.block.len()) else { return Ok(true) };
+        let times = self.block.times(at).map_err(|damage| table.damaged(damage, self.role, self.handle))?;
+        Ok(times.is_some_and(|times| times.overlaps(wanted)))
+    }
+
+    /// The first position from `at` on in the direction `step` whose block has to be read, or one off the end.
+    fn pass(&self, table: &Table, mut at: usize, step: Step, within: Option<Times>) -> Result<usize> {
+        while at < self.block.len() && !self.may_hold(table, at, within)? {
+            at = step.from(at);
+        }
+        Ok(at)
+    }
+
     fn find(&self, table: &Table, key: &[u8], seqno: SeqNo) -> Result<usize> {
         self.block.find(key, seqno).map_err(|damage| table.damaged(damage, self.role, self.handle))
     }
@@ -95,25 +119,41 @@ impl Index {
 impl TableIterator {
     pub(super) fn new(table: Arc<Table>, through_cache: bool) -> Self {
         let readahead = if through_cache { Readahead::default() } else { Readahead::eager() };
-        Self { table, through_cache, place: None, readahead, run: 0..0 }
+        Self { table, through_cache, within: None, place: None, readahead, run: 0..0 }
+    }
+
+    /// The iterator, passing over the blocks that hold no record within `times`.
+    pub(crate) fn within(self, times: Times) -> Self {
+        Self { within: Some(times), ..self }
     }
 
     /// Stands in the first block whose separator is at or above `(key, seqno)`, if there is one, on the entry that
-    /// `choose` names: one below 0 or behind the last is in the neighbouring block.
+    /// `choose` names: one below 0 or behind the last is in the neighbouring block. Where that block is passed over, or there
+    /// is none, it stands on the nearest entry in the direction `step` instead, if there is one.
     fn place_at(
         &mut self,
         key: &[u8],
         seqno: SeqNo,
+        step: Step,
         choose: impl FnOnce(&DataBlock) -> Chosen,
-    ) -> Result<bool> {
+    ) -> Result<()> {
         self.leave();
         let top = Index::top(&self.table)?;
         let partition_at = top.find(&self.table, key, seqno)?;
-        let Some(partition) = top.below(&self.table, partition_at)? else { return Ok(false) };
+        if !top.may_hold(&self.table, partition_at, self.within)? {
+            return self.enter_partition(top, step.from(partition_at), step);
+        }
+        let Some(partition) = top.below(&self.table, partition_at)? else {
+            // Every entry is below.
+            return if step == Step::Backward { self.place_at_end(step) } else { Ok(()) };
+        };
         let block_at = partition.find(&self.table, key, seqno)?;
         if block_at == partition.block.len() {
             let damage = Damage("it ends before the separator that the top index gives it");
             return Err(self.table.damaged(damage, partition.role, partition.handle));
+        }
+        if !partition.may_hold(&self.table, block_at, self.within)? {
+            return self.enter(top, partition_at, partition, block_at, step);
         }
         let block = self.load(&partition, block_at, Step::Forward)?;
         let (chosen, len) = (choose(&block), block.len());
@@ -121,11 +161,10 @@ impl TableIterator {
         let slot = block.slot(at);
         self.place = Some(Place { block, at, slot, len, top, partition_at, partition, block_at });
         match chosen {
-            Chosen::Here(_) => {}
-            Chosen::Before => self.enter_beside(Step::Backward)?,
-            Chosen::Behind => self.enter_beside(Step::Forward)?,
+            Chosen::Here(_) => Ok(()),
+            Chosen::Before => self.enter_beside(Step::Backward),
+            Chosen::Behind => self.enter_beside(Step::Forward),
         }
-        Ok(true)
     }
 
     /// Stands on the first entry of the table, or on the last for a step backward.
@@ -142,21 +181,42 @@ impl TableIterator {
         let Some(Place { top, partition_at, partition, block_at, .. }) = self.place.take() else {
             return Ok(());
         };
-        // Below 0 wraps around to a position that no entry has.
-        let moved = |at: usize| if step == Step::Forward { at + 1 } else { at.wrapping_sub(1) };
-        if moved(block_at) < partition.block.len() {
-            return self.enter(top, partition_at, partition, moved(block_at), step);
+        if step.from(block_at) < partition.block.len() {
+            return self.enter(top, partition_at, partition, step.from(block_at), step);
         }
-        self.enter_partition(top, moved(partition_at), step)
+        self.enter_partition(top, step.from(partition_at), step)
     }
 
-    fn enter_partition(&mut self, top: Index, at: usize, step: Step) -> Result<()> {
-        let Some(partition) = top.below(&self.table, at)? else { return Ok(()) };
-        let block_at = partition.end(step);
-        self.enter(top, at, partition, block_at, step)
+    /// Stands in the block at the end of the partition `at` where a movement begins, or behind it in the direction `step`.
+    fn enter_partition(&mut self, top: Index, mut at: usize, step: Step) -> Result<()> {
+        loop {
+            at = top.pass(&self.table, at, step, self.within)?;
+            let Some(partition) = top.below(&self.table, at)? else { return Ok(()) };
+            let block_at = partition.pass(&self.table, partition.end(step), step, self.within)?;
+            if block_at < partition.block.len() || partition.block.len() == 0 {
+                return self.stand_in(top, at, partition, block_at, step);
+            }
+            at = step.from(at);
+        }
     }
 
+    /// Stands in the block `block_at`, or behind it in the direction `step`.
     fn enter(
+        &mut self,
+        top: Index,
+        partition_at: usize,
+        partition: Index,
+        block_at: usize,
+        step: Step,
+    ) -> Result<()> {
+        let block_at = partition.pass(&self.table, block_at, step, self.within)?;
+        if block_at >= partition.block.len() {
+            return self.enter_partition(top, step.from(partition_at), step);
+        }
+        self.stand_in(top, partition_at, partition, block_at, step)
+    }
+
+    fn stand_in(
         &mut self,
         top: Index,
         partition_at: usize,
@@ -223,20 +283,19 @@ impl InternalIterator for TableIterator {
 
     fn seek(&mut self, key: &[u8], seqno: SeqNo) -> Result<()> {
         // Between the last entry of a block and its separator there is nothing: the next block begins above.
-        self.place_at(key, seqno, |block| match block.find(key, seqno) {
+        self.place_at(key, seqno, Step::Forward, |block| match block.find(key, seqno) {
             at if at < block.len() => Chosen::Here(at),
             _ => Chosen::Behind,
-        })?;
-        Ok(())
+        })
     }
 
     fn seek_before(&mut self, key: &[u8]) -> Result<()> {
-        let is_placed =
-            self.place_at(key, SEQNO_MAX, |block| match block.find(key, SEQNO_MAX).checked_sub(1) {
+        self.place_at(key, SEQNO_MAX, Step::Backward, |block| {
+            match block.find(key, SEQNO_MAX).checked_sub(1) {
                 Some(at) => Chosen::Here(at),
                 None => Chosen::Before,
-            })?;
-        if is_placed { Ok(()) } else { self.seek_to_last() }
+            }
+        })
     }
 
     #[inline]

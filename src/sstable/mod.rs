@@ -34,8 +34,10 @@ pub(crate) use properties::Properties;
 pub(crate) use reader::{Lookup, Table, TableEntry};
 pub(crate) use writer::{TableOptions, TableSummary, TableWriter};
 
+use crate::coding::{put_varint, take_varint};
 use crate::frame;
 pub(crate) use crate::frame::{Damage, Decoded};
+use crate::times::Times;
 
 /// Where a block lies: its offset in the file, and its length there with its trailer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -49,4 +51,19 @@ impl Handle {
     pub(crate) fn end(self) -> u64 {
         self.offset.saturating_add(u64::from(self.len))
     }
+}
+
+/// Appends a span of time that is not empty: its first moment, zigzag, and how far the last one is from that.
+fn put_times(out: &mut Vec<u8>, times: Times) {
+    let zigzag = ((times.first << 1) ^ (times.first >> 63)) as u64;
+    put_varint(out, zigzag);
+    put_varint(out, times.last.wrapping_sub(times.first) as u64);
+}
+
+/// Takes a span of time.
+fn take_times(input: &mut &[u8]) -> Option<Times> {
+    let zigzag = take_varint(input)?;
+    let first = (zigzag >> 1) as i64 ^ -((zigzag & 1) as i64);
+    let last = first.checked_add_unsigned(take_varint(input)?)?;
+    Some(Times { first, last })
 }

@@ -1,10 +1,11 @@
 //! What a table says of itself: counts and bounds, for reading, compaction and statistics.
 #![forbid(unsafe_code)]
 
-use super::{Damage, Decoded};
+use super::{Damage, Decoded, put_times, take_times};
 use crate::coding::{put_prefixed, put_varint, take_prefixed, take_varint};
 use crate::key::{EntryRef, Kind, NEVER_EXPIRES, SEQNO_MAX, SeqNo};
 use crate::range_tombstone::RangeTombstone;
+use crate::times::{Times, time_of, union};
 
 /// Counts and bounds of a table.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -26,6 +27,8 @@ pub(crate) struct Properties {
     pub(crate) largest_expiry: u64,
     /// The least and greatest user key of the point entries; `None` when there are only range tombstones.
     pub(crate) point_keys: Option<(Vec<u8>, Vec<u8>)>,
+    /// The times of the records among the point entries; `None` without any.
+    pub(crate) times: Option<Times>,
 }
 
 impl Default for Properties {
@@ -43,6 +46,7 @@ impl Default for Properties {
             expiring: 0,
             largest_expiry: NEVER_EXPIRES,
             point_keys: None,
+            times: None,
         }
     }
 }
@@ -56,6 +60,7 @@ impl Properties {
         self.raw_value_bytes += entry.value.len() as u64;
         self.expiring += u64::from(entry.expires_at != NEVER_EXPIRES);
         self.largest_expiry = self.largest_expiry.max(entry.expires_at);
+        self.times = union(self.times, time_of(entry.key).map(Times::at));
         self.count_seqno(entry.seqno);
     }
 
@@ -79,6 +84,9 @@ impl Properties {
         if let Some((smallest, largest)) = &self.point_keys {
             put_prefixed(&mut out, smallest);
             put_prefixed(&mut out, largest);
+        }
+        if let Some(times) = self.times {
+            put_times(&mut out, times);
         }
         out
     }
@@ -119,9 +127,13 @@ impl Properties {
             expiring: take_varint(input)?,
             largest_expiry: take_varint(input)?,
             point_keys: None,
+            times: None,
         };
         if properties.entries > 0 {
             properties.point_keys = Some((take_prefixed(input)?.to_vec(), take_prefixed(input)?.to_vec()));
+            if !input.is_empty() {
+                properties.times = Some(take_times(input)?);
+            }
         }
         Some(properties)
     }

@@ -18,6 +18,13 @@ pub(super) enum Step {
     Backward,
 }
 
+impl Step {
+    /// The neighbour of a position. Below 0 it wraps around to a position that no entry has.
+    pub(super) fn from(self, at: usize) -> usize {
+        if self == Self::Forward { at + 1 } else { at.wrapping_sub(1) }
+    }
+}
+
 /// Reads blocks that follow each other many at a time.
 #[derive(Default)]
 pub(super) struct Readahead {

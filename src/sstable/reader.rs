@@ -22,6 +22,7 @@ use crate::error::{Code, Error, Result};
 use crate::fs::File;
 use crate::key::{EntryRef, SEQNO_MAX, SeqNo};
 use crate::range_tombstone::{RangeTombstone, RangeTombstones};
+use crate::times::Times;
 
 /// The end of a table is read at once up to this size: mostly it holds all that opening needs.
 const TAIL_BYTES: u64 = 8 << 10;
@@ -205,6 +206,11 @@ impl Table {
     /// An iterator over the point entries that reads far ahead and leaves the cache alone, for compaction.
     pub(crate) fn iter_uncached(self: &Arc<Self>) -> TableIterator {
         TableIterator::new(Arc::clone(self), false)
+    }
+
+    /// Whether the table may hold a record of the span of time.
+    pub(crate) fn may_hold_within(&self, times: Times) -> bool {
+        self.properties.times.is_some_and(|held| held.overlaps(times))
     }
 
     /// The deletions of ranges that the table carries.

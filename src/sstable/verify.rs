@@ -15,11 +15,13 @@ use super::reader::{Role, Table, as_data, as_index};
 use super::{Damage, Decoded, Properties};
 use crate::error::Result;
 use crate::key::{EntryRef, SeqNo, compare_internal, hash_key};
+use crate::times::{Times, time_of, union};
 
 const ORDER: Damage = Damage("its entries are out of order");
 const SEARCH: Damage = Damage("it has an entry that a search doesn't find");
 const SEPARATOR: Damage = Damage("its entries are not where the index above puts them");
 const FILTER: Damage = Damage("it has a key that the filter denies");
+const TIMES: Damage = Damage("its records are not of the times that the index above gives them");
 const GAP: Damage = Damage("it doesn't follow the block before it");
 const COUNTS: Damage = Damage("they don't agree with the entries");
 
@@ -46,7 +48,7 @@ impl Table {
         let damaged = |damage| table.damaged(damage, Role::TopIndex, table.footer().top_index);
         let mut at = 0;
         while let Some(entry) = top.entry(at).map_err(damaged)? {
-            walk.partition(&entry)?;
+            walk.partition(&entry, top.times(at).map_err(damaged)?)?;
             at += 1;
         }
         walk.finish()
@@ -100,7 +102,7 @@ struct Walk<'a> {
 }
 
 impl Walk<'_> {
-    fn partition(&mut self, above: &IndexEntry<'_>) -> Result<()> {
+    fn partition(&mut self, above: &IndexEntry<'_>, stated: Option<Times>) -> Result<()> {
         let table = self.table;
         let damaged = |damage| table.damaged(damage, Role::IndexPartition, above.handle);
         let (start, end) = self.partitions.unwrap_or((above.handle.offset, above.handle.offset));
@@ -110,16 +112,21 @@ impl Walk<'_> {
         self.partitions = Some((start, above.handle.end()));
         let block = table.read(above.handle, Role::IndexPartition)?;
         let partition = as_index(&block)?;
-        let (mut at, mut last) = (0, None);
+        let (mut at, mut last, mut times) = (0, None, None);
         while let Some(entry) = partition.entry(at).map_err(damaged)? {
-            self.data_block(&entry)?;
+            let below = partition.times(at).map_err(damaged)?;
+            self.data_block(&entry, below)?;
+            times = union(times, below);
             last = Some((entry.key, entry.seqno));
             at += 1;
+        }
+        if times != stated {
+            return Err(damaged(TIMES));
         }
         if last == Some((above.key, above.seqno)) { Ok(()) } else { Err(damaged(SEPARATOR)) }
     }
 
-    fn data_block(&mut self, above: &IndexEntry<'_>) -> Result<()> {
+    fn data_block(&mut self, above: &IndexEntry<'_>, stated: Option<Times>) -> Result<()> {
         let table = self.table;
         let damaged = |damage| table.damaged(damage, Role::Data, above.handle);
         if self.data_end != above.handle.offset {
@@ -129,8 +136,14 @@ impl Walk<'_> {
         self.counted.data_blocks += 1;
         let block = table.read(above.handle, Role::Data)?;
         let block = as_data(&block)?;
+        let mut times = None;
         for index in 0..block.len() {
-            self.entry(&block.entry(index), index, block).map_err(damaged)?;
+            let entry = block.entry(index);
+            times = union(times, time_of(entry.key).map(Times::at));
+            self.entry(&entry, index, block).map_err(damaged)?;
+        }
+        if times != stated {
+            return Err(damaged(TIMES));
         }
         if self.last.compare(above.key, above.seqno) == Ordering::Greater {
             return Err(damaged(SEPARATOR));

@@ -22,6 +22,7 @@ use crate::key::{
     hash_key,
 };
 use crate::range_tombstone::RangeTombstone;
+use crate::times::{Times, time_of, union};
 
 /// An index partition is closed at this size. A lookup in a cold table reads one of them.
 const PARTITION_BYTES: usize = 16 << 10;
@@ -81,7 +82,9 @@ pub(crate) struct TableWriter {
     options: TableOptions,
     block: DataBlockBuilder,
     /// The data block that was written but isn't in the index yet: its separator depends on the key that follows.
-    unindexed: Option<Handle>,
+    unindexed: Option<(Handle, Option<Times>)>,
+    /// The times of the records in the data block at hand.
+    times: Option<Times>,
     index: IndexBuilder,
     last: Option<(Vec<u8>, SeqNo)>,
     smallest: Vec<u8>,
@@ -103,6 +106,7 @@ impl TableWriter {
             options,
             block: DataBlockBuilder::default(),
             unindexed: None,
+            times: None,
             index: IndexBuilder::default(),
             last: None,
             smallest: Vec::new(),
@@ -136,14 +140,15 @@ impl TableWriter {
             self.smallest.extend_from_slice(entry.key);
             (Vec::new(), SEQNO_MAX)
         });
-        if let Some(handle) = self.unindexed.take() {
+        if let Some((handle, times)) = self.unindexed.take() {
             let separator = if new_key {
                 (index::shortest_separator(last_key, entry.key, &mut self.scratch), 0)
             } else {
                 (&last_key[..], *last_seqno)
             };
-            self.index.add(separator, handle);
+            self.index.add(separator, handle, times);
         }
+        self.times = union(self.times, time_of(entry.key).map(Times::at));
         self.block.add(last_key, &entry);
         if new_key && self.options.bloom_bits_per_key > 0 {
             self.hashes.push(hash_key(entry.key));
@@ -200,8 +205,8 @@ impl TableWriter {
             return Err(self.refusal("a table must not be empty"));
         }
         self.close_block()?;
-        if let (Some((key, _)), Some(handle)) = (&self.last, self.unindexed.take()) {
-            self.index.add((key, 0), handle);
+        if let (Some((key, _)), Some((handle, times))) = (&self.last, self.unindexed.take()) {
+            self.index.add((key, 0), handle, times);
         }
         self.prepare_properties();
         let top = self.index.write_partitions(&mut self.out)?;
@@ -247,7 +252,7 @@ impl TableWriter {
             None => block(&mut self.out, payload, Packing::Raw)?,
         };
         self.block.clear();
-        self.unindexed = Some(handle);
+        self.unindexed = Some((handle, self.times.take()));
         self.properties.data_blocks += 1;
         Ok(())
     }
@@ -342,6 +347,8 @@ struct IndexBuilder {
     closed_bytes: usize,
     open: IndexBlockBuilder,
     last_separator: (Vec<u8>, SeqNo),
+    /// The times of the records below the open partition.
+    times: Option<Times>,
 }
 
 /// A partition that is full, with its last separator.
@@ -349,14 +356,16 @@ struct Partition {
     payload: Vec<u8>,
     key: Vec<u8>,
     seqno: SeqNo,
+    times: Option<Times>,
 }
 
 impl IndexBuilder {
-    fn add(&mut self, (key, seqno): (&[u8], SeqNo), handle: Handle) {
+    fn add(&mut self, (key, seqno): (&[u8], SeqNo), handle: Handle, times: Option<Times>) {
         if self.open.len() >= PARTITION_BYTES && self.open.entries() >= PARTITION_ENTRIES_MIN {
             self.close_partition();
         }
-        self.open.add(&IndexEntry { key, seqno, handle });
+        self.open.add(&IndexEntry { key, seqno, handle }, times);
+        self.times = union(self.times, times);
         self.last_separator.0.clear();
         self.last_separator.0.extend_from_slice(key);
         self.last_separator.1 = seqno;
@@ -370,7 +379,8 @@ impl IndexBuilder {
         let payload = std::mem::take(&mut self.open).finish();
         self.closed_bytes += payload.len();
         let (key, seqno) = self.last_separator.clone();
-        self.closed.push(Partition { payload, key, seqno });
+        let times = self.times.take();
+        self.closed.push(Partition { payload, key, seqno, times });
     }
 
     /// Writes the partitions and returns the payload of the top index.
@@ -379,9 +389,9 @@ impl IndexBuilder {
             self.close_partition();
         }
         let mut top = IndexBlockBuilder::default();
-        for Partition { payload, key, seqno } in &self.closed {
+        for Partition { payload, key, seqno, times } in &self.closed {
             let handle = block(out, payload, Packing::Raw)?;
-            top.add(&IndexEntry { key, seqno: *seqno, handle });
+            top.add(&IndexEntry { key, seqno: *seqno, handle }, *times);
         }
         Ok(top.finish())
     }

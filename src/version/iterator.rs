@@ -9,6 +9,7 @@ use crate::iter::{InternalIterator, Travel};
 use crate::key::{EntryRef, SEQNO_MAX, SeqNo};
 use crate::range_tombstone::Hole;
 use crate::sstable::TableIterator;
+use crate::times::Times;
 
 /// Walks disjoint tables in key order.
 pub(crate) struct LevelIterator {
@@ -17,6 +18,8 @@ pub(crate) struct LevelIterator {
     at: usize,
     current: Option<TableIterator>,
     through_cache: bool,
+    /// See [`LevelIterator::within`].
+    times: Option<Times>,
 }
 
 /// The tables of one level, disjoint and in key order. A read names the level, so that its cost does not grow with
@@ -38,12 +41,18 @@ impl Tables {
 impl LevelIterator {
     /// The entries of a level of `version` below 0.
     pub(crate) fn new(version: Arc<Version>, level: usize) -> Self {
-        Self { tables: Tables::Level(version, level), at: 0, current: None, through_cache: true }
+        Self { tables: Tables::Level(version, level), at: 0, current: None, through_cache: true, times: None }
     }
 
     /// The entries of `tables`, for a compaction: it reads every block once and would only fill the cache.
     pub(crate) fn new_uncached(tables: Vec<Arc<TableHandle>>) -> Self {
-        Self { tables: Tables::Listed(tables), at: 0, current: None, through_cache: false }
+        Self { tables: Tables::Listed(tables), at: 0, current: None, through_cache: false, times: None }
+    }
+
+    /// The iterator, passing over the blocks and tables that hold no record within `times`: what is said of that in
+    /// [`TableIterator`]'s file holds for the level as well.
+    pub(crate) fn within(self, times: Times) -> Self {
+        Self { times: Some(times), ..self }
     }
 
     /// Opens the table at `at`; off the end where there is none.
@@ -52,7 +61,11 @@ impl LevelIterator {
             self.current = None;
             let Some(handle) = self.tables.as_slice().get(at) else { return Ok(None) };
             let table = handle.open()?;
-            self.current = Some(if self.through_cache { table.iter() } else { table.iter_uncached() });
+            let entries = if self.through_cache { table.iter() } else { table.iter_uncached() };
+            self.current = Some(match self.times {
+                Some(times) => entries.within(times),
+                None => entries,
+            });
             self.at = at;
         }
         Ok(self.current.as_mut())

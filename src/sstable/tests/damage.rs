@@ -7,11 +7,13 @@ use super::super::footer::{FOOTER_BYTES, Footer};
 use super::super::frame::{self, Packing};
 use super::super::testing::{NUMBER, Random, Row, TestTable, options};
 use super::super::{BlockCache, Handle, Table, TableWriter};
-use super::{Shape, collect, expected, found, many_rows, shapes, tombstone};
+use super::times::record_key;
+use super::{Shape, collect, collect_from, expected, found, many_rows, shapes, tombstone};
 use crate::config::Compression;
 use crate::error::{Code, Result};
 use crate::fs::{FileSystem, SimFs};
 use crate::key::{SEQNO_MAX, hash_key};
+use crate::times::{Times, time_of};
 
 /// Reads everything that a damaged table still gives, and checks that it is right or that the error says what it is.
 /// Returns whether anything was found damaged.
@@ -48,7 +50,14 @@ fn read_all(bytes: &[u8], size: u64, shape: &Shape, what: &str) -> bool {
         assert_eq!(rows, shape.rows[from..from + rows.len()], "{what}");
         assert!(!whole || rows.len() == shape.rows.len(), "{what}: rows are missing without an error");
     }
-    damaged | told(table.verify())
+    let times = Times { first: 1_000, last: 3_000 };
+    let is_within = |row: &Row| time_of(&row.key).is_some_and(|time| times.contains(time));
+    let (rows, result) = collect_from(table.iter().within(times), true);
+    let wanted: Vec<&Row> = shape.rows.iter().filter(|row| is_within(row)).collect();
+    let found: Vec<&Row> = rows.iter().filter(|row| is_within(row)).collect();
+    assert_eq!(found, wanted[..found.len()], "{what}");
+    assert!(result.is_err() || found.len() == wanted.len(), "{what}: records are missing without an error");
+    damaged | told(result) | told(table.verify())
 }
 
 #[test]
@@ -173,6 +182,7 @@ fn read_whatever(bytes: &[u8]) {
     }
     for forward in [true, false] {
         let _ = collect(&table, forward);
+        let _ = collect_from(table.iter().within(Times { first: 1_000, last: 3_000 }), forward);
     }
     let _ = table.verify();
 }
@@ -269,6 +279,40 @@ fn verify_finds_a_wrong_block_under_a_valid_checksum() {
     expect(verify(footer.range_tombstones, &|tombstone| tombstone[4] = 99), "the properties");
     // In a table with one partition, the separator of the top index repeats the last one of the partition.
     expect(verify(footer.top_index, &|top| top[1] += 1), "the index partition");
+}
+
+/// A span of time that a block is said to have, and has not, would make records disappear.
+#[test]
+fn verify_finds_wrong_times_under_a_valid_checksum() {
+    let rows: Vec<Row> = (0..30).map(|time| Row::value(record_key("k", time), 9, "value")).collect();
+    let test = TestTable::write(options(256, Compression::None, 10), &rows, &[]);
+    let table = test.open();
+    let partition = table.top_index().unwrap().entry(0).unwrap().unwrap().handle;
+    let footer = table.footer();
+    let verified = |handle: Handle, at: usize, by: u8| {
+        let bytes = resealed(&test.bytes, handle, |block| block[at] = block[at].wrapping_add(by));
+        TestTable::open_damaged(&bytes, test.summary.size).and_then(|table| table.verify())
+    };
+    let told = |result: Result<()>, part: &str| {
+        let error = result.unwrap_err();
+        assert_eq!(error.code(), Code::Corruption);
+        assert!(error.message().contains(part), "{error}");
+    };
+    // The first entry of an index ends with the times: the first moment and how long, a byte each.
+    let entry_end = |index: usize| {
+        let block = if index == 0 { footer.top_index } else { partition };
+        let payload = &test.bytes[block.offset as usize..block.end() as usize - frame::TRAILER_BYTES];
+        let count = u32::from_le_bytes(*payload.last_chunk().unwrap()) as usize;
+        match count {
+            1 => payload.len() - 8,
+            _ => u32::from_le_bytes(*payload[payload.len() - count * 4..].first_chunk().unwrap()) as usize,
+        }
+    };
+    told(verified(partition, entry_end(1) - 1, 1), "the data block");
+    told(verified(partition, entry_end(1) - 2, 2), "the data block");
+    told(verified(footer.top_index, entry_end(0) - 1, 1), "the index partition");
+    let properties_end = footer.properties.len as usize - frame::TRAILER_BYTES;
+    told(verified(footer.properties, properties_end - 1, 1), "the properties");
 }
 
 #[test]

@@ -4,13 +4,14 @@
 mod damage;
 mod golden;
 mod model;
+mod times;
 
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use super::testing::{NUMBER, Row, TestTable, options};
-use super::{BlockCache, Lookup, Table, TableEntry, TableOptions, TableWriter};
+use super::{BlockCache, Lookup, Table, TableEntry, TableIterator, TableOptions, TableWriter};
 use crate::config::{Compression, Config};
 use crate::error::{Code, Result};
 use crate::fs::{CrashOutcome, Fault, File, FileSystem, SimFs};
@@ -61,6 +62,7 @@ fn shapes() -> Vec<Shape> {
         shape("mixed kinds", options(128, raw, 10), mixed.clone(), vec![tombstone("a", "c", 9)]),
         shape("no filter", options(128, lz4, 0), mixed, vec![]),
         shape("one empty key", options(4096, raw, 10), vec![Row::value("", 1, "")], vec![]),
+        shape("records", options(128, raw, 10), records(), vec![]),
         shape(
             "range tombstones only",
             options(4096, raw, 10),
@@ -68,6 +70,19 @@ fn shapes() -> Vec<Shape> {
             vec![tombstone("b", "m", 5), tombstone("d", "x", 9), tombstone("", "\0", 0)],
         ),
     ]
+}
+
+/// Records of two keys, and rows before and behind them that are none.
+fn records() -> Vec<Row> {
+    let mut rows = vec![Row::value("\x03", 2, "a document")];
+    for (key, times) in [("a", -3..6), ("b", 2..9)] {
+        for time in times {
+            rows.push(Row::value(times::record_key(key, time * 1_000), 7, "value"));
+            rows.push(Row::tombstone(times::record_key(key, time * 1_000), 3));
+        }
+    }
+    rows.push(Row::value("\x07", 2, "something else"));
+    rows
 }
 
 /// Every position that a table of `rows` may be asked for: the rows' own, and those around them.
@@ -95,7 +110,10 @@ fn expected(rows: &[Row], key: &[u8], seqno: SeqNo) -> Option<Row> {
 }
 
 fn collect(table: &Arc<Table>, forward: bool) -> (Vec<Row>, Result<()>) {
-    let mut iter = table.iter();
+    collect_from(table.iter(), forward)
+}
+
+fn collect_from(mut iter: TableIterator, forward: bool) -> (Vec<Row>, Result<()>) {
     let mut rows = Vec::new();
     let mut result = if forward { iter.seek_to_first() } else { iter.seek_to_last() };
     while result.is_ok() && iter.is_valid() {
