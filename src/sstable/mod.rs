@@ -17,6 +17,7 @@ mod filter;
 mod footer;
 mod index;
 mod iterator;
+mod pins;
 mod properties;
 mod readahead;
 mod reader;
