@@ -53,6 +53,19 @@ pub(crate) fn flush(
         .write(|outputs| outputs.write_part(entries, tombstones, &mut retention, &|_| false))
 }
 
+/// Writes entries and range tombstones as they are, nothing dropped, as tables that don't overlap.
+pub(crate) fn rewrite(
+    context: &JobContext<'_>,
+    entries: &mut dyn InternalIterator,
+    tombstones: &RangeTombstones,
+) -> Result<Vec<TableMeta>> {
+    // Without a snapshot to cut them apart, all versions are kept.
+    let mut everything = Retention::new(Vec::new(), Arc::default(), 0);
+    let mut outputs =
+        Outputs::new(context, context.config.table_size_bytes, tombstones.tombstones().collect());
+    outputs.write_all(entries, &mut everything, &|_| false)
+}
+
 /// Merges the inputs of `task` into tables of its target level.
 pub(crate) fn compact(
     context: &JobContext<'_>,

@@ -499,7 +499,7 @@ impl Tail {
     }
 }
 
-fn decode_range_tombstones(mut input: &[u8]) -> Decoded<Vec<RangeTombstone>> {
+pub(super) fn decode_range_tombstones(mut input: &[u8]) -> Decoded<Vec<RangeTombstone>> {
     const DAMAGE: Damage = Damage("a range tombstone is damaged");
     let mut tombstones = Vec::new();
     while !input.is_empty() {

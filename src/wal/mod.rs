@@ -14,7 +14,7 @@ mod tests;
 
 use std::path::Path;
 
-pub(crate) use reader::{HeaderState, LogReader, Tail};
+pub(crate) use reader::{HeaderState, LogReader, LogSalvage, Tail};
 pub(crate) use writer::LogWriter;
 
 use crate::coding::{VARINT_BYTES_MAX, put_varint, take_bytes, take_u32, take_u64, take_varint, varint_len};
