@@ -34,7 +34,14 @@ const VERB = Object.freeze({
   BEGIN: 18,
   COMMIT: 19,
   ABORT: 20,
-  DESTROY: 21
+  DESTROY: 21,
+  CHECKPOINT: 22,
+  VERIFY: 23,
+  STATS: 24,
+  METRICS: 25,
+  COMPACT: 26,
+  APPROXIMATE_SIZE: 27,
+  REPAIR: 28
 })
 
 /** How a document is written down. */

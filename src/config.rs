@@ -13,11 +13,9 @@ use std::sync::Arc;
 use crate::clock::{Clock, SystemClock};
 use crate::error::{Code, Error, Result};
 
-#[cfg(any(feature = "node", test))]
-pub(crate) use settings::Kind;
+pub(crate) use settings::settings;
 #[cfg(feature = "node")]
-pub(crate) use settings::nearest_name;
-use settings::settings;
+pub(crate) use settings::{Kind, nearest_name};
 
 /// How often the log is synced in [`SyncMode::Interval`] where nobody says.
 pub(crate) const SYNC_INTERVAL_MS: u64 = 100;

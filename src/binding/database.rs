@@ -13,7 +13,7 @@ use std::sync::Arc;
 use parking_lot::Mutex;
 
 use crate::config::Config;
-use crate::engine;
+use crate::engine::{self, RepairReport};
 use crate::error::{Code, Error, Result};
 use crate::jsondb::{JsonDb, Mode, Transaction};
 
@@ -211,6 +211,12 @@ impl Database {
     pub(crate) fn destroy(&self) -> Result<()> {
         self.close()?;
         engine::destroy(&self.config)
+    }
+
+    /// Makes one that can be opened of the files of a damaged database, which this handle has not open.
+    pub(crate) fn repair(&self) -> Result<RepairReport> {
+        self.close()?;
+        engine::repair(&self.config)
     }
 
     /// Begins a transaction under a number.

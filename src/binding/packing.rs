@@ -112,6 +112,24 @@ pub(crate) enum Verb<'a> {
     Abort,
     /// Removes the files of a database that is not open.
     Destroy,
+    /// Makes a copy in a directory, which is given by its absolute path.
+    Checkpoint {
+        dir: &'a str,
+    },
+    Verify,
+    Stats,
+    Metrics,
+    /// Of the whole database where no store is named.
+    Compact {
+        store: Option<&'a str>,
+        range: RawRange<'a>,
+    },
+    ApproximateSize {
+        store: Option<&'a str>,
+        range: RawRange<'a>,
+    },
+    /// Makes a damaged database, which is not open, one that can be opened.
+    Repair,
 }
 
 impl Verb<'_> {
@@ -249,6 +267,13 @@ fn read_operation<'a>(input: &mut &'a [u8]) -> Option<Operation<'a>> {
         19 => Verb::Commit { relied_on: take_numbers(input)? },
         20 => Verb::Abort,
         21 => Verb::Destroy,
+        22 => Verb::Checkpoint { dir: take_text(input)? },
+        23 => Verb::Verify,
+        24 => Verb::Stats,
+        25 => Verb::Metrics,
+        26 => Verb::Compact { store: take_optional_text(input)?, range: take_range(input)? },
+        27 => Verb::ApproximateSize { store: take_optional_text(input)?, range: take_range(input)? },
+        28 => Verb::Repair,
         _ => return None,
     };
     Some(Operation { request, transaction, verb })

@@ -225,6 +225,7 @@ impl Setting {
 
     /// Sets the value in `config` to what `text` says; `name` is the one by which the setting was called.
     fn set(&self, config: &mut Config, name: &str, text: &str) -> Result<()> {
+        let path = text;
         let text = text.trim();
         let wrong = |wanted: &str| {
             let shown: String = text.chars().take(NAME_SHOWN_MAX).collect();
@@ -232,7 +233,8 @@ impl Setting {
         };
         let value = match self.kind {
             Kind::Path => {
-                config.data_dir = text.into();
+                // A name may begin or end with a blank.
+                config.data_dir = path.into();
                 return Ok(());
             }
             Kind::Flag => match text {
@@ -281,7 +283,7 @@ impl Config {
     ///
     /// The names are those of the fields and of the builder methods: `memtable_size_mb` takes megabytes, also parts of
     /// one, and `memtable_size_bytes` bytes. `wal_sync_mode` is `always`, `interval` or `never` (or `strict`, `relaxed`,
-    /// `none`); `sync_interval_ms` sets the interval, and the mode with it. White space around the text is nothing.
+    /// `none`); `sync_interval_ms` sets the interval, and the mode with it. White space around a text is nothing, but around a path.
     ///
     /// # Errors
     ///

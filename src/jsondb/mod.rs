@@ -23,6 +23,7 @@ mod rows;
 mod schema;
 mod transaction;
 mod try_get;
+mod upkeep;
 mod view;
 
 use std::hash::{BuildHasher, RandomState};

@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use super::Repair;
+use super::{ManifestFound, Repair};
 use super::arrange::Distinct;
 use crate::compaction::job;
 use crate::engine::batch::decode;
@@ -66,7 +66,7 @@ impl Repair<'_> {
     }
 
     /// Where the logs end, as far as their successors or the manifest say. What lies behind was never acknowledged, and
-    /// its seqnos were given out again. Logs that are named and not there are counted.
+    /// its seqnos were given out again. Counts the logs that are needed and not there, if the manifest tells.
     fn ends_of(&mut self, logs: &[u64]) -> Result<BTreeMap<u64, u64>> {
         let mut ends = BTreeMap::new();
         for &number in logs {
@@ -79,10 +79,12 @@ impl Repair<'_> {
         if let Some(end) = self.known.clean_end {
             ends.insert(end.log_number, end.end_offset);
         }
-        let first = self.known.log_number;
-        let mut named: BTreeSet<u64> = ends.keys().copied().filter(|&number| number >= first).collect();
-        named.extend((1..self.known.next_file_number).contains(&first).then_some(first));
-        self.report.logs_lost = named.iter().filter(|number| !logs.contains(number)).count() as u64;
+        if self.report.manifest == ManifestFound::Whole {
+            let first = self.known.log_number;
+            let mut named: BTreeSet<u64> = ends.keys().copied().filter(|&number| number >= first).collect();
+            named.extend((1..self.known.next_file_number).contains(&first).then_some(first));
+            self.report.logs_lost = named.iter().filter(|number| !logs.contains(number)).count() as u64;
+        }
         Ok(ends)
     }
 

@@ -63,7 +63,7 @@ pub struct RepairReport {
     pub table_bytes_lost: u64,
     /// Logs that were read.
     pub logs: u64,
-    /// Logs that are known to be missing.
+    /// Logs that are known to be missing; where the manifest is not whole, none are.
     pub logs_lost: u64,
     /// Batches that were saved from them.
     pub log_records_saved: u64,
