@@ -226,6 +226,16 @@ export interface RepairReport {
   logBytesLost: number
   /** The files that were moved to the directory `lost`. */
   filesMoved: string[]
+  /** Object stores that can be read now. */
+  stores: number
+  /** Documents in them. */
+  documents: number
+  /** Rows of indexes that were missing. */
+  indexRowsAdded: number
+  /** Rows of indexes that stood for no document. */
+  indexRowsRemoved: number
+  /** Documents that have the key of another one in a unique index, which has the other one. */
+  uniqueConflicts: number
 }
 
 /** How an object store is defined. */

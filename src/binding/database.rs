@@ -13,9 +13,9 @@ use std::sync::Arc;
 use parking_lot::Mutex;
 
 use crate::config::Config;
-use crate::engine::{self, RepairReport};
+use crate::engine;
 use crate::error::{Code, Error, Result};
-use crate::jsondb::{JsonDb, Mode, Transaction};
+use crate::jsondb::{self, DocumentsReport, JsonDb, Mode, Transaction};
 
 use super::cursor::Cursor;
 use super::definitions;
@@ -214,9 +214,9 @@ impl Database {
     }
 
     /// Makes one that can be opened of the files of a damaged database, which this handle has not open.
-    pub(crate) fn repair(&self) -> Result<RepairReport> {
+    pub(crate) fn repair(&self) -> Result<DocumentsReport> {
         self.close()?;
-        engine::repair(&self.config)
+        jsondb::repair(&self.config)
     }
 
     /// Begins a transaction under a number.

@@ -4,6 +4,7 @@
 use serde_json::{Value, json};
 
 use crate::engine::{ManifestFound, RepairReport, Stats};
+use crate::jsondb::DocumentsReport;
 
 /// The statistics as the text of an object.
 pub(crate) fn stats(stats: &Stats) -> String {
@@ -59,7 +60,9 @@ pub(crate) fn metrics(stats: &Stats) -> String {
 }
 
 /// What a repair has saved and lost, as the text of an object.
-pub(crate) fn report(report: &RepairReport) -> String {
+pub(crate) fn report(report: &DocumentsReport) -> String {
+    let DocumentsReport { files, stores, documents, index_rows_added, index_rows_removed, unique_conflicts } =
+        report;
     let RepairReport {
         manifest,
         tables_whole,
@@ -73,14 +76,14 @@ pub(crate) fn report(report: &RepairReport) -> String {
         log_records_saved,
         log_bytes_lost,
         files_moved,
-    } = report;
+    } = files;
     let manifest = match manifest {
         ManifestFound::Whole => "whole",
         ManifestFound::Part => "part",
         ManifestFound::Lost => "lost",
     };
     json!({
-        "isLossless": report.is_lossless(),
+        "isLossless": files.is_lossless(),
         "manifest": manifest,
         "tablesWhole": tables_whole,
         "tablesSalvaged": tables_salvaged,
@@ -93,6 +96,11 @@ pub(crate) fn report(report: &RepairReport) -> String {
         "logRecordsSaved": log_records_saved,
         "logBytesLost": log_bytes_lost,
         "filesMoved": files_moved,
+        "stores": stores,
+        "documents": documents,
+        "indexRowsAdded": index_rows_added,
+        "indexRowsRemoved": index_rows_removed,
+        "uniqueConflicts": unique_conflicts,
     })
     .to_string()
 }

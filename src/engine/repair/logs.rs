@@ -4,8 +4,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use super::{ManifestFound, Repair};
 use super::arrange::Distinct;
+use super::{ManifestFound, Repair};
 use crate::compaction::job;
 use crate::engine::batch::decode;
 use crate::engine::commit::apply;
