@@ -117,6 +117,8 @@ export interface OpenOptions {
   syncIntervalMs?: number
   /** The newest writes gather in memory up to this size. Default 64; 1/256 to 4096. */
   memtableSizeMb?: number
+  /** The log goes on in a new file at this size. Default 64; 1/256 to 4096. */
+  walSegmentSizeMb?: number
   /** So many full memtables may wait to be written out before writers wait too. Default 2; 1 to 64. */
   maxFrozenMemtables?: number
   /**
@@ -148,7 +150,7 @@ export interface OpenOptions {
   gcIntervalSecs?: number
   /** How long records in time live that have no expiry of their own. Default 0, for ever; at most a hundred years. */
   defaultTtlSecs?: number
-  /** How much time one bucket of records in time spans. Default 3,600; 1 to a year. */
+  /** The width of the windows that records in time are gathered in by default. Default 3,600; 1 to a year. */
   timeBucketSecs?: number
   /** Write out and merge in the background. Where it is off, only `compact` merges. Default true. */
   autoBackground?: boolean

@@ -72,6 +72,10 @@ pub struct Config {
     /// will let expire, a twentieth of the database or a range of keys: only a flush lets that space come back.
     /// Default 10,000; 0 never; at most an hour.
     pub flush_interval_ms: u64,
+    /// The log goes on in a new file once one has reached this size, in bytes. A sealed memtable ends a file too, and a
+    /// file is removed when every memtable that has entries in it has been flushed; so this bounds the files where
+    /// little stays in memory of much that is written, as by overwriting. Default 64 MiB; 4 KiB to 4 GiB.
+    pub wal_segment_size_bytes: u64,
     /// So many sealed memtables may wait for their flush before writers wait too. Default 2; 1 to 64.
     pub max_frozen_memtables: usize,
     /// The size at which a data block is closed, in bytes before compression. Default 4 KiB; 128 B to 1 MiB.
@@ -112,8 +116,8 @@ pub struct Config {
     /// time, without an expiry of its own, in seconds. Documents and everything internal never expire by it. Default
     /// 0, for ever; at most a hundred years.
     pub default_ttl_secs: u64,
-    /// How much time one bucket of records in time spans, in seconds: records of a bucket lie side by side, and retention
-    /// drops whole buckets. Default 3,600; 1 to a year.
+    /// The width of the windows that records in time are gathered in where nobody names another, in seconds. Default
+    /// 3,600; 1 to a year.
     pub time_bucket_secs: u64,
     /// Flush and compact in threads of the database. When off, only `run_pending` does. Default true.
     pub auto_background: bool,
@@ -133,6 +137,7 @@ impl Config {
             wal_sync_mode: SyncMode::Always,
             memtable_size_bytes: 64 << 20,
             flush_interval_ms: 10_000,
+            wal_segment_size_bytes: 64 << 20,
             max_frozen_memtables: 2,
             block_size: 4 << 10,
             table_size_bytes: 32 << 20,

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use flowdb::clock::ManualClock;
 use flowdb::config::Config;
 use flowdb::engine::{CommitOptions, Engine, WriteBatch};
+use flowdb::fs::{CrashOutcome, SimFs};
 use flowdb::jsondb::{Document, Format, JsonDb, Key, KeyRange, Mode, StoreOptions};
 
 const NOW_MS: u64 = 1_000_000;
@@ -93,4 +94,32 @@ fn expired_space_is_looked_for_as_often_as_asked() {
 
     assert!(expired(1, Duration::from_secs(30)), "the space came back without a call");
     assert!(!expired(3600, Duration::from_secs(2)), "nobody looked yet");
+}
+
+/// How many files the log has.
+fn logs(disk: &SimFs) -> usize {
+    disk.files().iter().filter(|path| path.extension().is_some_and(|name| name == "wal")).count()
+}
+
+#[test]
+fn the_log_goes_on_in_new_files_and_they_go_with_the_flush() {
+    let disk = SimFs::new();
+    let config = Config { wal_segment_size_bytes: 4 << 10, auto_background: false, ..Config::new("/db") };
+    let engine = Engine::open_on(config.clone(), Arc::new(disk.clone())).unwrap();
+    for number in 0..40u32 {
+        let mut batch = WriteBatch::new();
+        batch.put(&number.to_le_bytes(), &[number as u8; 1000]).unwrap();
+        engine.commit(batch, CommitOptions::default()).unwrap();
+    }
+    assert!((8..=12).contains(&logs(&disk)), "{} files", logs(&disk));
+
+    let crashed = disk.after_crash(CrashOutcome::LoseUnsynced);
+    let again = Engine::open_on(config, Arc::new(crashed)).unwrap();
+    for number in 0..40u32 {
+        let found = again.get(&number.to_le_bytes(), None).unwrap();
+        assert_eq!(found.map(|found| found.bytes), Some(vec![number as u8; 1000]), "{number}");
+    }
+
+    engine.flush().unwrap();
+    assert!(logs(&disk) <= 1, "{} files", logs(&disk));
 }

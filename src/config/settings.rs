@@ -109,6 +109,7 @@ settings! {
     flag create_if_missing;
     flag read_only;
     megabytes memtable_size_mb memtable_size_bytes: usize, 4 << 10, 4 << 30;
+    megabytes wal_segment_size_mb wal_segment_size_bytes: u64, 4 << 10, 4 << 30;
     whole max_frozen_memtables: usize, 1, 64;
     whole flush_interval_ms: u64, 0, 3_600_000;
     whole block_size: usize, 128, 1 << 20;

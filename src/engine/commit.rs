@@ -62,6 +62,12 @@ pub(crate) struct LogState {
 }
 
 impl LogState {
+    /// Whether the log has come up to the size at which it goes on in another file.
+    fn is_full(&self, segment_size_bytes: u64) -> bool {
+        let size = |writer: &LogWriter| writer.end_offset() + writer.pending_bytes() as u64;
+        self.writer.as_ref().is_some_and(|writer| size(writer) >= segment_size_bytes)
+    }
+
     /// The number of the log that the next memtable's entries will be in, or of one before.
     fn number(&self) -> u64 {
         let replayed = self.replayed.map_or(0, |last| last.number);
@@ -256,7 +262,7 @@ impl Shared {
     /// Everything that must be well before a group is let in.
     fn prepare(&self, log: &mut LogState) -> Result<()> {
         self.check_writable()?;
-        if log.is_sealed {
+        if log.is_sealed || log.is_full(self.config.wal_segment_size_bytes) {
             self.roll_log(log)?;
         }
         self.make_room(log)
