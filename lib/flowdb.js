@@ -189,7 +189,8 @@ class FlowDB extends Documents {
   }
 
   /**
-   * Makes a copy of the database as it is now in a directory that is missing or empty. Reads and writes go on meanwhile.
+   * Makes a copy of the database as it is now in a directory that is missing or empty. Reads and writes go on
+   * meanwhile.
    *
    * @param {string} directory
    * @returns {Promise<void>}
@@ -272,7 +273,8 @@ class FlowDB extends Documents {
  */
 function packPart (where, store, range) {
   if (store === undefined) {
-    if (range !== undefined && range !== null) throw invalid(`${where} takes a range of keys of a store: name the store`)
+    const hasRange = range !== undefined && range !== null
+    if (hasRange) throw invalid(`${where} takes a range of keys of a store: name the store`)
     return (run) => run.absent().range(undefined)
   }
   const name = nameBytes('store', store)

@@ -140,7 +140,7 @@ const options = () => addon.options()
  * @param {string} name
  * @returns {string | undefined}
  */
-const nearestOption = (name) => addon.nearestOption(name) ?? undefined
+const nearestOption = (name) => addon.nearestOption(Buffer.from(name)) ?? undefined
 
 /**
  * Makes a request that is about to be packed under the number that it gets.

@@ -220,7 +220,7 @@ fn a_flipped_byte_in_a_table_costs_at_most_the_entries_of_its_block() {
                 assert!(changed.len() <= ENTRIES_OF_A_BLOCK, "{context}: {changed:?} {report:?}");
                 assert!(report.table_bytes_lost > 0 && !report.is_lossless(), "{context}: {report:?}");
                 let name = path.file_name().unwrap().to_str().unwrap().to_owned();
-                assert_eq!(report.files_moved, [name.clone()], "{context}");
+                assert_eq!(report.files_moved, [name.as_str()], "{context}");
                 assert_eq!(disk.read_file(format!("/db/lost/{name}")).as_ref(), Some(&flipped), "{context}");
                 *(if changed.is_empty() { &mut free } else { &mut costly }) += 1;
             }

@@ -83,7 +83,7 @@ pub fn create(
     #[napi(ts_arg_type = "object")] environment: &External<Environment>,
     settings: Vec<OptionSetting>,
 ) -> napi::Result<u32> {
-    let config = options::into_config(&settings);
+    let config = options::into_config(settings);
     config.and_then(|config| environment.link.add(config)).map_err(|error| thrown(&error))
 }
 
@@ -95,8 +95,8 @@ pub fn options() -> Vec<OptionDescription> {
 
 /// The name of the option that somebody may have meant by `name`.
 #[napi]
-pub fn nearest_option(name: String) -> Option<String> {
-    crate::config::nearest_name(&name).map(str::to_owned)
+pub fn nearest_option(name: &[u8]) -> Option<String> {
+    crate::config::nearest_name(std::str::from_utf8(name).ok()?).map(str::to_owned)
 }
 
 /// Lets go of a closed handle.

@@ -64,10 +64,10 @@ pub(crate) fn options() -> Vec<OptionDescription> {
 }
 
 /// The configuration that `settings` make, with the engine's defaults where nothing is said.
-pub(crate) fn into_config(settings: &[OptionSetting]) -> Result<Config> {
+pub(crate) fn into_config(settings: Vec<OptionSetting>) -> Result<Config> {
     let mut config = Config::new("");
     for OptionSetting { name, value } in settings {
-        config.set(name, value)?;
+        config.set(&name, &value)?;
     }
     Ok(config)
 }

@@ -193,7 +193,7 @@ impl Work {
             count += 1;
             let stored = StoredDocument::decode(documents.value(), documents.key())?;
             for index_row in rows_of(store, &primary, &stored.document)? {
-                self.add_row(store, index_row)?;
+                self.add_row(store, &index_row)?;
             }
         }
         self.report.documents += count;
@@ -205,7 +205,7 @@ impl Work {
         self.commit()
     }
 
-    fn add_row(&mut self, store: &StoreDef, wanted: IndexRow) -> Result<()> {
+    fn add_row(&mut self, store: &StoreDef, wanted: &IndexRow) -> Result<()> {
         match self.engine.get(&wanted.row, None)? {
             Some(there) if there.bytes == wanted.value => return Ok(()),
             Some(there) if self.stands_for_a_document(store, &wanted.row, &there.bytes)? => {
@@ -217,7 +217,7 @@ impl Work {
         self.report.index_rows_added += 1;
         self.batch.put(&wanted.row, &wanted.value)?;
         // Two documents with one key of a unique index must see each other.
-        self.commit_if_full_or_unique(store, &wanted)
+        self.commit_if_full_or_unique(store, wanted)
     }
 
     fn commit_if_full_or_unique(&mut self, store: &StoreDef, added: &IndexRow) -> Result<()> {
