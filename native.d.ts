@@ -22,7 +22,7 @@ export declare function forget(environment: object, database: number): void
 export declare function keepAlive(environment: object, on: boolean): void
 
 /** The name of the option that somebody may have meant by `name`. */
-export declare function nearestOption(name: string): string | null
+export declare function nearestOption(name: Uint8Array): string | null
 
 /** What an option takes. */
 export interface OptionDescription {
