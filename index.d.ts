@@ -132,7 +132,7 @@ export interface OpenOptions {
   tableSizeMb?: number
   /** How much of the files may be kept in memory. Default 64; 0 to 1,048,576. */
   blockCacheCapacityMb?: number
-  /** What open tables may keep of their indexes beside that. Default 64; 0 to 1,048,576. */
+  /** What open tables may hold of their indexes and filters by themselves. Default 256; 0 to 1,048,576. */
   indexMemoryBudgetMb?: number
   /** So many files may be open for reading at once. Default 1,000; 8 to 1,000,000. */
   maxOpenFiles?: number
@@ -194,7 +194,7 @@ export interface Stats {
   cacheMisses: number
   /** Bytes in the cache. */
   cacheBytes: number
-  /** Bytes of indexes that open tables keep beside the cache. */
+  /** Bytes of indexes, filters and range tombstones that open tables hold by themselves. */
   pinnedBytes: number
   /** Files that are open for reading. */
   openFiles: number

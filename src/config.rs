@@ -90,8 +90,9 @@ pub struct Config {
     /// The size at which a value file is closed, in bytes; one larger value has a file of its own. Default 64 MiB;
     /// 4 KiB to 1 TiB.
     pub value_file_size_bytes: u64,
-    /// What open tables may keep of their indexes beside the cache, all together, in bytes; the indexes of further tables
-    /// are in the cache. Default 64 MiB; 0 to 1 TiB.
+    /// What open tables may hold of their indexes and filters by themselves, so that a read finds it without a search, all
+    /// together, in bytes; the rest is in the cache. All but the tops of indexes is part of the cache's capacity, of
+    /// which it takes half at the most. Default 256 MiB; 0 to 1 TiB.
     pub index_memory_budget_bytes: usize,
     /// So many tables and logs may be open for reading at once; one that is read and not open is opened again, and the
     /// one that was not read for long is closed for it. Where the system allows fewer, that many. Default 1,000;
@@ -144,7 +145,7 @@ impl Config {
             block_cache_capacity_bytes: 64 << 20,
             value_threshold_bytes: 4 << 10,
             value_file_size_bytes: 64 << 20,
-            index_memory_budget_bytes: 64 << 20,
+            index_memory_budget_bytes: 256 << 20,
             max_open_files: 1000,
             bloom_bits_per_key: 10,
             compression: Compression::Lz4,

@@ -81,7 +81,8 @@ impl Stats {
         let misses_help = "Reads that had to load their block.";
         text.metric("cache_misses_total", Type::Counter, misses_help, *cache_misses);
         text.metric("cache_bytes", Type::Gauge, "Bytes that the cache holds.", *cache_bytes);
-        let pinned_help = "Bytes of indexes and range tombstones that open tables hold beside the cache.";
+        let pinned_help =
+            "Bytes of indexes, filters and range tombstones that open tables hold by themselves.";
         text.metric("pinned_bytes", Type::Gauge, pinned_help, *pinned_bytes);
         text.metric("open_files", Type::Gauge, "Files that are open for reading.", *open_files);
         text.0

@@ -65,7 +65,7 @@ pub struct Stats {
     pub cache_misses: u64,
     /// Bytes that the cache holds.
     pub cache_bytes: u64,
-    /// Bytes of indexes and range tombstones that open tables hold beside the cache.
+    /// Bytes of indexes, filters and range tombstones that open tables hold by themselves.
     pub pinned_bytes: u64,
     /// Files that are open for reading.
     pub open_files: u64,

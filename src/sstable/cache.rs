@@ -161,12 +161,12 @@ struct Blocks {
 }
 
 impl BlockCache {
-    /// A cache of at most `capacity` bytes, whose tables hold as much beside it as they like.
+    /// A cache of at most `capacity` bytes, whose tables hold as much by themselves as its capacity allows.
     pub(crate) fn new(capacity: usize) -> Self {
         Self::with_pins(capacity, usize::MAX)
     }
 
-    /// A cache of at most `capacity` bytes, beside which its tables hold top indexes of at most `pinned_bytes_max`.
+    /// A cache of at most `capacity` bytes, whose tables hold at most `pinned_bytes_max` by themselves.
     pub(crate) fn with_pins(capacity: usize, pinned_bytes_max: usize) -> Self {
         let count = if capacity == 0 { 0 } else { shards_for(capacity) };
         let shards = (0..count).map(|_| {
