@@ -134,6 +134,10 @@ export interface OpenOptions {
   blockCacheCapacityMb?: number
   /** What open tables may hold of their indexes and filters by themselves. Default 256; 0 to 1,048,576. */
   indexMemoryBudgetMb?: number
+  /** Values of so many bytes are kept in files of their own. Default 4,096; 0 never; at most 1 GiB. */
+  valueThresholdBytes?: number
+  /** The size of such a file. Default 64; 1/256 to 1,048,576. */
+  valueFileSizeMb?: number
   /** So many files may be open for reading at once. Default 1,000; 8 to 1,000,000. */
   maxOpenFiles?: number
   /** Bits of filter for each key; 0 writes no filters. Default 10; 0 to 32. */
@@ -198,6 +202,16 @@ export interface Stats {
   pinnedBytes: number
   /** Files that are open for reading. */
   openFiles: number
+  /** Value files, which hold the values that are too large for tables. */
+  valueFiles: number
+  /** Bytes of the value files. */
+  valueFileBytes: number
+  /** How many of them hold values that are needed; the rest is garbage, overheads aside. */
+  valueFileLiveBytes: number
+  /** Bytes written to value files. */
+  valueBytesWritten: number
+  /** How many of them were moved from other value files. */
+  valueBytesRelocated: number
 }
 
 /** What a repair has saved and lost. */
@@ -218,6 +232,12 @@ export interface RepairReport {
   entriesLost: number
   /** Bytes of tables that could not be read as anything. */
   tableBytesLost: number
+  /** Value files of which every byte was right. */
+  valueFilesWhole: number
+  /** Value files that were damaged or missing. */
+  valueFilesLost: number
+  /** Rows that were lost because their value, which lay in such a file, was. */
+  valuesLost: number
   /** Logs that were read. */
   logs: number
   /** Logs that are known to be missing. */

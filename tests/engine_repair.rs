@@ -29,6 +29,13 @@ fn config(compression: Compression) -> Config {
     }
 }
 
+/// Half of the time with values of 60 bytes and more in value files.
+fn any_config(random: &mut Random) -> Config {
+    let value_threshold_bytes = if random.one_in(2) { 60 } else { 0 };
+    let config = config(*random.pick(&[Compression::None, Compression::Lz4]));
+    Config { value_threshold_bytes, value_file_size_bytes: 4 << 10, ..config }
+}
+
 /// A database, what it holds, and every value that any key ever had.
 struct Made {
     disk: SimFs,
@@ -138,7 +145,7 @@ fn a_database_that_is_whole_stays_as_it_was() {
     for seed in seeds(40) {
         let _report = SeedReport(seed);
         let random = &mut Random::new(seed);
-        let config = config(*random.pick(&[Compression::None, Compression::Lz4]));
+        let config = any_config(random);
         let closed = random.one_in(2);
         let made = make(&config, random, 80, closed);
 
@@ -159,7 +166,7 @@ fn without_current_and_manifest_everything_comes_back() {
     for seed in seeds(60) {
         let _report = SeedReport(seed);
         let random = &mut Random::new(seed);
-        let config = config(*random.pick(&[Compression::None, Compression::Lz4]));
+        let config = any_config(random);
         let closed = random.one_in(2);
         let made = make(&config, random, 120, closed);
         for manifest in names(&made.disk, "/db", "MANIFEST") {
@@ -271,7 +278,7 @@ fn whatever_is_destroyed_the_database_opens_and_gives_no_value_that_was_never_th
     for seed in seeds(250) {
         let _report = SeedReport(seed);
         let random = &mut Random::new(seed);
-        let config = config(*random.pick(&[Compression::None, Compression::Lz4]));
+        let config = any_config(random);
         let closed = random.one_in(2);
         let made = make(&config, random, 60, closed);
         let files: Vec<PathBuf> = names(&made.disk, "/db", "");
@@ -313,7 +320,7 @@ fn whatever_is_destroyed_the_database_opens_and_gives_no_value_that_was_never_th
         assert_eq!(never_there(&made, &after), [], "{hit:?} {report:?}");
         let hits_data = hit.iter().any(|path| {
             let path = path.to_str().unwrap();
-            path.ends_with(".tbl") || path.ends_with(".wal")
+            [".tbl", ".val", ".wal"].iter().any(|ending| path.ends_with(ending))
         });
         if !hits_data {
             assert_eq!(after, made.state, "{hit:?} of {tables_before} tables: {report:?}");
@@ -329,7 +336,7 @@ fn no_more_keys_change_than_entries_are_lost() {
     for seed in seeds(120) {
         let _report = SeedReport(seed);
         let random = &mut Random::new(seed);
-        let config = config(*random.pick(&[Compression::None, Compression::Lz4]));
+        let config = any_config(random);
         let made = make_with(&config, random, 80, true, false);
         let tables = names(&made.disk, "/db", ".tbl");
         if tables.is_empty() {
@@ -364,7 +371,7 @@ fn a_repair_that_is_cut_short_anywhere_can_be_done_again() {
     for seed in seeds(6) {
         let _report = SeedReport(seed);
         let random = &mut Random::new(seed);
-        let config = config(Compression::None);
+        let config = any_config(random);
         let made = make(&config, random, 60, true);
         let tables = names(&made.disk, "/db", ".tbl");
         let path = random.pick(&tables);
@@ -408,6 +415,56 @@ fn a_repair_that_is_cut_short_anywhere_can_be_done_again() {
             }
         }
     }
+}
+
+/// A value file that is damaged costs the values that are damaged in it, and a missing one its own, and no others.
+#[test]
+fn a_damaged_value_file_costs_the_values_that_are_gone_only() {
+    let (mut kept_all, mut lost_some) = (0, 0);
+    for seed in seeds(60) {
+        let _report = SeedReport(seed);
+        let random = &mut Random::new(seed);
+        let config = Config {
+            value_threshold_bytes: 40,
+            value_file_size_bytes: 4 << 10,
+            ..config(*random.pick(&[Compression::None, Compression::Lz4]))
+        };
+        let made = make_with(&config, random, 80, true, false);
+        let files = names(&made.disk, "/db", ".val");
+        if files.is_empty() {
+            continue;
+        }
+        let path = random.pick(&files);
+        let mut bytes = made.disk.read_file(path).unwrap();
+        if random.one_in(4) {
+            made.disk.remove(path).unwrap();
+        } else {
+            let at = match random.one_in(3) {
+                // In the footer: every value is there.
+                true => bytes.len() - 1 - random.below(40) as usize,
+                false => random.below(bytes.len() as u64) as usize,
+            };
+            bytes[at] ^= 1 << random.below(8);
+            made.disk.write_file(path, &bytes);
+        }
+        if random.one_in(3) {
+            for manifest in names(&made.disk, "/db", "MANIFEST") {
+                made.disk.remove(&manifest).unwrap();
+            }
+        }
+
+        let (report, after, disk) = repaired(&config, &made.disk, &path.display().to_string());
+
+        let changed = changed(&made.state, &after);
+        assert_eq!(never_there(&made, &after), [], "{report:?}");
+        assert!(changed.len() as u64 <= report.values_lost, "{changed:?}: {report:?}");
+        assert_eq!(report.tables_salvaged + report.tables_lost, 0, "{report:?}");
+        kept_all += u64::from(report.values_lost == 0);
+        lost_some += u64::from(!changed.is_empty());
+        let (again, same, _) = repaired(&config, &disk, "again");
+        assert_eq!((again.is_lossless(), same), (true, after));
+    }
+    assert!(kept_all > 5 && lost_some > 5, "{kept_all} kept all, {lost_some} lost some");
 }
 
 #[test]

@@ -28,6 +28,11 @@ pub(crate) fn stats(stats: &Stats) -> String {
         cache_bytes,
         pinned_bytes,
         open_files,
+        value_files,
+        value_file_bytes,
+        value_file_live_bytes,
+        value_bytes_written,
+        value_bytes_relocated,
     } = stats;
     json!({
         "visibleSeqno": visible_seqno,
@@ -50,6 +55,11 @@ pub(crate) fn stats(stats: &Stats) -> String {
         "cacheBytes": cache_bytes,
         "pinnedBytes": pinned_bytes,
         "openFiles": open_files,
+        "valueFiles": value_files,
+        "valueFileBytes": value_file_bytes,
+        "valueFileLiveBytes": value_file_live_bytes,
+        "valueBytesWritten": value_bytes_written,
+        "valueBytesRelocated": value_bytes_relocated,
     })
     .to_string()
 }
@@ -71,6 +81,9 @@ pub(crate) fn report(report: &DocumentsReport) -> String {
         entries_salvaged,
         entries_lost,
         table_bytes_lost,
+        value_files_whole,
+        value_files_lost,
+        values_lost,
         logs,
         logs_lost,
         log_records_saved,
@@ -91,6 +104,9 @@ pub(crate) fn report(report: &DocumentsReport) -> String {
         "entriesSalvaged": entries_salvaged,
         "entriesLost": entries_lost,
         "tableBytesLost": table_bytes_lost,
+        "valueFilesWhole": value_files_whole,
+        "valueFilesLost": value_files_lost,
+        "valuesLost": values_lost,
         "logs": logs,
         "logsLost": logs_lost,
         "logRecordsSaved": log_records_saved,

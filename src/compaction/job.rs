@@ -53,17 +53,18 @@ pub(crate) fn flush(
         .write(|outputs| outputs.write_part(entries, tombstones, &mut retention, &|_| false))
 }
 
-/// Writes entries and range tombstones as they are, nothing dropped, as tables that don't overlap.
+/// Writes entries and range tombstones as they are, nothing dropped, as tables that don't overlap. Values that come with
+/// their entries and are large go to value files; those that lie in one stay there.
 pub(crate) fn rewrite(
     context: &JobContext<'_>,
     entries: &mut dyn InternalIterator,
     tombstones: &RangeTombstones,
-) -> Result<Vec<TableMeta>> {
+) -> Result<Written> {
     // Without a snapshot to cut them apart, all versions are kept.
     let mut everything = Retention::new(Vec::new(), Arc::default(), 0);
-    let mut outputs =
-        Outputs::new(context, context.config.table_size_bytes, tombstones.tombstones().collect());
-    outputs.write_all(entries, &mut everything, &|_| false)
+    let tombstones = tombstones.tombstones().collect();
+    Outputs::new(context, context.config.table_size_bytes, ValueOutputs::new(context))
+        .write(|outputs| outputs.write_part(entries, tombstones, &mut everything, &|_| false))
 }
 
 /// Merges the inputs of `task` into tables of its target level.

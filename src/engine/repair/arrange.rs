@@ -8,7 +8,6 @@
 use std::sync::Arc;
 
 use super::{ManifestFound, Repair};
-use crate::compaction::job;
 use crate::error::{Code, Error, Result};
 use crate::iter::{InternalIterator, MergeIterator};
 use crate::key::{EntryRef, SeqNo};
@@ -17,7 +16,7 @@ use crate::version::{KeySpan, LevelIterator, TableHandle, TableMeta};
 
 impl Repair<'_> {
     /// A level for each table; tables are merged where that is needed.
-    pub(super) fn arrange(&self, tables: Vec<(u8, TableMeta)>) -> Result<Vec<(u8, TableMeta)>> {
+    pub(super) fn arrange(&mut self, tables: Vec<(u8, TableMeta)>) -> Result<Vec<(u8, TableMeta)>> {
         if self.report.manifest == ManifestFound::Whole && self.is_in_order(&tables)? {
             return Ok(tables);
         }
@@ -32,7 +31,7 @@ impl Repair<'_> {
         Ok(arranged)
     }
 
-    fn merge(&self, mut tables: Vec<TableMeta>) -> Result<Vec<TableMeta>> {
+    fn merge(&mut self, mut tables: Vec<TableMeta>) -> Result<Vec<TableMeta>> {
         tables.sort_by(|a, b| a.smallest.cmp(&b.smallest));
         let handle = |meta| Arc::new(TableHandle::new(meta, Arc::clone(&self.source)));
         let handles: Vec<Arc<TableHandle>> = tables.into_iter().map(handle).collect();
@@ -45,7 +44,7 @@ impl Repair<'_> {
             child
         });
         let mut entries = Distinct::new(MergeIterator::new(children.collect()));
-        self.in_job(|context| job::rewrite(context, &mut entries, &RangeTombstones::new(&tombstones)))
+        self.write_tables(&mut entries, &RangeTombstones::new(&tombstones))
     }
 }
 
@@ -159,6 +158,6 @@ impl<I: InternalIterator> InternalIterator for Distinct<I> {
     }
 }
 
-fn forwards_only() -> Error {
+pub(super) fn forwards_only() -> Error {
     Error::new(Code::Internal, "a repair reads forwards only: this is a defect of FlowDB")
 }

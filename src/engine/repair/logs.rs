@@ -6,7 +6,6 @@ use std::sync::Arc;
 
 use super::arrange::Distinct;
 use super::{ManifestFound, Repair};
-use crate::compaction::job;
 use crate::engine::batch::decode;
 use crate::engine::commit::apply;
 use crate::error::Result;
@@ -88,9 +87,9 @@ impl Repair<'_> {
         Ok(ends)
     }
 
-    fn write_memtable(&self, memtable: &Arc<Memtable>) -> Result<Vec<TableMeta>> {
+    fn write_memtable(&mut self, memtable: &Arc<Memtable>) -> Result<Vec<TableMeta>> {
         let tombstones = memtable.range_tombstones();
         let mut entries = Distinct::new(memtable.iter());
-        self.in_job(|context| job::rewrite(context, &mut entries, &tombstones))
+        self.write_tables(&mut entries, &tombstones)
     }
 }

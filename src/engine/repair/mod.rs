@@ -14,17 +14,21 @@
 mod arrange;
 mod logs;
 mod tables;
+mod values;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use crate::compaction::job::JobContext;
+use crate::compaction::Written;
+use crate::compaction::job::{self, JobContext};
 use crate::config::Config;
 use crate::error::{Code, Error, Result};
 use crate::fs::{DiskFs, FileBudget, FileSystem};
+use crate::iter::InternalIterator;
 use crate::key::SeqNo;
+use crate::range_tombstone::RangeTombstones;
 use crate::sstable::BlockCache;
 use crate::version::{FileKind, Manifest, TableMeta, TableSource, Version, VersionEdit, lock_path, parse};
 
@@ -61,6 +65,12 @@ pub struct RepairReport {
     pub entries_lost: u64,
     /// Bytes of tables that could not be read as anything.
     pub table_bytes_lost: u64,
+    /// Value files of which every byte was right.
+    pub value_files_whole: u64,
+    /// Value files that were damaged or missing.
+    pub value_files_lost: u64,
+    /// Entries that were lost because their value, which lay in such a file, was.
+    pub values_lost: u64,
     /// Logs that were read.
     pub logs: u64,
     /// Logs that are known to be missing; where the manifest is not whole, none are.
@@ -79,7 +89,7 @@ impl RepairReport {
     pub fn is_lossless(&self) -> bool {
         self.manifest == ManifestFound::Whole
             && [self.tables_salvaged, self.tables_lost, self.table_bytes_lost] == [0; 3]
-            && [self.logs_lost, self.log_bytes_lost] == [0; 2]
+            && [self.logs_lost, self.log_bytes_lost, self.value_files_lost, self.values_lost] == [0; 4]
     }
 }
 
@@ -146,6 +156,7 @@ struct Repair<'a> {
     report: RepairReport,
     /// The names of what is damaged, and goes to `lost`.
     damaged: BTreeSet<String>,
+    values: values::ValueFiles,
 }
 
 /// What the manifest still says.
@@ -155,6 +166,8 @@ struct Knowledge {
     live: Vec<(u8, TableMeta)>,
     /// Tables that have left it.
     removed: BTreeSet<u64>,
+    /// The sizes of value files.
+    value_sizes: BTreeMap<u64, u64>,
     /// Logs below this are in tables.
     log_number: u64,
     last_seqno: SeqNo,
@@ -174,6 +187,7 @@ impl Knowledge {
                 known.removed.remove(&meta.number);
                 known.live.push((*level, meta.clone()));
             }
+            known.value_sizes.extend(edit.values_added.iter().map(|file| (file.number, file.size)));
             known.log_number = edit.log_number.unwrap_or(known.log_number);
             known.last_seqno = known.last_seqno.max(edit.last_seqno.unwrap_or(0));
             known.next_file_number = known.next_file_number.max(edit.next_file_number.unwrap_or(0));
@@ -202,10 +216,20 @@ impl<'a> Repair<'a> {
         }
         let next_number = AtomicU64::new((highest + 1).max(known.next_file_number));
         let report = RepairReport { manifest, ..RepairReport::default() };
-        Ok(Self { config, source, files, known, next_number, report, damaged: BTreeSet::new() })
+        Ok(Self {
+            config,
+            source,
+            files,
+            known,
+            next_number,
+            report,
+            damaged: BTreeSet::new(),
+            values: values::ValueFiles::default(),
+        })
     }
 
     fn run(mut self) -> Result<RepairReport> {
+        self.check_value_files()?;
         let mut saved = self.save_tables()?;
         let from_logs = self.save_logs()?;
         saved.extend(from_logs.into_iter().map(|meta| (0, meta)));
@@ -236,16 +260,27 @@ impl<'a> Repair<'a> {
         self.damaged.insert(kind.name());
     }
 
-    /// Writes tables by `write`.
-    fn in_job<T>(&self, write: impl FnOnce(&JobContext<'_>) -> Result<T>) -> Result<T> {
-        write(&JobContext {
+    /// Writes entries whose values are with them, or in value files that are whole, to new tables.
+    fn write_tables(
+        &mut self,
+        entries: &mut dyn InternalIterator,
+        tombstones: &RangeTombstones,
+    ) -> Result<Vec<TableMeta>> {
+        let written = self.write(entries, tombstones)?;
+        self.values.add_written(&written.values);
+        Ok(written.tables)
+    }
+
+    fn write(&self, entries: &mut dyn InternalIterator, tombstones: &RangeTombstones) -> Result<Written> {
+        let context = JobContext {
             fs: self.fs(),
             dir: self.dir(),
             config: self.config,
             next_number: &|| self.next_number(),
             is_cancelled: &|| false,
             pace: &|_| {},
-        })
+        };
+        job::rewrite(&context, entries, tombstones)
     }
 
     /// Gives what is damaged a second name in `lost`.
@@ -272,6 +307,7 @@ impl<'a> Repair<'a> {
         let number = self.next_number();
         let next_file_number = number + 1;
         let whole = VersionEdit {
+            values_added: self.values.needed_by(&tables),
             added: tables,
             // The log is yet to come.
             log_number: Some(next_file_number),
@@ -281,6 +317,7 @@ impl<'a> Repair<'a> {
         };
         Manifest::create(self.fs(), self.dir(), number, &whole)?;
         let kept: BTreeSet<u64> = whole.added.iter().map(|(_, meta)| meta.number).collect();
+        let kept_values: BTreeSet<u64> = whole.values_added.iter().map(|file| file.number).collect();
         for kind in our_files(self.fs(), self.dir())? {
             let is_needless = match kind {
                 FileKind::Current | FileKind::Lock => false,
@@ -288,6 +325,7 @@ impl<'a> Repair<'a> {
                 FileKind::Manifest(other) => other != number,
                 FileKind::Log(_) => true,
                 FileKind::Table(other) => !kept.contains(&other),
+                FileKind::Values(other) => !kept_values.contains(&other),
             };
             if is_needless {
                 // What stays behind is an orphan, and the next opening removes it.
@@ -299,7 +337,8 @@ impl<'a> Repair<'a> {
 
     /// Whether the tables stand as a version may have them.
     fn is_in_order(&self, tables: &[(u8, TableMeta)]) -> Result<bool> {
-        let edit = VersionEdit { added: tables.to_vec(), ..VersionEdit::default() };
+        let values_added = self.values.needed_by(tables);
+        let edit = VersionEdit { added: tables.to_vec(), values_added, ..VersionEdit::default() };
         match Version::default().apply(&edit, &self.source) {
             Ok(_) => Ok(true),
             Err(error) if error.code() == Code::Corruption => Ok(false),

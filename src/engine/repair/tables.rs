@@ -3,11 +3,13 @@
 
 use std::io::ErrorKind;
 use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
 
 use super::arrange::Distinct;
+use super::values::WithValues;
 use super::{ManifestFound, Repair, unless_damaged};
-use crate::compaction::job;
 use crate::error::Result;
+use crate::iter::InternalIterator;
 use crate::range_tombstone::RangeTombstones;
 use crate::sstable::{Salvage, Table};
 use crate::version::{FileKind, Garbage, TableMeta, table_path};
@@ -20,7 +22,16 @@ impl Repair<'_> {
             match self.open_whole(number, meta.as_ref())? {
                 Opened::Whole(table) => {
                     self.report.tables_whole += 1;
-                    saved.push((level, meta.unwrap_or_else(|| meta_of(&table))));
+                    let meta = match meta {
+                        Some(meta) => meta,
+                        None => TableMeta { values: self.shares_of(&table)?, ..meta_of(&table) },
+                    };
+                    if meta.values.iter().all(|share| self.values.is_whole(share.file)) {
+                        saved.push((level, meta));
+                        continue;
+                    }
+                    let parts = self.write_with_values(table.iter_uncached(), table.range_tombstones())?;
+                    saved.extend(parts.into_iter().map(|part| (level, part)));
                 }
                 Opened::Missing => {
                     self.report.tables_lost += 1;
@@ -75,8 +86,7 @@ impl Repair<'_> {
         let file = self.fs().open(&table_path(self.dir(), number))?;
         let salvage = Salvage::of(file, number)?;
         let tombstones = RangeTombstones::new(&salvage.tombstones);
-        let mut entries = Distinct::new(salvage.iter());
-        let parts = self.in_job(|context| job::rewrite(context, &mut entries, &tombstones))?;
+        let parts = self.write_with_values(salvage.iter(), &tombstones)?;
         let had = meta.map(|meta| meta.entries).or(salvage.stated_entries).unwrap_or(salvage.entries);
         self.report.entries_lost += had.saturating_sub(salvage.entries);
         self.report.entries_salvaged += salvage.entries;
@@ -85,6 +95,24 @@ impl Repair<'_> {
             if parts.is_empty() { &mut self.report.tables_lost } else { &mut self.report.tables_salvaged };
         *kind += 1;
         Ok(parts)
+    }
+}
+
+impl Repair<'_> {
+    /// Writes entries to new tables, with the values that are in damaged value files.
+    fn write_with_values(
+        &mut self,
+        entries: impl InternalIterator,
+        tombstones: &RangeTombstones,
+    ) -> Result<Vec<TableMeta>> {
+        let (files, lost) = (std::mem::take(&mut self.values), AtomicU64::new(0));
+        let mut entries = Distinct::new(WithValues::new(entries, &files, &lost));
+        let written = self.write(&mut entries, tombstones);
+        self.values = files;
+        let written = written?;
+        self.report.values_lost += lost.into_inner();
+        self.values.add_written(&written.values);
+        Ok(written.tables)
     }
 }
 
@@ -120,5 +148,6 @@ fn meta_of(table: &Table) -> TableMeta {
         range_tombstones: properties.range_tombstones,
         largest_expiry: properties.largest_expiry,
         garbage: Garbage::default(),
+        values: Vec::new(),
     }
 }
