@@ -104,6 +104,11 @@ export interface OpenOptions {
    * directory is changed. Nobody else may have it open for writing. Default false.
    */
   readOnly?: boolean
+  /**
+   * Open a database whose log or manifest is damaged, with what was written before the damage and without what came
+   * behind it. Damaged tables are `FLOWDB_CORRUPTION` all the same. Default false.
+   */
+  salvage?: boolean
   /** Create the directory and the database where there is none, unless it is `readOnly`. Default true. */
   createIfMissing?: boolean
   /**
@@ -111,26 +116,153 @@ export interface OpenOptions {
    * with the operating system, and on the disk within `syncIntervalMs`; `'none'`, it is in memory.
    */
   durability?: 'strict' | 'relaxed' | 'none'
+  /** The same as `durability`, by the engine's names. */
+  walSyncMode?: 'always' | 'interval' | 'never'
   /** How often the log is synced with `durability: 'relaxed'`. Default 100; 1 to 60,000. */
   syncIntervalMs?: number
-  /** The newest writes gather in memory up to this size. Default 64. */
+  /** The newest writes gather in memory up to this size. Default 64; 1/256 to 4096. */
   memtableSizeMb?: number
+  /** The log goes on in a new file at this size. Default 64; 1/256 to 4096. */
+  walSegmentSizeMb?: number
   /** So many full memtables may wait to be written out before writers wait too. Default 2; 1 to 64. */
   maxFrozenMemtables?: number
+  /**
+   * After so long, deletions that are still in memory are written out if they let much space come back. Default 10,000;
+   * 0 never; at most an hour.
+   */
+  flushIntervalMs?: number
   /** The size of data blocks in bytes, before compression. Default 4096; 128 to 1 MiB. */
   blockSize?: number
-  /** The size of tables. Default 32. */
+  /** The size of tables. Default 32; 1/256 to 1024. */
   tableSizeMb?: number
-  /** How much of the files may be kept in memory. Default 64. */
+  /** How much of the files may be kept in memory. Default 64; 0 to 1,048,576. */
   blockCacheCapacityMb?: number
+  /** What open tables may hold of their indexes and filters by themselves. Default 256; 0 to 1,048,576. */
+  indexMemoryBudgetMb?: number
+  /** Values of so many bytes are kept in files of their own. Default 4,096; 0 never; at most 1 GiB. */
+  valueThresholdBytes?: number
+  /** The size of such a file. Default 64; 1/256 to 1,048,576. */
+  valueFileSizeMb?: number
+  /** So many files may be open for reading at once. Default 1,000; 8 to 1,000,000. */
+  maxOpenFiles?: number
   /** Bits of filter for each key; 0 writes no filters. Default 10; 0 to 32. */
   bloomBitsPerKey?: number
   /** How data blocks are compressed. Default `'lz4'`. */
   compression?: 'lz4' | 'none'
   /** So many new tables are merged down. Default 4; 2 to 64. */
   compactionThreshold?: number
-  /** The size of the first level of tables; each further one holds ten times more. Default 64. */
+  /** The size of the first level of tables; each further one holds ten times more. Default 64; 1/64 to 1,048,576. */
   levelSizeMb?: number
+  /** What background work writes in a second at most, over time. Default 0, no limit; at most 1,048,576. */
+  writeLimitMbPerSec?: number
+  /** How often space of what has expired is looked for. Default 2; 1 to 86,400. */
+  gcIntervalSecs?: number
+  /** How long records in time live that have no expiry of their own. Default 0, for ever; at most a hundred years. */
+  defaultTtlSecs?: number
+  /** The width of the windows that records in time are gathered in by default. Default 3,600; 1 to a year. */
+  timeBucketSecs?: number
+  /** Write out and merge in the background. Where it is off, only `compact` merges. Default true. */
+  autoBackground?: boolean
+}
+
+/** The state of a database, and counters that begin at 0 with each opening. */
+export interface Stats {
+  /** The number of the last visible write; kept across openings. */
+  visibleSeqno: number
+  /** Snapshots that are open. */
+  snapshots: number
+  /** Bytes in the memtable that takes writes. */
+  memtableBytes: number
+  /** Full memtables that wait to be written out. */
+  frozenMemtables: number
+  /** Tables of each level. */
+  levelTables: number[]
+  /** Bytes of each level. */
+  levelBytes: number[]
+  /** Bytes of all tables. */
+  tableBytes: number
+  /** Bytes written to the log. */
+  walBytes: number
+  /** Syncs of the log. */
+  syncs: number
+  /** Memtables written out. */
+  flushes: number
+  /** Bytes of the tables that this made. */
+  flushedBytes: number
+  /** Compactions done. */
+  compactions: number
+  /** Bytes of the tables that this made. */
+  compactedBytes: number
+  /** Bytes written to log and tables for each byte that was committed. */
+  writeAmplification: number
+  /** How often a writer had to wait for background work. */
+  stalls: number
+  /** Reads that found their block in the cache. */
+  cacheHits: number
+  /** Reads that had to load their block. */
+  cacheMisses: number
+  /** Bytes in the cache. */
+  cacheBytes: number
+  /** Bytes of indexes, filters and range tombstones that open tables hold by themselves. */
+  pinnedBytes: number
+  /** Files that are open for reading. */
+  openFiles: number
+  /** Value files, which hold the values that are too large for tables. */
+  valueFiles: number
+  /** Bytes of the value files. */
+  valueFileBytes: number
+  /** How many of them hold values that are needed; the rest is garbage, overheads aside. */
+  valueFileLiveBytes: number
+  /** Bytes written to value files. */
+  valueBytesWritten: number
+  /** How many of them were moved from other value files. */
+  valueBytesRelocated: number
+}
+
+/** What a repair has saved and lost. */
+export interface RepairReport {
+  /** Whether nothing that was in the files is missing now. */
+  isLossless: boolean
+  /** What was left of the list of the database's files. */
+  manifest: 'whole' | 'part' | 'lost'
+  /** Tables of which every byte was right. */
+  tablesWhole: number
+  /** Damaged tables of which something was saved. */
+  tablesSalvaged: number
+  /** Tables that were missing, or of which nothing was left. */
+  tablesLost: number
+  /** Rows that were saved from damaged tables. */
+  entriesSalvaged: number
+  /** Rows that are known to be lost. */
+  entriesLost: number
+  /** Bytes of tables that could not be read as anything. */
+  tableBytesLost: number
+  /** Value files of which every byte was right. */
+  valueFilesWhole: number
+  /** Value files that were damaged or missing. */
+  valueFilesLost: number
+  /** Rows that were lost because their value, which lay in such a file, was. */
+  valuesLost: number
+  /** Logs that were read. */
+  logs: number
+  /** Logs that are known to be missing. */
+  logsLost: number
+  /** Commits that were saved from logs. */
+  logRecordsSaved: number
+  /** Bytes of logs that could not be read as anything. */
+  logBytesLost: number
+  /** The files that were moved to the directory `lost`. */
+  filesMoved: string[]
+  /** Object stores that can be read now. */
+  stores: number
+  /** Documents in them. */
+  documents: number
+  /** Rows of indexes that were missing. */
+  indexRowsAdded: number
+  /** Rows of indexes that stood for no document. */
+  indexRowsRemoved: number
+  /** Documents that have the key of another one in a unique index, which has the other one. */
+  uniqueConflicts: number
 }
 
 /** How an object store is defined. */
@@ -348,6 +480,23 @@ export interface FlowDB<S extends Schema<S> = AnySchema> extends Documents<S> {
   deleteSeries (name: string): Promise<void>
   /** The names of all series, sorted. */
   seriesNames (): Promise<string[]>
+   * Makes a copy of the database, as it is when this is called or a little later, in a directory that is missing or
+   * empty. Reads and writes go on meanwhile. Rejects with `FLOWDB_UNSUPPORTED` for a database in memory.
+   */
+  checkpoint (directory: string): Promise<void>
+  /** Reads every table and checks all that it says. Rejects with `FLOWDB_CORRUPTION` at the first damage. */
+  verify (): Promise<void>
+  /** The state of the database, and what it has done since it was opened. */
+  stats (): Promise<Stats>
+  /** The same as text for Prometheus, to be served as `text/plain; version=0.0.4`. */
+  metrics (): Promise<string>
+  /**
+   * Rewrites the tables without what was overwritten, deleted or has expired: of the whole database, of a store with its
+   * indexes, or of the documents of a store with their keys in a range.
+   */
+  compact<Name extends StoreName<S>> (store?: Name, range?: KeyRange | KeyOf<S, Name> | null): Promise<void>
+  /** About how many bytes of the files that takes; what is in memory only is not counted. */
+  approximateSize<Name extends StoreName<S>> (store?: Name, range?: KeyRange | KeyOf<S, Name> | null): Promise<number>
   /** Waits for what was asked for, closes, and refuses everything from then on. */
   close (): Promise<void>
   /** Closes. */
@@ -360,6 +509,13 @@ export const FlowDB: {
    * opened. Throws `FLOWDB_INVALID_ARGUMENT` for options that are none.
    */
   open<S extends Schema<S> = AnySchema> (options: OpenOptions): FlowDB<S>
+  /**
+   * Makes a damaged database, which nobody has open, one that can be opened: everything in its files that is whole is
+   * kept, and what is not is moved to the directory `lost` in it. Copy the directory first.
+   */
+  repair (options: OpenOptions): Promise<RepairReport>
+  /** Removes the files of a database that nobody has open, and the directory where nothing else is in it. */
+  destroy (options: OpenOptions): Promise<void>
   new<S extends Schema<S> = AnySchema> (options: OpenOptions): FlowDB<S>
   readonly prototype: FlowDB
 }

@@ -13,7 +13,7 @@ export declare const __napiBindingTarget: 'native' | 'wasm32-wasi' | 'wasm32-was
 export declare function connect(wake: () => void): object
 
 /** Makes a handle for a database and returns its number; the operation `Open` then opens it. */
-export declare function create(environment: object, options: OpenOptions): number
+export declare function create(environment: object, settings: Array<OptionSetting>): number
 
 /** Lets go of a closed handle. */
 export declare function forget(environment: object, database: number): void
@@ -21,38 +21,36 @@ export declare function forget(environment: object, database: number): void
 /** Keeps the process alive, or no longer. */
 export declare function keepAlive(environment: object, on: boolean): void
 
-/** Settings for `open`. `lib/options.js` has checked names and types; limits are checked by [`Config::check`]. */
-export interface OpenOptions {
-  /** The directory, absolute; not used in memory. */
-  dataDir: string
-  /** Keep everything in memory. */
-  inMemory?: boolean
-  /** Write nothing; there must be a database. */
-  readOnly?: boolean
-  /** Create the database where there is none. */
-  createIfMissing?: boolean
-  /** `strict`, `relaxed` or `none`. */
-  durability?: string
-  /** For `relaxed`, in milliseconds. */
-  syncIntervalMs?: number
-  /** In bytes. */
-  memtableSizeBytes?: number
-  /** How many sealed memtables may wait. */
-  maxFrozenMemtables?: number
-  /** In bytes. */
-  blockSize?: number
-  /** In bytes. */
-  tableSizeBytes?: number
-  /** In bytes. */
-  blockCacheCapacityBytes?: number
-  /** Bits of filter for each key. */
-  bloomBitsPerKey?: number
-  /** `lz4` or `none`. */
-  compression?: string
-  /** Tables in level 0 that make a compaction. */
-  compactionThreshold?: number
-  /** In bytes. */
-  levelSizeBytes?: number
+/** The name of the option that somebody may have meant by `name`. */
+export declare function nearestOption(name: Uint8Array): string | null
+
+/** What an option takes. */
+export interface OptionDescription {
+  /** The name as the engine has it, in snake case. */
+  name: string
+  /** Another name for the same. */
+  alias?: string
+  /** `path`, `flag`, `whole`, `megabytes` or `word`. */
+  kind: string
+  /** The least number; in bytes where the kind is `megabytes`. */
+  least: number
+  /** The greatest number. */
+  most: number
+  /** The words that may stand for the option's name, and those for its alias. */
+  words: Array<Array<string>>
+  /** The default: a number, or the place of a word. */
+  default: number
+}
+
+/** Every option that a database can be opened with. */
+export declare function options(): Array<OptionDescription>
+
+/** One setting for `create`. */
+export interface OptionSetting {
+  /** The name as the engine has it. */
+  name: string
+  /** The value as text. */
+  value: string
 }
 
 /** Queues a run of operations behind all that were submitted before. */

@@ -11,6 +11,7 @@
  * after it. So the run of reads is sent first: what it sees is fixed when it is sent.
  */
 
+const { rmdir } = require('node:fs/promises')
 const { FlowDBError } = require('./errors.js')
 const { KEY_BYTES_MAX, writeKey } = require('./key.js')
 const native = require('./native.js')
@@ -69,11 +70,11 @@ class Connection {
   /**
    * Begins to open a database.
    *
-   * @param {import('../native.d.ts').OpenOptions} options
+   * @param {import('./options.js').Options} options
    * @param {string} [definition] of the store that it is opened for, in JSON: created where it is missing
    */
   constructor (options, definition) {
-    this.#database = native.create(options)
+    this.#database = native.create(options.settings)
     /** @type {Promise<void>} */
     this.ready = this.issue(VERB.OPEN, { isWrite: true }, (run) => {
       if (definition === undefined) run.absent()
@@ -84,21 +85,62 @@ class Connection {
   }
 
   /**
-   * Removes the files of a database that nobody has open.
+   * Removes the files of a database that nobody has open, and the directory where nothing else is in it.
    *
-   * @param {import('../native.d.ts').OpenOptions} options
+   * @param {import('./options.js').Options} options
    * @returns {Promise<void>}
    */
   static async destroy (options) {
-    const database = native.create(options)
+    await Connection.#withoutOpening(options, VERB.DESTROY)
+    if (!options.inMemory && options.dataDir !== undefined) await removeIfEmpty(options.dataDir)
+  }
+
+  /**
+   * Makes a damaged database, which nobody has open, one that can be opened.
+   *
+   * @param {import('./options.js').Options} options
+   * @returns {Promise<any>} the report
+   */
+  static repair (options) {
+    return Connection.#withoutOpening(options, VERB.REPAIR)
+  }
+
+  /**
+   * @param {import('./options.js').Options} options
+   * @param {number} verb
+   * @returns {Promise<any>}
+   */
+  static async #withoutOpening (options, verb) {
+    const database = native.create(options.settings)
     const run = new Run()
     const { number, answer } = native.request()
-    run.begin(VERB.DESTROY, number, 0)
+    run.begin(verb, number, 0)
     native.submit(database, run.bytes, [number], false)
     try {
-      await answer
+      return await answer
     } finally {
       native.forget(database)
+    }
+  }
+
+  /**
+   * Issues an operation on the whole database, which may take long: it is done after the writes that were issued before
+   * it, and what is issued later doesn't wait for it.
+   *
+   * @param {number} verb
+   * @param {Pack} pack
+   * @returns {Promise<any>}
+   */
+  async lookAfter (verb, pack) {
+    this.checkOpen()
+    // Asked for from now on, so that a close waits for it.
+    this.#pending++
+    try {
+      // Answered when everything before it has been done.
+      if (this.hasPendingWrites) await this.#issue(VERB.SCHEMA, { isOrdered: true }, ignore)
+      return await this.#issue(verb, { isFree: true }, pack)
+    } finally {
+      this.#settled(false)
     }
   }
 
@@ -272,6 +314,17 @@ class Connection {
     } finally {
       native.forget(this.#database)
     }
+  }
+}
+
+/** @param {string} directory */
+async function removeIfEmpty (directory) {
+  try {
+    await rmdir(directory)
+  } catch (error) {
+    const { code } = /** @type {NodeJS.ErrnoException} */ (error)
+    if (code === 'ENOENT' || code === 'ENOTEMPTY' || code === 'EEXIST') return
+    throw new FlowDBError('FLOWDB_IO', `removing the directory ${directory}: ${code}`, { cause: error })
   }
 }
 

@@ -7,7 +7,6 @@
  * opened by its first operation. Below it is one object store of a database, with keys outside the documents.
  */
 
-const { rmdir } = require('node:fs/promises')
 const { Connection } = require('./connection.js')
 const { FlowDBError } = require('./errors.js')
 const { toBounds } = require('./key-range.js')
@@ -185,22 +184,10 @@ class FlashStore {
   async destroy () {
     await this.close()
     await Connection.destroy(this.#options)
-    if (!this.#options.inMemory) await removeIfEmpty(this.#options.dataDir)
   }
 
   async [Symbol.asyncDispose] () {
     await this.close()
-  }
-}
-
-/** @param {string} directory */
-async function removeIfEmpty (directory) {
-  try {
-    await rmdir(directory)
-  } catch (error) {
-    const { code } = /** @type {NodeJS.ErrnoException} */ (error)
-    if (code === 'ENOENT' || code === 'ENOTEMPTY' || code === 'EEXIST') return
-    throw new FlowDBError('FLOWDB_IO', `removing the directory ${directory}: ${code}`, { cause: error })
   }
 }
 

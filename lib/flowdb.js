@@ -11,8 +11,9 @@ const { Connection } = require('./connection.js')
 const { Documents } = require('./documents.js')
 const { FlowDBError } = require('./errors.js')
 const { checkKeyPath, checkName, checkOptions, invalid, kindOf, nameBytes } = require('./names.js')
-const { readOptions } = require('./options.js')
+const { readDirectory, readOptions } = require('./options.js')
 const { VERB } = require('./packing.js')
+const { toBounds } = require('./key-range.js')
 const { Series } = require('./series.js')
 const { Session } = require('./session.js')
 const { beginTransaction } = require('./transaction.js')
@@ -48,6 +49,26 @@ class FlowDB extends Documents {
    */
   static open (options) {
     return new FlowDB(options)
+  }
+
+  /**
+   * Makes a damaged database, which nobody has open, one that can be opened: of everything in its files that is whole.
+   *
+   * @param {Record<string, unknown>} options
+   * @returns {Promise<any>} what was saved and what was lost
+   */
+  static async repair (options) {
+    return await Connection.repair(readOptions('FlowDB.repair', options))
+  }
+
+  /**
+   * Removes the files of a database that nobody has open, and the directory where nothing else is in it.
+   *
+   * @param {Record<string, unknown>} options
+   * @returns {Promise<void>}
+   */
+  static async destroy (options) {
+    await Connection.destroy(readOptions('FlowDB.destroy', options))
   }
 
   /**
@@ -199,6 +220,69 @@ class FlowDB extends Documents {
   }
 
   /**
+   * Makes a copy of the database as it is now in a directory that is missing or empty. Reads and writes go on
+   * meanwhile.
+   *
+   * @param {string} directory
+   * @returns {Promise<void>}
+   */
+  async checkpoint (directory) {
+    const path = readDirectory('the directory of a checkpoint', directory)
+    await this.#connection.lookAfter(VERB.CHECKPOINT, (run) => run.text(path))
+  }
+
+  /**
+   * Reads every table and checks all that it says.
+   *
+   * @returns {Promise<void>}
+   */
+  async verify () {
+    await this.#connection.lookAfter(VERB.VERIFY, ignore)
+  }
+
+  /**
+   * The state of the database, and what it has done since it was opened.
+   *
+   * @returns {Promise<any>}
+   */
+  async stats () {
+    return await this.#connection.lookAfter(VERB.STATS, ignore)
+  }
+
+  /**
+   * The statistics as text for Prometheus.
+   *
+   * @returns {Promise<string>}
+   */
+  async metrics () {
+    return await this.#connection.lookAfter(VERB.METRICS, ignore)
+  }
+
+  /**
+   * Rewrites what there is, without what was overwritten or deleted: the whole database, a store with its indexes, or
+   * the documents of a store in a range of keys.
+   *
+   * @param {string} [store]
+   * @param {unknown} [range]
+   * @returns {Promise<void>}
+   */
+  async compact (store, range) {
+    await this.#connection.lookAfter(VERB.COMPACT, packPart('compact', store, range))
+  }
+
+  /**
+   * About how many bytes there are in the files: in all, of a store with its indexes, or of the documents of a store in
+   * a range of keys.
+   *
+   * @param {string} [store]
+   * @param {unknown} [range]
+   * @returns {Promise<number>}
+   */
+  async approximateSize (store, range) {
+    return await this.#connection.lookAfter(VERB.APPROXIMATE_SIZE, packPart('approximateSize', store, range))
+  }
+
+  /**
    * Waits for what was asked for, closes the database, and refuses everything from then on.
    *
    * @returns {Promise<void>}
@@ -210,6 +294,23 @@ class FlowDB extends Documents {
   async [Symbol.asyncDispose] () {
     await this.#connection.close()
   }
+}
+
+/**
+ * @param {string} where
+ * @param {unknown} store
+ * @param {unknown} range
+ * @returns {import('./connection.js').Pack}
+ */
+function packPart (where, store, range) {
+  if (store === undefined) {
+    const hasRange = range !== undefined && range !== null
+    if (hasRange) throw invalid(`${where} takes a range of keys of a store: name the store`)
+    return (run) => run.absent().range(undefined)
+  }
+  const name = nameBytes('store', store)
+  const bounds = toBounds(range)
+  return (run) => run.bytes32(name).range(bounds)
 }
 
 exports.FlowDB = FlowDB

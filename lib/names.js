@@ -157,6 +157,7 @@ exports.checkCount = checkCount
 exports.checkKeyPath = checkKeyPath
 exports.checkName = checkName
 exports.checkOptions = checkOptions
+exports.cut = cut
 exports.invalid = invalid
 exports.kindOf = kindOf
 exports.nameBytes = nameBytes

@@ -124,12 +124,23 @@ async function settle (promise) {
 /**
  * Makes a handle for a database.
  *
- * @param {import('../native.d.ts').OpenOptions} options
+ * @param {import('../native.d.ts').OptionSetting[]} settings
  * @returns {number}
  */
-function create (options) {
-  return calling(() => addon.create(link(), options))
+function create (settings) {
+  return calling(() => addon.create(link(), settings))
 }
+
+/** What options there are. */
+const options = () => addon.options()
+
+/**
+ * The name of the option, in snake case, that somebody may have meant.
+ *
+ * @param {string} name
+ * @returns {string | undefined}
+ */
+const nearestOption = (name) => addon.nearestOption(Buffer.from(name)) ?? undefined
 
 /**
  * Makes a request that is about to be packed under the number that it gets.
@@ -273,6 +284,8 @@ function forget (database) {
 exports.NOT_AT_HAND = NOT_AT_HAND
 exports.create = create
 exports.forget = forget
+exports.nearestOption = nearestOption
+exports.options = options
 exports.request = request
 exports.submit = submit
 exports.tryGet = tryGet

@@ -1,121 +1,150 @@
 'use strict'
 
-/* The options that a database is opened with: names, types, and what the addon calls them. */
+/*
+ * The options that a database is opened with. Their names, kinds and limits are those of the engine's settings
+ * (src/config/settings.rs), which the addon tells; here they are checked under the names that JavaScript knows.
+ */
 
 const { resolve } = require('node:path')
-const { invalid, kindOf } = require('./names.js')
+const { cut, invalid, kindOf } = require('./names.js')
+const native = require('./native.js')
 
 const MIB = 1024 * 1024
 
 /**
- * @typedef {import('../native.d.ts').OpenOptions} OpenOptions
- * @typedef {(name: string, value: unknown) => Partial<OpenOptions>} ReadOption
+ * @typedef {import('../native.d.ts').OptionSetting} OptionSetting
+ * @typedef {import('../native.d.ts').OptionDescription} OptionDescription
  */
 
+/** @param {string} name in snake case */
+const camelCase = (name) => name.replace(/_(\w)/g, (_, letter) => letter.toUpperCase())
+
 /**
- * @param {keyof OpenOptions} setting
- * @returns {ReadOption}
+ * An option by one of its names; `synonym` picks among the words that mean the same.
+ *
+ * @typedef {{ description: OptionDescription, synonym: 0 | 1 }} Named
  */
-const flag = (setting) => (name, value) => {
-  if (typeof value !== 'boolean') throw invalid(`${name} is true or false, not ${kindOf(value)}`)
-  return { [setting]: value }
+
+/** @type {Map<string, Named>} */
+const named = new Map()
+const descriptions = native.options()
+for (const description of descriptions) {
+  named.set(camelCase(description.name), { description, synonym: 0 })
+  if (description.alias !== undefined) named.set(camelCase(description.alias), { description, synonym: 1 })
 }
 
 /**
- * @param {keyof OpenOptions} setting
- * @param {number} least
- * @param {number} most
- * @returns {ReadOption}
+ * Checks the value of an option and writes it as text.
+ *
+ * @param {string} name
+ * @param {Named} option
+ * @param {unknown} value
+ * @returns {string}
  */
-const whole = (setting, least, most) => (name, value) => {
-  if (!Number.isSafeInteger(value) || Number(value) < least || Number(value) > most) {
-    throw invalid(`${name} is a whole number from ${least} to ${most}, not ${kindOf(value)}`)
+function readValue (name, { description, synonym }, value) {
+  const { kind, least, most, words } = description
+  const refused = (/** @type {string} */ wanted) => invalid(`${name} is ${wanted}, not ${kindOf(value)}`)
+  switch (kind) {
+    case 'path':
+      return readDirectory(name, value)
+    case 'flag':
+      if (typeof value !== 'boolean') throw refused('true or false')
+      break
+    case 'megabytes':
+      if (typeof value !== 'number' || !(value * MIB >= least && value * MIB <= most)) {
+        throw refused(`a number of megabytes from ${least / MIB} to ${most / MIB}`)
+      }
+      break
+    case 'word': {
+      const known = words.map((word) => word[synonym])
+      if (!known.includes(/** @type {string} */ (value))) throw refused(known.map((word) => `"${word}"`).join(' or '))
+      break
+    }
+    default:
+      if (!Number.isSafeInteger(value) || Number(value) < least || Number(value) > most) {
+        throw refused(`a whole number from ${least} to ${most}`)
+      }
   }
-  return { [setting]: value }
+  return String(value)
 }
 
 /**
- * @param {keyof OpenOptions} setting
- * @param {number} least in MiB
- * @param {number} most in MiB
- * @returns {ReadOption}
+ * @param {string} name
+ * @param {unknown} value
+ * @returns {string}
  */
-const megabytes = (setting, least, most) => (name, value) => {
-  if (typeof value !== 'number' || !(value >= least && value <= most)) {
-    throw invalid(`${name} is a number of megabytes from ${least} to ${most}, not ${kindOf(value)}`)
-  }
-  return { [setting]: Math.round(value * MIB) }
-}
-
-/**
- * @param {keyof OpenOptions} setting
- * @param {string[]} words
- * @returns {ReadOption}
- */
-const oneOf = (setting, ...words) => (name, value) => {
-  if (words.includes(/** @type {string} */ (value))) return { [setting]: value }
-  throw invalid(`${name} is ${words.map((word) => `"${word}"`).join(' or ')}, not ${kindOf(value)}`)
-}
-
-/** @type {ReadOption} */
-const directory = (name, value) => {
+function readDirectory (name, value) {
   if (typeof value !== 'string' || value === '') throw invalid(`${name} is the path of a directory, not ${kindOf(value)}`)
   if (value.includes('\0')) throw invalid(`${name} can't have a NUL in it`)
   // Made absolute now: a later change of the working directory must not move the database.
-  return { dataDir: resolve(value) }
+  return resolve(value)
 }
 
 /**
- * The limits are those of the engine (src/config.rs), which has the last word; here they are told by the names that
- * JavaScript knows.
+ * Checked options: the settings in the order of the engine's table, and what the facades have to know of them.
  *
- * @type {Record<string, ReadOption>}
+ * @typedef {{ settings: OptionSetting[], dataDir: string | undefined, inMemory: boolean }} Options
  */
-const OPTIONS = {
-  dataDir: directory,
-  inMemory: flag('inMemory'),
-  readOnly: flag('readOnly'),
-  createIfMissing: flag('createIfMissing'),
-  durability: oneOf('durability', 'strict', 'relaxed', 'none'),
-  syncIntervalMs: whole('syncIntervalMs', 1, 60_000),
-  memtableSizeMb: megabytes('memtableSizeBytes', 4 / 1024, 4096),
-  maxFrozenMemtables: whole('maxFrozenMemtables', 1, 64),
-  blockSize: whole('blockSize', 128, MIB),
-  tableSizeMb: megabytes('tableSizeBytes', 4 / 1024, 1024),
-  blockCacheCapacityMb: megabytes('blockCacheCapacityBytes', 0, MIB),
-  bloomBitsPerKey: whole('bloomBitsPerKey', 0, 32),
-  compression: oneOf('compression', 'lz4', 'none'),
-  compactionThreshold: whole('compactionThreshold', 2, 64),
-  levelSizeMb: megabytes('levelSizeBytes', 16 / 1024, MIB)
-}
 
 /**
  * Checks options and translates them.
  *
  * @param {string} where who is told of them, for messages
  * @param {unknown} options
- * @returns {OpenOptions}
+ * @returns {Options}
  */
 function readOptions (where, options) {
   if (typeof options !== 'object' || options === null || Array.isArray(options)) {
     throw invalid(`${where} takes an object of options, not ${kindOf(options)}`)
   }
-  /** @type {OpenOptions} */
-  const settings = { dataDir: '' }
+  /** @type {Map<OptionDescription, { name: string, text: string }>} */
+  const given = new Map()
   for (const [name, value] of Object.entries(options)) {
-    if (!Object.hasOwn(OPTIONS, name)) throw invalid(`${where} has no option ${JSON.stringify(name)}`)
-    if (value !== undefined) Object.assign(settings, OPTIONS[name](name, value))
+    const option = named.get(name)
+    if (option === undefined) throw unknownOption(where, name)
+    if (value === undefined) continue
+    const other = given.get(option.description)
+    if (other !== undefined) throw invalid(`${other.name} and ${name} are two names of one option: give one of them`)
+    given.set(option.description, { name, text: readValue(name, option, value) })
   }
-  if (settings.dataDir === '' && settings.inMemory !== true) {
-    throw invalid(`${where} needs a dataDir, or inMemory: true`)
+  /** @type {OptionSetting[]} */
+  const settings = []
+  /** @type {Record<string, string>} */
+  const texts = {}
+  for (const description of descriptions) {
+    const text = given.get(description)?.text
+    if (text === undefined) continue
+    settings.push({ name: description.name, value: text })
+    texts[camelCase(description.name)] = text
   }
-  if (settings.syncIntervalMs !== undefined && settings.durability !== 'relaxed') {
-    throw invalid('syncIntervalMs means something with durability "relaxed" only')
-  }
-  if (settings.readOnly === true && settings.inMemory === true) {
-    throw invalid('inMemory and readOnly exclude each other: a new database in memory has nothing to read')
-  }
-  return settings
+  checkTogether(where, texts)
+  return { settings, dataDir: texts.dataDir, inMemory: texts.inMemory === 'true' }
 }
 
+/**
+ * @param {string} where
+ * @param {Record<string, string>} texts
+ */
+function checkTogether (where, { dataDir, inMemory, readOnly, walSyncMode, syncIntervalMs }) {
+  if (dataDir === undefined && inMemory !== 'true') throw invalid(`${where} needs a dataDir, or inMemory: true`)
+  if (syncIntervalMs !== undefined && walSyncMode !== 'relaxed' && walSyncMode !== 'interval') {
+    throw invalid('syncIntervalMs means something with durability "relaxed" only')
+  }
+  if (readOnly === 'true' && inMemory === 'true') {
+    throw invalid('inMemory and readOnly exclude each other: a new database in memory has nothing to read')
+  }
+}
+
+/**
+ * @param {string} where
+ * @param {string} name
+ */
+function unknownOption (where, name) {
+  const meant = native.nearestOption(name)
+  const hint = meant === undefined ? '' : `; did you mean ${camelCase(meant)}?`
+  return invalid(`${where} has no option ${JSON.stringify(cut(name))}${hint}`)
+}
+
+exports.optionNames = named
+exports.readDirectory = readDirectory
 exports.readOptions = readOptions

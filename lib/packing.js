@@ -45,7 +45,14 @@ const VERB = Object.freeze({
   OPEN_RECORDS: 29,
   OPEN_WINDOWS: 30,
   DELETE_SERIES: 31,
-  SERIES_NAMES: 32
+  SERIES_NAMES: 32,
+  CHECKPOINT: 33,
+  VERIFY: 34,
+  STATS: 35,
+  METRICS: 36,
+  COMPACT: 37,
+  APPROXIMATE_SIZE: 38,
+  REPAIR: 39
 })
 
 /** How a document is written down. */

@@ -1,5 +1,10 @@
 //! What a database can be told when it is opened, with the limits of each setting.
+//!
+//! docs/tuning.md says when to change one. Names and limits stand in one table, `settings`.
 #![forbid(unsafe_code)]
+
+mod nearest;
+mod settings;
 
 use std::fmt;
 use std::path::PathBuf;
@@ -7,6 +12,13 @@ use std::sync::Arc;
 
 use crate::clock::{Clock, SystemClock};
 use crate::error::{Code, Error, Result};
+
+pub(crate) use settings::settings;
+#[cfg(feature = "node")]
+pub(crate) use settings::{Kind, nearest_name};
+
+/// How often the log is synced in [`SyncMode::Interval`] where nobody says.
+pub(crate) const SYNC_INTERVAL_MS: u64 = 100;
 
 /// When a write is acknowledged.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -64,9 +76,9 @@ pub struct Config {
     /// will let expire, a twentieth of the database or a range of keys: only a flush lets that space come back.
     /// Default 10,000; 0 never; at most an hour.
     pub flush_interval_ms: u64,
-    /// The log goes on in a new file once one has reached this size, in bytes. A sealed memtable ends a file too, so this
-    /// matters where memtables are larger. A file is removed when every memtable that has entries in it has been
-    /// flushed. Default 64 MiB; 4 KiB to 4 GiB.
+    /// The log goes on in a new file once one has reached this size, in bytes. A sealed memtable ends a file too, and a
+    /// file is removed when every memtable that has entries in it has been flushed; so this bounds the files where
+    /// little stays in memory of much that is written, as by overwriting. Default 64 MiB; 4 KiB to 4 GiB.
     pub wal_segment_size_bytes: u64,
     /// So many sealed memtables may wait for their flush before writers wait too. Default 2; 1 to 64.
     pub max_frozen_memtables: usize,
@@ -82,6 +94,14 @@ pub struct Config {
     /// The size at which a value file is closed, in bytes; one larger value has a file of its own. Default 64 MiB;
     /// 4 KiB to 1 TiB.
     pub value_file_size_bytes: u64,
+    /// What open tables may hold of their indexes and filters by themselves, so that a read finds it without a search, all
+    /// together, in bytes; the rest is in the cache. All but the tops of indexes is part of the cache's capacity, of
+    /// which it takes half at the most. Default 256 MiB; 0 to 1 TiB.
+    pub index_memory_budget_bytes: usize,
+    /// So many tables and logs may be open for reading at once; one that is read and not open is opened again, and the
+    /// one that was not read for long is closed for it. Where the system allows fewer, that many. Default 1,000;
+    /// 8 to 1,000,000.
+    pub max_open_files: usize,
     /// Bits of filter for each key; 0 writes no filters. Default 10; 0 to 32.
     pub bloom_bits_per_key: u8,
     /// How data blocks are compressed. Default LZ4.
@@ -94,6 +114,16 @@ pub struct Config {
     /// waiting, since writers would have to wait for flushes. A limit below what compaction needs to keep up
     /// slows writers down in the end. Default 0, no limit: what a disk can do is not known here; at most 1 TiB.
     pub write_limit_bytes_per_sec: u64,
+    /// How often the tables are looked through for entries that have expired since, in seconds. Space that deletions free
+    /// does not wait for it. Default 2; 1 to 86,400.
+    pub gc_interval_secs: u64,
+    /// How long a value lives that is put by a batch of [`Engine::batch`](crate::engine::Engine::batch), or is a record in
+    /// time, without an expiry of its own, in seconds. Documents and everything internal never expire by it. Default
+    /// 0, for ever; at most a hundred years.
+    pub default_ttl_secs: u64,
+    /// The width of the windows that records in time are gathered in where nobody names another, in seconds. Default
+    /// 3,600; 1 to a year.
+    pub time_bucket_secs: u64,
     /// Flush and compact in threads of the database. When off, only `run_pending` does. Default true.
     pub auto_background: bool,
     /// Where the time for expiry comes from.
@@ -120,11 +150,16 @@ impl Config {
             block_cache_capacity_bytes: 64 << 20,
             value_threshold_bytes: 4 << 10,
             value_file_size_bytes: 64 << 20,
+            index_memory_budget_bytes: 256 << 20,
+            max_open_files: 1000,
             bloom_bits_per_key: 10,
             compression: Compression::Lz4,
             compaction_threshold: 4,
             level_size_bytes: 64 << 20,
             write_limit_bytes_per_sec: 0,
+            gc_interval_secs: 2,
+            default_ttl_secs: 0,
+            time_bucket_secs: 3600,
             auto_background: true,
             clock: Arc::new(SystemClock),
         }
@@ -153,30 +188,8 @@ impl Config {
                 "in_memory and read_only are both set: a new database in memory has nothing to read";
             return Err(Error::new(Code::InvalidArgument, message));
         }
-        if let SyncMode::Interval(ms) = self.wal_sync_mode {
-            within("wal_sync_mode interval (ms)", ms, 1, 60_000)?;
-        }
-        within("memtable_size_bytes", self.memtable_size_bytes as u64, 4 << 10, 4 << 30)?;
-        within("flush_interval_ms", self.flush_interval_ms, 0, 3_600_000)?;
-        within("wal_segment_size_bytes", self.wal_segment_size_bytes, 4 << 10, 4 << 30)?;
-        within("max_frozen_memtables", self.max_frozen_memtables as u64, 1, 64)?;
-        within("block_size", self.block_size as u64, 128, 1 << 20)?;
-        within("table_size_bytes", self.table_size_bytes, 4 << 10, 1 << 30)?;
-        within("block_cache_capacity_bytes", self.block_cache_capacity_bytes as u64, 0, 1 << 40)?;
-        within("value_threshold_bytes", self.value_threshold_bytes as u64, 0, 1 << 30)?;
-        within("value_file_size_bytes", self.value_file_size_bytes, 4 << 10, 1 << 40)?;
-        within("bloom_bits_per_key", u64::from(self.bloom_bits_per_key), 0, 32)?;
-        within("compaction_threshold", self.compaction_threshold as u64, 2, 64)?;
-        within("level_size_bytes", self.level_size_bytes, 16 << 10, 1 << 40)?;
-        within("write_limit_bytes_per_sec", self.write_limit_bytes_per_sec, 0, 1 << 40)
+        settings().try_for_each(|setting| setting.check(self))
     }
-}
-
-fn within(name: &str, value: u64, least: u64, most: u64) -> Result<()> {
-    if (least..=most).contains(&value) {
-        return Ok(());
-    }
-    Err(Error::new(Code::InvalidArgument, format!("{name} is {value}: it must be from {least} to {most}")))
 }
 
 #[cfg(test)]

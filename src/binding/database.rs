@@ -15,7 +15,7 @@ use parking_lot::Mutex;
 use crate::config::Config;
 use crate::engine;
 use crate::error::{Code, Error, Result};
-use crate::jsondb::{JsonDb, Mode, Transaction};
+use crate::jsondb::{self, DocumentsReport, JsonDb, Mode, Transaction};
 
 use super::cursor::{Pages, SharedCursor};
 use super::definitions;
@@ -211,6 +211,12 @@ impl Database {
     pub(crate) fn destroy(&self) -> Result<()> {
         self.close()?;
         engine::destroy(&self.config)
+    }
+
+    /// Makes one that can be opened of the files of a damaged database, which this handle has not open.
+    pub(crate) fn repair(&self) -> Result<DocumentsReport> {
+        self.close()?;
+        jsondb::repair(&self.config)
     }
 
     /// Begins a transaction under a number.

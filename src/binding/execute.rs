@@ -3,7 +3,9 @@
 //! Invariant: every operation of a run gets exactly one answer, whatever fails or panics on the way.
 #![forbid(unsafe_code)]
 
+use std::ops::Bound;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::Path;
 
 use crate::engine::Snapshot;
 use crate::error::{Code, Error, Result};
@@ -13,7 +15,7 @@ use super::cursor::Cursor;
 use super::database::Database;
 use super::packing::{Answer, Answers, Operation, RawRange, Verb};
 use super::transactions::shared;
-use super::{definitions, error, series, writes};
+use super::{definitions, error, series, upkeep, writes};
 
 /// Answers are sent on their way when there are so many bytes of them.
 const SEND_BYTES: usize = 8 * 1024;
@@ -177,6 +179,35 @@ fn execute(database: &Database, operation: &Operation<'_>, snapshots: &mut Snaps
         }
         Verb::Destroy => database.destroy().map(|()| Answer::Nothing),
         Verb::Series(verb) => series::execute(database, verb, snapshots),
+        Verb::Repair => database.repair().map(|report| Answer::Text(upkeep::report(&report))),
+        Verb::Checkpoint { .. }
+        | Verb::Verify
+        | Verb::Stats
+        | Verb::Metrics
+        | Verb::Compact { .. }
+        | Verb::ApproximateSize { .. } => look_after(&database.json()?, &operation.verb),
+    }
+}
+
+/// What keeps a database in order, or tells how it is.
+fn look_after(json: &JsonDb, verb: &Verb<'_>) -> Result<Answer> {
+    let engine = json.engine();
+    match verb {
+        Verb::Checkpoint { dir } => engine.checkpoint(Path::new(dir)).map(|()| Answer::Nothing),
+        Verb::Verify => engine.verify().map(|()| Answer::Nothing),
+        Verb::Stats => Ok(Answer::Text(upkeep::stats(&engine.stats()))),
+        Verb::Metrics => Ok(Answer::Text(upkeep::metrics(&engine.stats()))),
+        Verb::Compact { store: None, .. } => engine.compact_all().map(|()| Answer::Nothing),
+        Verb::Compact { store: Some(store), range } => {
+            json.compact(store, &range.decode()?).map(|()| Answer::Nothing)
+        }
+        Verb::ApproximateSize { store: None, .. } => {
+            engine.approximate_size(Bound::Unbounded, Bound::Unbounded).map(Answer::Count)
+        }
+        Verb::ApproximateSize { store: Some(store), range } => {
+            json.approximate_size(store, &range.decode()?).map(Answer::Count)
+        }
+        _ => Err(Error::new(Code::Internal, "an operation on documents was taken for one on the database")),
     }
 }
 

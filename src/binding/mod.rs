@@ -21,6 +21,7 @@ mod pool;
 mod series;
 mod series_packing;
 mod transactions;
+mod upkeep;
 mod writes;
 
 use std::sync::Arc;
@@ -35,7 +36,7 @@ use crate::error::Error;
 use crate::jsondb::{Format, Key, TryRow};
 
 use link::Link;
-use options::OpenOptions;
+use options::{OptionDescription, OptionSetting};
 use outbox::Taken;
 
 /// Calls back without arguments; it is unreferenced, so that an idle database lets the process end.
@@ -82,9 +83,22 @@ fn set_referenced(waker: &mut Waker, env: Env, on: bool) -> napi::Result<()> {
 #[napi]
 pub fn create(
     #[napi(ts_arg_type = "object")] environment: &External<Environment>,
-    options: OpenOptions,
+    settings: Vec<OptionSetting>,
 ) -> napi::Result<u32> {
-    options.into_config().and_then(|config| environment.link.add(config)).map_err(|error| thrown(&error))
+    let config = options::into_config(settings);
+    config.and_then(|config| environment.link.add(config)).map_err(|error| thrown(&error))
+}
+
+/// Every option that a database can be opened with.
+#[napi]
+pub fn options() -> Vec<OptionDescription> {
+    options::options()
+}
+
+/// The name of the option that somebody may have meant by `name`.
+#[napi]
+pub fn nearest_option(name: &[u8]) -> Option<String> {
+    crate::config::nearest_name(std::str::from_utf8(name).ok()?).map(str::to_owned)
 }
 
 /// Lets go of a closed handle.

@@ -115,6 +115,24 @@ pub(crate) enum Verb<'a> {
     /// Removes the files of a database that is not open.
     Destroy,
     Series(SeriesVerb<'a>),
+    /// Makes a copy in a directory, which is given by its absolute path.
+    Checkpoint {
+        dir: &'a str,
+    },
+    Verify,
+    Stats,
+    Metrics,
+    /// Of the whole database where no store is named.
+    Compact {
+        store: Option<&'a str>,
+        range: RawRange<'a>,
+    },
+    ApproximateSize {
+        store: Option<&'a str>,
+        range: RawRange<'a>,
+    },
+    /// Makes a damaged database, which is not open, one that can be opened.
+    Repair,
 }
 
 impl Verb<'_> {
@@ -253,6 +271,13 @@ fn read_operation<'a>(input: &mut &'a [u8]) -> Option<Operation<'a>> {
         19 => Verb::Commit { relied_on: take_numbers(input)? },
         20 => Verb::Abort,
         21 => Verb::Destroy,
+        33 => Verb::Checkpoint { dir: take_text(input)? },
+        34 => Verb::Verify,
+        35 => Verb::Stats,
+        36 => Verb::Metrics,
+        37 => Verb::Compact { store: take_optional_text(input)?, range: take_range(input)? },
+        38 => Verb::ApproximateSize { store: take_optional_text(input)?, range: take_range(input)? },
+        39 => Verb::Repair,
         FIRST_VERB.. => Verb::Series(take_verb(number, input)?),
         _ => return None,
     };

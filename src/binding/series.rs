@@ -184,8 +184,8 @@ fn open(json: &JsonDb, asked: &SeriesRef<'_>) -> Result<Series> {
     match asked.retention {
         None => all_of(json).open_or_create(asked.name),
         retention_secs => {
-            let options = SeriesOptions { retention_secs, ..SeriesOptions::default() };
-            all_of(json).create(asked.name, options)
+            let all = all_of(json);
+            all.create(asked.name, SeriesOptions { retention_secs, ..all.default_options() })
         }
     }
 }

@@ -53,6 +53,20 @@ pub(crate) fn flush(
         .write(|outputs| outputs.write_part(entries, tombstones, &mut retention, &|_| false))
 }
 
+/// Writes entries and range tombstones as they are, nothing dropped, as tables that don't overlap. Values that come with
+/// their entries and are large go to value files; those that lie in one stay there.
+pub(crate) fn rewrite(
+    context: &JobContext<'_>,
+    entries: &mut dyn InternalIterator,
+    tombstones: &RangeTombstones,
+) -> Result<Written> {
+    // Without a snapshot to cut them apart, all versions are kept.
+    let mut everything = Retention::new(Vec::new(), Arc::default(), 0);
+    let tombstones = tombstones.tombstones().collect();
+    Outputs::new(context, context.config.table_size_bytes, ValueOutputs::new(context))
+        .write(|outputs| outputs.write_part(entries, tombstones, &mut everything, &|_| false))
+}
+
 /// Merges the inputs of `task` into tables of its target level.
 pub(crate) fn compact(
     context: &JobContext<'_>,

@@ -20,7 +20,7 @@ use crate::compaction::{
     Reasons, Retention, Task, Written, held_back, job, pick, pick_rewrite, pick_value_garbage,
     pick_when_quiet, pick_within,
 };
-use crate::config::SyncMode;
+use crate::config::{SYNC_INTERVAL_MS, SyncMode};
 use crate::error::{Code, Error, Result};
 use crate::memtable::Memtable;
 use crate::version::{KeyBounds, LEVELS, TableMeta, VersionEdit};
@@ -28,14 +28,8 @@ use crate::version::{KeyBounds, LEVELS, TableMeta, VersionEdit};
 /// How long a failed step waits before it is tried again.
 const RETRY_INTERVAL: Duration = Duration::from_millis(250);
 
-/// How often the log is written and synced where the configuration names no interval.
-const SYNC_INTERVAL: Duration = Duration::from_millis(100);
-
 /// A writer that waits looks up this often, in case a wake-up was meant for the moment before it slept.
 const STALL_CHECK_INTERVAL: Duration = Duration::from_millis(100);
-
-/// How often the tables are asked whether they have expired, where there are entries that do.
-const EXPIRY_CHECK_INTERVAL: Duration = Duration::from_secs(2);
 
 /// Compaction takes up what only quiet times allow when nothing was committed for so long.
 const QUIET_INTERVAL: Duration = Duration::from_millis(300);
@@ -303,7 +297,7 @@ impl Shared {
                 (ms > 0).then(|| Duration::from_millis(ms))
             }
             Step::Compact if pick_when_quiet(&version()).is_some() => Some(QUIET_INTERVAL),
-            Step::Compact => expires().then_some(EXPIRY_CHECK_INTERVAL),
+            Step::Compact => expires().then(|| Duration::from_secs(self.config.gc_interval_secs)),
         }
     }
 
@@ -311,7 +305,7 @@ impl Shared {
     fn run_sync(&self) {
         let interval = match self.config.wal_sync_mode {
             SyncMode::Interval(ms) => Duration::from_millis(ms),
-            SyncMode::Always | SyncMode::Never => SYNC_INTERVAL,
+            SyncMode::Always | SyncMode::Never => Duration::from_millis(SYNC_INTERVAL_MS),
         };
         loop {
             let mut state = self.background.state.lock();

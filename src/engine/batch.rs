@@ -24,6 +24,8 @@ const EXPIRES_FLAG: u8 = 0x80;
 pub struct WriteBatch {
     bytes: Vec<u8>,
     entries: usize,
+    /// When entries of [`WriteBatch::put`] expire.
+    default_expiry: u64,
 }
 
 impl WriteBatch {
@@ -33,6 +35,13 @@ impl WriteBatch {
         Self::default()
     }
 
+    /// An empty batch whose [`WriteBatch::put`] sets values that expire at `expires_at_ms`, in milliseconds since 1970; 0
+    /// means never.
+    #[must_use]
+    pub fn expiring_at(expires_at_ms: u64) -> Self {
+        Self { default_expiry: expires_at_ms, ..Self::default() }
+    }
+
     /// Sets `key` to `value`.
     ///
     /// # Errors
@@ -40,7 +49,7 @@ impl WriteBatch {
     /// `InvalidKey` above 64 KiB, `InvalidValue` above 1 GiB, `InvalidArgument` when the batch would be too large.
     /// The batch is then as it was.
     pub fn put(&mut self, key: &[u8], value: &[u8]) -> Result<()> {
-        self.put_expiring(key, value, NEVER_EXPIRES)
+        self.put_expiring(key, value, self.default_expiry)
     }
 
     /// Sets `key` to `value` until `expires_at_ms`, in milliseconds since 1970; 0 means for ever.

@@ -32,6 +32,7 @@ mod prometheus;
 mod queue;
 mod read;
 mod recovery;
+mod repair;
 mod shared;
 mod size;
 mod snapshot;
@@ -52,7 +53,7 @@ use parking_lot::Mutex;
 
 use crate::config::Config;
 use crate::error::{Code, Error, Result};
-use crate::fs::{DiskFs, FileSystem, SimFs};
+use crate::fs::{DiskFs, FileBudget, FileSystem, SimFs};
 use crate::sstable::BlockCache;
 use crate::times::Times;
 use crate::version::{CleanEnd, TableSource, VersionEdit, lock_path};
@@ -63,6 +64,7 @@ pub use commit::{CommitCheck, CommitOptions};
 pub use destroy::destroy;
 pub use read::{Direction, Row, Scan, ScanRange, TryGet, Value, ValueRef};
 pub use recovery::{Loss, SalvageReport};
+pub use repair::{ManifestFound, RepairReport, repair, repair_on};
 pub use snapshot::Snapshot;
 pub use stats::Stats;
 pub use value::{ValueReader, ValueSlice};
@@ -118,7 +120,11 @@ impl Engine {
             return Err(Error::new(Code::NotFound, message));
         }
         let lock = fs.lock(&lock_path(&dir))?;
-        let cache = Arc::new(BlockCache::new(config.block_cache_capacity_bytes));
+        let open_files = Arc::new(FileBudget::new(fs, config.max_open_files));
+        let fs: Arc<dyn FileSystem> = Arc::clone(&open_files) as _;
+        let cache =
+            BlockCache::with_pins(config.block_cache_capacity_bytes, config.index_memory_budget_bytes);
+        let cache = Arc::new(cache);
         let source = Arc::new(TableSource { fs: Arc::clone(&fs), dir: dir.clone(), cache });
         let recovered = recovery::recover(&config, &source)?;
         let background = Arc::new(background::Background::default());
@@ -131,6 +137,7 @@ impl Engine {
         };
         let shared = Arc::new(Shared {
             fs,
+            open_files,
             dir,
             source,
             view: ArcSwap::from_pointee(view),
@@ -177,6 +184,22 @@ impl Engine {
     #[must_use]
     pub fn commit_all(&self, requests: Vec<(WriteBatch, CommitOptions)>) -> Vec<Result<u64>> {
         self.shared().commit_all(requests)
+    }
+
+    /// The settings that the database was opened with; those of the first of several openers.
+    #[must_use]
+    pub fn config(&self) -> &Config {
+        &self.shared().config
+    }
+
+    /// An empty batch whose puts expire after `default_ttl_secs`, unless they name an expiry of their own; where that is
+    /// 0, the same as [`WriteBatch::new`]. The time begins now.
+    #[must_use]
+    pub fn batch(&self) -> WriteBatch {
+        match self.shared().config.default_ttl_secs {
+            0 => WriteBatch::new(),
+            secs => WriteBatch::expiring_at(self.now_ms().saturating_add(secs.saturating_mul(1000))),
+        }
     }
 
     /// The value of `key`, as of `snapshot` or of now.

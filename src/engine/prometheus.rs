@@ -40,6 +40,8 @@ impl Stats {
             cache_hits,
             cache_misses,
             cache_bytes,
+            pinned_bytes,
+            open_files,
         } = self;
         let mut text = Text::default();
         let seqno_help = "Seqno of the last visible commit; kept across openings.";
@@ -79,6 +81,10 @@ impl Stats {
         let misses_help = "Reads that had to load their block.";
         text.metric("cache_misses_total", Type::Counter, misses_help, *cache_misses);
         text.metric("cache_bytes", Type::Gauge, "Bytes that the cache holds.", *cache_bytes);
+        let pinned_help =
+            "Bytes of indexes, filters and range tombstones that open tables hold by themselves.";
+        text.metric("pinned_bytes", Type::Gauge, pinned_help, *pinned_bytes);
+        text.metric("open_files", Type::Gauge, "Files that are open for reading.", *open_files);
         text.0
     }
 }
@@ -173,6 +179,8 @@ mod tests {
             cache_hits: 16,
             cache_misses: 17,
             cache_bytes: 18,
+            pinned_bytes: 19,
+            open_files: 20,
         };
 
         let samples = parse(&stats.to_prometheus());
@@ -201,6 +209,8 @@ mod tests {
             ("cache_hits_total", 16),
             ("cache_misses_total", 17),
             ("cache_bytes", 18),
+            ("pinned_bytes", 19),
+            ("open_files", 20),
         ];
         let expected = expected.map(|(name, value)| (format!("flowdb_{name}"), value));
         assert_eq!(samples, BTreeMap::from(expected));

@@ -24,7 +24,7 @@ use super::snapshot::Snapshots;
 use super::stats::Counters;
 use crate::config::Config;
 use crate::error::{Code, Error, Result};
-use crate::fs::{FileSystem, LockGuard};
+use crate::fs::{FileBudget, FileSystem, LockGuard};
 use crate::memtable::Memtable;
 use crate::version::{CleanEnd, FileKind, Manifest, TableSource, Version, VersionEdit, parse};
 
@@ -66,6 +66,8 @@ impl View {
 pub(crate) struct Shared {
     pub(crate) config: Config,
     pub(crate) fs: Arc<dyn FileSystem>,
+    /// The same as `fs`, to be asked how many files are open.
+    pub(crate) open_files: Arc<FileBudget>,
     pub(crate) dir: PathBuf,
     pub(crate) source: Arc<TableSource>,
     /// Read without a lock; changed by whoever holds `changing_view`.

@@ -65,6 +65,10 @@ pub struct Stats {
     pub cache_misses: u64,
     /// Bytes that the cache holds.
     pub cache_bytes: u64,
+    /// Bytes of indexes, filters and range tombstones that open tables hold by themselves.
+    pub pinned_bytes: u64,
+    /// Files that are open for reading.
+    pub open_files: u64,
 }
 
 impl Stats {
@@ -114,6 +118,8 @@ impl Shared {
             cache_hits: cache.hits,
             cache_misses: cache.misses,
             cache_bytes: cache.used_bytes,
+            pinned_bytes: self.source.cache.pins().bytes() as u64,
+            open_files: self.open_files.open_files() as u64,
         }
     }
 }

@@ -144,6 +144,30 @@ pub(crate) fn unpack_into(mut stored: &[u8], packing: Packing, payload: &mut [u8
     }
 }
 
+/// The length of the frame that begins at `offset` of file `number` with `bytes`, if one does: the first length at which
+/// the checksum is right. Adds the checksums that were compared to `steps`.
+pub(crate) fn find_end(number: u64, offset: u64, bytes: &[u8], steps: &mut u64) -> Option<usize> {
+    let mut hasher = crc32fast::Hasher::new();
+    hasher.update(&number.to_le_bytes());
+    hasher.update(&offset.to_le_bytes());
+    let mut hashed = 0;
+    for len in 1..bytes.len().saturating_sub(TRAILER_BYTES - 1) {
+        let Some(&[kind, a, b, c, d]) = bytes.get(len..len + TRAILER_BYTES) else { return None };
+        if kind != RAW && kind != LZ4 {
+            continue;
+        }
+        *steps += 1;
+        hasher.update(bytes.get(hashed..len).unwrap_or_default());
+        hashed = len;
+        let mut whole = hasher.clone();
+        whole.update(&[kind]);
+        if whole.finalize() == u32::from_le_bytes([a, b, c, d]) {
+            return Some(len + TRAILER_BYTES);
+        }
+    }
+    None
+}
+
 fn decompress<'a>(mut stored: &[u8], scratch: &'a mut Vec<u8>) -> Decoded<&'a [u8]> {
     let len = take_len(&mut stored).ok_or(Damage("the uncompressed length can't be read"))?;
     if len > PAYLOAD_BYTES_MAX || len > stored.len().saturating_mul(LZ4_EXPANSION_MAX) {
@@ -209,6 +233,21 @@ mod tests {
 
         assert!(open(8, 4096, &frame).is_err());
         assert!(open(7, 8192, &frame).is_err());
+    }
+
+    #[test]
+    fn the_end_of_a_frame_is_found_at_its_place_only() {
+        let frame = framed(7, 4096, b"a payload", Packing::Raw);
+        let more = [&frame[..], &[0, 1, 0, 1, 0, 1, 0, 1, 0, 1]].concat();
+
+        assert_eq!(find_end(7, 4096, &more, &mut 0), Some(frame.len()));
+        assert_eq!(find_end(7, 4096, &frame, &mut 0), Some(frame.len()));
+        assert_eq!(find_end(7, 4096, &frame[..frame.len() - 1], &mut 0), None);
+        assert_eq!(find_end(7, 4097, &more, &mut 0), None);
+        assert_eq!(find_end(8, 4096, &more, &mut 0), None);
+        for len in 0..TRAILER_BYTES {
+            assert_eq!(find_end(7, 0, &frame[..len], &mut 0), None);
+        }
     }
 
     #[test]

@@ -5,7 +5,7 @@ use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use super::{DiskFs, File, FileSystem, SimFs};
+use super::{DiskFs, File, FileBudget, FileSystem, SimFs};
 use crate::error::{Code, Error, Result};
 
 /// A directory of its own for one test, removed at its end.
@@ -40,6 +40,10 @@ fn on_each(test: impl Fn(&dyn FileSystem, &Path)) {
         disk.create_dir_all(Path::new("/a/directory")).unwrap();
         test(&disk, Path::new("/a/directory"));
     }
+    println!("on FileBudget:");
+    let disk = SimFs::new();
+    disk.create_dir_all(Path::new("/a/directory")).unwrap();
+    test(&FileBudget::new(std::sync::Arc::new(disk), 64), Path::new("/a/directory"));
 }
 
 #[track_caller]

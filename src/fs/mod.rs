@@ -11,11 +11,13 @@ use std::sync::Arc;
 
 use crate::error::{Code, Error, Result};
 
+mod budget;
 #[cfg(test)]
 mod contract;
 mod disk;
 mod sim;
 
+pub(crate) use budget::FileBudget;
 pub use disk::DiskFs;
 #[cfg(test)]
 pub(crate) use sim::split_mix;

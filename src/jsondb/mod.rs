@@ -19,10 +19,12 @@ mod ledger;
 mod overlay;
 mod page;
 mod registry;
+mod repair;
 mod rows;
 mod schema;
 mod transaction;
 mod try_get;
+mod upkeep;
 mod view;
 
 use std::hash::{BuildHasher, RandomState};
@@ -35,6 +37,7 @@ pub(crate) use document::{Extracted, Extractor, Wanted};
 pub use conflict::{COMMITTED_BYTES_MAX, COMMITTED_WRITES_MAX, READS_BYTES_MAX};
 pub use key::{ARRAY_DEPTH_MAX, BigInt, ENCODED_KEY_BYTES_MAX, Key, KeyRange, KeyValue, compare_values};
 pub use overlay::TRANSACTION_BYTES_MAX;
+pub use repair::{DocumentsReport, repair, repair_documents_on};
 pub use schema::{
     INDEXES_MAX, IndexOptions, IndexSchema, KEY_PATH_BYTES_MAX, KEY_PATH_PARTS_MAX, KeyPath, NAME_BYTES_MAX,
     STORES_MAX, StoreOptions, StoreSchema,

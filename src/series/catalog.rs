@@ -90,12 +90,14 @@ impl Ledger {
         Ok(loaded(&mut catalog, engine)?.by_name.values().cloned().collect())
     }
 
-    /// Creates a series, or finds that it exists as described; with `None`, however it was described.
+    /// Creates a series, or finds that it exists as described; with `None`, however it was described. One that is missing
+    /// then gets the `defaults`.
     pub(super) fn create(
         &self,
         engine: &Engine,
         name: &str,
         options: Option<SeriesOptions>,
+        defaults: SeriesOptions,
     ) -> Result<Arc<Definition>> {
         check_name(name)?;
         if let Some(options) = options {
@@ -116,7 +118,7 @@ impl Ledger {
             let message = format!("creating series {name:?}: a database has at most {SERIES_MAX}");
             return Err(Error::new(Code::InvalidArgument, message));
         }
-        let (id, options) = (catalog.next_id, options.unwrap_or_default());
+        let (id, options) = (catalog.next_id, options.unwrap_or(defaults));
         let mut batch = WriteBatch::new();
         batch.put(META_KEY, &encode_meta(id + 1))?;
         batch.put(&catalog_key(name), &encode_definition(id, options))?;

@@ -74,6 +74,15 @@ impl SeriesDb {
         Self { engine, ledger }
     }
 
+    /// What a series is created with where nothing else is said: windows of the database's `time_bucket_secs`, and its
+    /// `default_ttl_secs`, if there is one, as retention.
+    #[must_use]
+    pub fn default_options(&self) -> SeriesOptions {
+        let config = self.engine.config();
+        let retention_secs = Some(config.default_ttl_secs).filter(|&secs| secs > 0);
+        SeriesOptions { retention_secs, time_bucket_secs: config.time_bucket_secs }
+    }
+
     /// Creates a series; one that exists with the same options is opened.
     ///
     /// # Errors
@@ -81,16 +90,17 @@ impl SeriesDb {
     /// `Exists` for a series with other options, `InvalidArgument` for a name, an option or a number of series out of
     /// range, `NotFound` where it is missing in a database that was opened read-only, and what the engine gives.
     pub fn create(&self, name: &str, options: SeriesOptions) -> Result<Series> {
-        self.handle(self.ledger.create(&self.engine, name, Some(options))?)
+        self.handle(self.ledger.create(&self.engine, name, Some(options), options)?)
     }
 
-    /// Opens a series with the options that it was created with; where there is none, one is created with the defaults.
+    /// Opens a series with the options that it was created with; where there is none, one is created with
+    /// [`SeriesDb::default_options`].
     ///
     /// # Errors
     ///
     /// As [`SeriesDb::create`].
     pub fn open_or_create(&self, name: &str) -> Result<Series> {
-        self.handle(self.ledger.create(&self.engine, name, None)?)
+        self.handle(self.ledger.create(&self.engine, name, None, self.default_options())?)
     }
 
     /// Opens a series.

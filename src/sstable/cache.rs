@@ -19,6 +19,7 @@ use parking_lot::RwLock;
 use super::data_block::DataBlock;
 use super::filter::FilterPage;
 use super::index::IndexBlock;
+use super::pins::Pins;
 
 /// A shard is worth having from this capacity on; a smaller cache has fewer shards, so that large blocks fit.
 const SHARD_BYTES_MIN: usize = 4 << 20;
@@ -82,6 +83,8 @@ pub(crate) struct BlockCache {
     capacity: usize,
     /// What open tables hold by themselves, which is taken off what the shards may hold.
     pinned: AtomicUsize,
+    /// What they hold in all: the same, and what is beside the capacity.
+    pins: Arc<Pins>,
 }
 
 #[derive(Default)]
@@ -158,22 +161,32 @@ struct Blocks {
 }
 
 impl BlockCache {
-    /// A cache of at most `capacity` bytes.
+    /// A cache of at most `capacity` bytes, whose tables hold as much by themselves as its capacity allows.
     pub(crate) fn new(capacity: usize) -> Self {
+        Self::with_pins(capacity, usize::MAX)
+    }
+
+    /// A cache of at most `capacity` bytes, whose tables hold at most `pinned_bytes_max` by themselves.
+    pub(crate) fn with_pins(capacity: usize, pinned_bytes_max: usize) -> Self {
         let count = if capacity == 0 { 0 } else { shards_for(capacity) };
         let shards = (0..count).map(|_| {
             let blocks = Blocks { capacity: capacity / count, ..Blocks::default() };
             Shard { blocks: RwLock::new(blocks), ..Shard::default() }
         });
-        Self { shards: shards.collect(), capacity, pinned: AtomicUsize::new(0) }
+        let pins = Arc::new(Pins::new(pinned_bytes_max));
+        Self { shards: shards.collect(), capacity, pinned: AtomicUsize::new(0), pins }
     }
 
     /// Charges `bytes` for a block that a table wants to hold by itself, so that it needs no search to find it. False
     /// where too much is held like that already: the block is then to be kept here.
     pub(crate) fn pin(&self, bytes: usize) -> bool {
+        if !self.pins.take(bytes) {
+            return false;
+        }
         let most = self.capacity / PINNED_PART;
         let add = |pinned: usize| pinned.checked_add(bytes).filter(|&pinned| pinned <= most);
         if self.pinned.fetch_update(Ordering::Relaxed, Ordering::Relaxed, add).is_err() {
+            self.pins.give_back(bytes);
             return false;
         }
         self.share_capacity();
@@ -182,6 +195,7 @@ impl BlockCache {
 
     /// Takes back the charges of a table that is closed.
     pub(crate) fn unpin(&self, bytes: usize) {
+        self.pins.give_back(bytes);
         self.pinned.fetch_sub(bytes, Ordering::Relaxed);
         self.share_capacity();
     }
@@ -194,6 +208,11 @@ impl BlockCache {
                 self.capacity.saturating_sub(self.pinned.load(Ordering::Relaxed)) / self.shards.len();
             blocks.trim(0);
         }
+    }
+
+    /// What the tables hold by themselves.
+    pub(crate) fn pins(&self) -> &Arc<Pins> {
+        &self.pins
     }
 
     /// The block at `offset` of the table `file`, if it is here.

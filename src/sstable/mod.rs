@@ -17,9 +17,11 @@ mod filter;
 mod footer;
 mod index;
 mod iterator;
+mod pins;
 mod properties;
 mod readahead;
 mod reader;
+mod salvage;
 mod verify;
 mod writer;
 
@@ -32,6 +34,7 @@ pub(crate) use cache::BlockCache;
 pub(crate) use iterator::TableIterator;
 pub(crate) use properties::Properties;
 pub(crate) use reader::{Lookup, Table, TableEntry};
+pub(crate) use salvage::Salvage;
 pub(crate) use writer::{TableOptions, TableSummary, TableWriter};
 
 use crate::coding::{put_varint, take_varint};

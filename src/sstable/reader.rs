@@ -1,8 +1,9 @@
 //! Reads one table: point lookups and iterators over verified blocks, which the block cache holds.
 //!
-//! Invariant: between calls a table keeps no blocks of its own but the range tombstones, a small top index, and those
-//! partitions and filter pages that it has pinned: their charge is taken off the cache's capacity. So a read finds them
-//! without a search, and memory is bounded all the same.
+//! Invariant: between calls a table keeps no blocks of its own but the range tombstones and, while the budget of all
+//! tables has room for them, a small top index and those partitions and filter pages that it has pinned: the charge of
+//! the latter is taken off the cache's capacity. So a read finds them without a search, and memory is bounded all the
+//! same.
 #![forbid(unsafe_code)]
 
 use std::cell::RefCell;
@@ -16,6 +17,7 @@ use super::filter::{self, FilterPage, PAGE_LINES};
 use super::footer::{FOOTER_BYTES, Footer};
 use super::frame;
 use super::index::IndexBlock;
+use super::pins::Pinned;
 use super::{Damage, Decoded, Handle, Properties, TableIterator};
 use crate::coding::{take_prefixed, take_varint};
 use crate::error::{Code, Error, Result};
@@ -77,6 +79,8 @@ pub(crate) struct Table {
     partitions: Box<[OnceLock<Arc<IndexBlock>>]>,
     filter_pages: Box<[OnceLock<Arc<FilterPage>>]>,
     pinned_bytes: AtomicUsize,
+    /// Counts the range tombstones and the top index.
+    _pinned: Pinned,
 }
 
 /// What a block is read as; also the name that an error gives it.
@@ -152,10 +156,16 @@ impl Table {
         if tombstones.len() as u64 != properties.range_tombstones {
             return Err(damaged(Damage("their count is not that of the properties"), part, handle));
         }
+        let mut pinned = cache.pins().hold(footer.range_tombstones.len as usize);
         let (handle, part) = (footer.top_index, Role::TopIndex.name());
         let pinned_top = if handle.len <= PINNED_TOP_BYTES_MAX {
             let block = IndexBlock::new(read(handle, part)?).map_err(|d| damaged(d, part, handle))?;
-            Some(Arc::new(block))
+            let block = Arc::new(block);
+            let has_room = pinned.grow(block.charge());
+            if !has_room {
+                cache.insert(number, handle.offset, Block::Index(Arc::clone(&block)));
+            }
+            has_room.then_some(block)
         } else {
             None
         };
@@ -173,6 +183,7 @@ impl Table {
             partitions,
             filter_pages,
             pinned_bytes: AtomicUsize::new(0),
+            _pinned: pinned,
         }))
     }
 
@@ -494,7 +505,7 @@ impl Tail {
     }
 }
 
-fn decode_range_tombstones(mut input: &[u8]) -> Decoded<Vec<RangeTombstone>> {
+pub(super) fn decode_range_tombstones(mut input: &[u8]) -> Decoded<Vec<RangeTombstone>> {
     const DAMAGE: Damage = Damage("a range tombstone is damaged");
     let mut tombstones = Vec::new();
     while !input.is_empty() {

@@ -46,6 +46,12 @@ impl ValueFile {
         Ok(Self { file, number, records_end, footer })
     }
 
+    /// A value file of `len` bytes whose footer or size is wrong, or is in doubt. Its values can be read by their pointers
+    /// where they are whole; it can't be verified.
+    pub(crate) fn damaged_with(file: Arc<dyn File>, number: u64, len: u64) -> Self {
+        Self { file, number, records_end: len, footer: Footer { records: 0, value_bytes: 0, number } }
+    }
+
     /// The path of the file, for messages.
     pub(crate) fn path(&self) -> &Path {
         self.file.path()

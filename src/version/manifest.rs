@@ -13,7 +13,7 @@ use super::edit::VersionEdit;
 use super::file_name::{FileKind, current_path, manifest_path, parse};
 use crate::error::{Code, Error, Result};
 use crate::fs::{File, FileSystem};
-use crate::wal::{HeaderState, LogKind, LogReader, LogWriter, SegmentHeader, Tail};
+use crate::wal::{HeaderState, LogKind, LogReader, LogSalvage, LogWriter, SegmentHeader, Tail};
 
 /// More than any CURRENT that we write; a longer file is not read.
 const CURRENT_BYTES_MAX: usize = 64;
@@ -140,6 +140,75 @@ impl Manifest {
             None => Err(Error::corruption(&path, "CURRENT names this manifest, but it has no whole edit")),
         }
     }
+}
+
+/// What can be known of the tables of a damaged database.
+pub(crate) struct Known {
+    pub(crate) edits: Vec<VersionEdit>,
+    /// Whether these are all edits that there were, for sure.
+    pub(crate) is_whole: bool,
+}
+
+impl Manifest {
+    /// What the manifest that CURRENT names says, or the newest one that says anything, up to where it is damaged; `None`
+    /// where none does.
+    ///
+    /// # Errors
+    ///
+    /// `Io`, and `Version` where a newer FlowDB wrote a manifest.
+    pub(crate) fn known(fs: &dyn FileSystem, dir: &Path) -> Result<Option<Known>> {
+        let named = match fs.exists(&current_path(dir))? {
+            true => but_damaged(read_current(fs, dir))?,
+            false => None,
+        };
+        let mut numbers: Vec<u64> = fs.list(dir)?.iter().filter_map(|name| manifest_number(name)).collect();
+        // Older ones than the one named were replaced by it.
+        numbers.retain(|&number| number >= named.unwrap_or(0));
+        numbers.sort_unstable_by_key(|&number| (Some(number) != named, std::cmp::Reverse(number)));
+        let mut is_newest = true;
+        for number in numbers {
+            let whole = but_damaged(read_manifest(fs, dir, number, &mut None))?.flatten();
+            if let Some(state) = whole.filter(|state| !state.edits.is_empty()) {
+                return Ok(Some(Known { edits: state.edits, is_whole: is_newest && !state.torn }));
+            }
+            let edits = first_edits(fs, &manifest_path(dir, number), number)?;
+            if !edits.is_empty() {
+                return Ok(Some(Known { edits, is_whole: false }));
+            }
+            is_newest = false;
+        }
+        Ok(None)
+    }
+}
+
+fn manifest_number(name: &str) -> Option<u64> {
+    match parse(name)? {
+        FileKind::Manifest(number) => Some(number),
+        _ => None,
+    }
+}
+
+/// `None` for damage; other errors stay what they are.
+fn but_damaged<T>(result: Result<T>) -> Result<Option<T>> {
+    match result {
+        Ok(value) => Ok(Some(value)),
+        Err(error) if error.code() == Code::Corruption => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+/// The edits before the first damage. The first edit is all that there was, and each later one needs those before it.
+fn first_edits(fs: &dyn FileSystem, path: &Path, number: u64) -> Result<Vec<VersionEdit>> {
+    let mut log = LogSalvage::open(fs, path, LogKind::Manifest, number, None)?;
+    let mut edits = Vec::new();
+    while let Some(record) = log.next()? {
+        let is_next = record.first_seqno == edits.len() as u64 + 1;
+        match but_damaged(VersionEdit::decode(record.body, path))?.filter(|_| is_next) {
+            Some(edit) => edits.push(edit),
+            None => break,
+        }
+    }
+    Ok(edits)
 }
 
 /// Reads manifest `number`; `None` where its creation did not get as far as its header. Where `loss` has a place for

@@ -14,7 +14,7 @@ mod tests;
 
 use std::path::Path;
 
-pub(crate) use reader::{HeaderState, LogReader, Record, Tail};
+pub(crate) use reader::{HeaderState, LogReader, LogSalvage, Record, Tail};
 pub(crate) use writer::{LogWriter, is_storage_full};
 
 use crate::coding::{VARINT_BYTES_MAX, put_varint, take_bytes, take_u32, take_u64, take_varint, varint_len};

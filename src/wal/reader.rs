@@ -5,6 +5,10 @@
 //! Memory is bounded by the longest record, and by what is left of the file where a length field lies.
 #![forbid(unsafe_code)]
 
+mod salvage;
+
+pub(crate) use salvage::LogSalvage;
+
 use std::path::Path;
 use std::sync::Arc;
 

@@ -13,5 +13,6 @@ mod golden;
 mod indexes;
 mod model;
 mod pages;
+mod repair;
 mod schema;
 mod sharing;

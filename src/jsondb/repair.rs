@@ -1,0 +1,270 @@
+//! Making the rows of a repaired database agree with each other: counts, generators, ids, and the rows of indexes.
+//!
+//! The engine saves rows one by one, so a document may have lost its index rows, or they their document. Documents are
+//! what counts; everything else is derived from them and from the catalog.
+//!
+//! Invariant: what is missing is written before what is wrong is removed, and each step leaves the database no worse. So
+//! a repair that is cut short can be done again.
+#![forbid(unsafe_code)]
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use super::Document;
+use super::generator::{GENERATED_KEY_FIRST, Generator};
+use super::index::{IndexRow, rows_of};
+use super::key::{Key, KeyValue};
+use super::rows::{
+    Kind, META_KEY, RowRange, StoreState, StoredDocument, catalog_key, catalog_range, decode_catalog_key,
+    decode_document_key, decode_index_row, decode_meta, document_key, document_prefix, encode_meta,
+    index_prefix, split_row_key, state_key,
+};
+use super::schema::StoreDef;
+use crate::coding::take_varint;
+use crate::config::{Config, SyncMode};
+use crate::engine::{CommitOptions, Direction, Engine, RepairReport, ScanRange, WriteBatch, repair_on};
+use crate::error::Result;
+use crate::fs::{DiskFs, FileSystem};
+
+/// A batch is committed after so many changes.
+const BATCH_CHANGES_MAX: usize = 1_000;
+
+/// What a repair has saved, lost and put right.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct DocumentsReport {
+    /// What was saved of the files.
+    pub files: RepairReport,
+    /// Object stores that can be read.
+    pub stores: u64,
+    /// Documents in them.
+    pub documents: u64,
+    /// Rows of indexes that were missing.
+    pub index_rows_added: u64,
+    /// Rows of indexes that stood for no document.
+    pub index_rows_removed: u64,
+    /// Documents that have the key of another one in a unique index. The index has the other one.
+    pub unique_conflicts: u64,
+}
+
+/// Repairs the files of the document database that `config` describes, then makes its rows agree.
+///
+/// # Errors
+///
+/// As [`crate::engine::repair`].
+pub fn repair(config: &Config) -> Result<DocumentsReport> {
+    repair_documents_on(config, Arc::new(DiskFs))
+}
+
+/// As [`repair`], on a file system of the caller's.
+///
+/// # Errors
+///
+/// As [`crate::engine::repair`].
+pub fn repair_documents_on(config: &Config, fs: Arc<dyn FileSystem>) -> Result<DocumentsReport> {
+    let files = repair_on(config, Arc::clone(&fs))?;
+    let engine = Engine::open_on(config.clone(), fs)?;
+    let mut work = Work {
+        engine: engine.clone(),
+        report: DocumentsReport { files, ..DocumentsReport::default() },
+        batch: WriteBatch::new(),
+    };
+    let put_right = work.put_right();
+    let closed = engine.close();
+    put_right?;
+    closed?;
+    Ok(work.report)
+}
+
+struct Work {
+    engine: Engine,
+    report: DocumentsReport,
+    /// Changes on their way.
+    batch: WriteBatch,
+}
+
+impl Work {
+    fn put_right(&mut self) -> Result<()> {
+        let stores = self.stores()?;
+        self.give_ids(&stores)?;
+        for store in &stores {
+            self.report.stores += 1;
+            self.follow_documents(store)?;
+            for index in 0..store.indexes.len() {
+                self.follow_index(store, index)?;
+            }
+        }
+        self.commit()?;
+        self.engine.sync()
+    }
+
+    fn commit_if_full(&mut self) -> Result<()> {
+        if self.batch.len() >= BATCH_CHANGES_MAX { self.commit() } else { Ok(()) }
+    }
+
+    fn commit(&mut self) -> Result<()> {
+        let batch = std::mem::take(&mut self.batch);
+        self.engine.commit(batch, CommitOptions { sync: Some(SyncMode::Never), check: None })?;
+        Ok(())
+    }
+
+    /// The stores of the catalog. Of two with one name, which is so when the deletion of the first was lost, the newer
+    /// one stays. Indexes that were being built are not theirs yet.
+    fn stores(&mut self) -> Result<Vec<StoreDef>> {
+        let RowRange { start, end } = catalog_range();
+        let mut rows = self.engine.scan(ScanRange::between(start, end), Direction::Forward, None)?;
+        let mut stores: BTreeMap<String, StoreDef> = BTreeMap::new();
+        while rows.advance()? {
+            let id = decode_catalog_key(rows.key())?;
+            let store = StoreDef::decode(id, rows.value(), GENERATED_KEY_FIRST)?;
+            let ready = store.indexes.iter().filter(|index| !index.building).cloned().collect();
+            let store = store.with_indexes(ready, store.version)?;
+            let (stays, goes) = match stores.remove(&store.name) {
+                Some(other) if other.id > store.id => (other, Some(store)),
+                other => (store, other),
+            };
+            if let Some(goes) = goes {
+                self.batch.delete(&catalog_key(goes.id))?;
+            }
+            stores.insert(stays.name.clone(), stays);
+        }
+        drop(rows);
+        self.commit()?;
+        Ok(stores.into_values().collect())
+    }
+
+    /// Sees to it that no id that stands in a row is given to another store or index.
+    fn give_ids(&mut self, stores: &[StoreDef]) -> Result<()> {
+        let given = match self.engine.get(META_KEY, None)? {
+            Some(meta) => Some(decode_meta(&meta.bytes)?),
+            None => None,
+        };
+        let in_catalog = stores
+            .iter()
+            .flat_map(|store| std::iter::once(store.id).chain(store.indexes.iter().map(|index| index.id)));
+        let highest = in_catalog.max().unwrap_or(0).max(self.highest_id_in_rows()?);
+        // A database without any store and row may have no such row.
+        if highest > 0 && given.is_none_or(|next| next <= highest) {
+            self.batch.put(META_KEY, &encode_meta(highest + 1))?;
+        }
+        Ok(())
+    }
+
+    /// The highest id in the rows of documents and indexes, also of stores that are not in the catalog any more. Looks at
+    /// one row for each store and index.
+    fn highest_id_in_rows(&self) -> Result<u64> {
+        let (mut highest, mut from) = (0, vec![Kind::Document as u8]);
+        loop {
+            let range = ScanRange::between(from, vec![Kind::Index as u8 + 1]);
+            let mut rows = self.engine.scan(range, Direction::Forward, None)?;
+            if !rows.advance()? {
+                return Ok(highest);
+            }
+            let Some((kind, store, mut rest)) = split_row_key(rows.key()) else { return Ok(highest) };
+            highest = highest.max(store);
+            let mut prefix = document_prefix(store);
+            if kind == Kind::Index as u8 {
+                let index = take_varint(&mut rest).unwrap_or(0);
+                highest = highest.max(index);
+                prefix = index_prefix(store, index);
+            }
+            from = RowRange::prefix(prefix).end;
+        }
+    }
+
+    /// Counts the documents of a store, and writes the index rows that they lack.
+    fn follow_documents(&mut self, store: &StoreDef) -> Result<()> {
+        let row = state_key(store.id);
+        let state = match self.engine.get(&row, None)? {
+            Some(state) => StoreState::decode(&state.bytes, &row)?,
+            None => StoreState::default(),
+        };
+        let generator = Generator::new(state.generator.max(GENERATED_KEY_FIRST));
+        let prefix = document_prefix(store.id);
+        let RowRange { start, end } = RowRange::prefix(prefix.clone());
+        let mut documents = self.engine.scan(ScanRange::between(start, end), Direction::Forward, None)?;
+        let mut count = 0;
+        while documents.advance()? {
+            let primary = decode_document_key(documents.key(), &prefix)?;
+            if store.options.auto_increment
+                && let Ok(KeyValue::Number(number)) = primary.decode()
+            {
+                generator.pass(number);
+            }
+            count += 1;
+            let stored = StoredDocument::decode(documents.value(), documents.key())?;
+            for index_row in rows_of(store, &primary, &stored.document)? {
+                self.add_row(store, &index_row)?;
+            }
+        }
+        self.report.documents += count;
+        let right = StoreState { count, generator: generator.next() };
+        if state != right {
+            self.batch.put(&row, &right.encode())?;
+        }
+        // What was put must be seen where the rows of the indexes are walked.
+        self.commit()
+    }
+
+    fn add_row(&mut self, store: &StoreDef, wanted: &IndexRow) -> Result<()> {
+        match self.engine.get(&wanted.row, None)? {
+            Some(there) if there.bytes == wanted.value => return Ok(()),
+            Some(there) if self.stands_for_a_document(store, &wanted.row, &there.bytes)? => {
+                self.report.unique_conflicts += 1;
+                return Ok(());
+            }
+            _ => {}
+        }
+        self.report.index_rows_added += 1;
+        self.batch.put(&wanted.row, &wanted.value)?;
+        // Two documents with one key of a unique index must see each other.
+        self.commit_if_full_or_unique(store, wanted)
+    }
+
+    fn commit_if_full_or_unique(&mut self, store: &StoreDef, added: &IndexRow) -> Result<()> {
+        let is_unique = store
+            .indexes
+            .iter()
+            .any(|index| index.options.unique && added.row.starts_with(&index_prefix(store.id, index.id)));
+        if is_unique { self.commit() } else { self.commit_if_full() }
+    }
+
+    /// Whether a row of an index is one that a document has.
+    fn stands_for_a_document(&self, store: &StoreDef, row: &[u8], value: &[u8]) -> Result<bool> {
+        for index in &store.indexes {
+            let prefix = index_prefix(store.id, index.id);
+            if !row.starts_with(&prefix) {
+                continue;
+            }
+            // A row that can't be read stands for nothing.
+            let Ok((_, primary)) = decode_index_row(row, value, &prefix, index.options.unique) else {
+                return Ok(false);
+            };
+            let Some(document) = self.document(store, &primary)? else { return Ok(false) };
+            let rows = rows_of(store, &primary, &document)?;
+            return Ok(rows.iter().any(|own| own.row == row && own.value == value));
+        }
+        Ok(false)
+    }
+
+    fn document(&self, store: &StoreDef, primary: &Key) -> Result<Option<Document>> {
+        let row = document_key(store.id, primary);
+        let Some(value) = self.engine.get(&row, None)? else { return Ok(None) };
+        Ok(Some(StoredDocument::decode(&value.bytes, &row)?.document))
+    }
+
+    /// Removes the rows of an index that stand for no document.
+    fn follow_index(&mut self, store: &StoreDef, index: usize) -> Result<()> {
+        let Some(index) = store.indexes.get(index) else { return Ok(()) };
+        let RowRange { start, end } = RowRange::prefix(index_prefix(store.id, index.id));
+        let mut rows = self.engine.scan(ScanRange::between(start, end), Direction::Forward, None)?;
+        while rows.advance()? {
+            let stands = self.stands_for_a_document(store, rows.key(), rows.value())?;
+            if !stands {
+                self.report.index_rows_removed += 1;
+                self.batch.delete(rows.key())?;
+                self.commit_if_full()?;
+            }
+        }
+        Ok(())
+    }
+}

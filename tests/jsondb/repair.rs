@@ -1,0 +1,212 @@
+//! After a repair documents, indexes and counts agree, whatever rows were lost.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use flowdb::config::Config;
+use flowdb::engine::{CommitOptions, Direction, ScanRange, WriteBatch};
+use flowdb::fs::{FileSystem, SimFs};
+use flowdb::jsondb::{DocumentsReport, JsonDb, Mode, repair_documents_on};
+
+use crate::model::{Model, assert_matches, create_indexes, step};
+use crate::support::{Random, all, auto_increment, documents, json, key, keyed_by};
+
+fn config() -> Config {
+    Config {
+        memtable_size_bytes: 4 << 10,
+        table_size_bytes: 4 << 10,
+        level_size_bytes: 16 << 10,
+        block_size: 256,
+        auto_background: false,
+        ..Config::new("/db")
+    }
+}
+
+fn open(disk: &SimFs) -> JsonDb {
+    JsonDb::open_on(config(), Arc::new(disk.clone())).unwrap()
+}
+
+fn repaired(disk: &SimFs) -> DocumentsReport {
+    repair_documents_on(&config(), Arc::new(disk.clone())).unwrap()
+}
+
+/// A database of random documents in several tables.
+fn make(random: &mut Random) -> (SimFs, Model) {
+    let disk = SimFs::in_memory();
+    let db = open(&disk);
+    db.create_object_store("items", keyed_by("id")).unwrap();
+    create_indexes(&db);
+    let mut model = Model::new();
+    for _ in 0..30 {
+        let mut tx = db.begin(&["items"], Mode::ReadWrite).unwrap();
+        for _ in 0..12 {
+            step(&mut tx, &mut model, random, 80).unwrap();
+        }
+        tx.commit(None).unwrap();
+        db.engine().flush().unwrap();
+        while random.below(4) == 0 && db.engine().run_pending().unwrap() {}
+    }
+    db.close().unwrap();
+    (disk, model)
+}
+
+/// Everything that can be read agrees, and can be written.
+fn assert_agrees(disk: &SimFs, report: &DocumentsReport) -> Option<Model> {
+    let db = open(disk);
+    db.engine().verify().unwrap();
+    if report.stores == 0 {
+        return None;
+    }
+    let mut tx = db.begin(&["items"], Mode::ReadOnly).unwrap();
+    let found = documents(&mut tx);
+    assert_eq!(tx.count("items", &all()).unwrap(), found.len() as u64);
+    assert_eq!(report.documents, found.len() as u64);
+    if report.unique_conflicts == 0 && db.schema()[0].indexes.len() == 3 {
+        assert_matches(&mut tx, &found, 7);
+    }
+    drop(tx);
+    db.create_object_store("new", auto_increment(None)).unwrap();
+    db.close().unwrap();
+    Some(found)
+}
+
+#[test]
+fn whatever_tables_are_damaged_indexes_and_counts_are_those_of_the_documents_that_are_left() {
+    let mut random = Random::from_env("whatever_tables_are_damaged");
+    let (mut with_loss, mut with_work) = (0, 0);
+    for _ in 0..60 {
+        let (disk, model) = make(&mut random);
+        let tables: Vec<PathBuf> = disk
+            .files()
+            .into_iter()
+            .filter(|path| path.extension().is_some_and(|name| name == "tbl"))
+            .collect();
+        for _ in 0..1 + random.below(3) {
+            let path = &tables[random.below(tables.len() as u64) as usize];
+            let Some(mut bytes) = disk.read_file(path) else { continue };
+            if random.below(3) == 0 && disk.exists(path).unwrap() {
+                disk.remove(path).unwrap();
+                continue;
+            }
+            let at = random.below(bytes.len() as u64) as usize;
+            bytes[at] ^= 1 << random.below(8);
+            disk.write_file(path, &bytes);
+        }
+
+        let report = repaired(&disk);
+
+        let found = assert_agrees(&disk, &report);
+        with_loss += u32::from(found.is_none_or(|found| found != model));
+        with_work += u32::from(report.index_rows_added + report.index_rows_removed > 0);
+        let again = repaired(&disk);
+        assert_eq!((again.index_rows_added, again.index_rows_removed), (0, 0));
+        assert!(again.files.is_lossless());
+    }
+    assert!(with_loss > 5 && with_work > 5, "{with_loss} lost something, {with_work} had rows to put right");
+}
+
+#[test]
+fn a_database_that_is_whole_stays_as_it_was() {
+    let mut random = Random::from_env("a_database_that_is_whole_stays_as_it_was");
+    let (disk, model) = make(&mut random);
+
+    let report = repaired(&disk);
+
+    assert_eq!(assert_agrees(&disk, &report), Some(model));
+    assert_eq!((report.stores, report.index_rows_added, report.index_rows_removed), (1, 0, 0));
+}
+
+/// Without its meta and state rows a database could not be opened, and would give ids and keys again.
+#[test]
+fn lost_counts_generators_and_ids_are_made_anew() {
+    let disk = SimFs::in_memory();
+    let db = open(&disk);
+    db.create_object_store("items", auto_increment(Some("id"))).unwrap();
+    db.update(&["items"], None, |tx| {
+        (0..5).try_for_each(|_| tx.put("items", None, json(&serde_json::json!({}))).map(|_| ()))
+    })
+    .unwrap();
+    let mut batch = WriteBatch::new();
+    batch.delete(&[0]).unwrap();
+    batch.delete_range(&[2], &[3]).unwrap();
+    db.engine().commit(batch, CommitOptions::default()).unwrap();
+    db.engine().flush().unwrap();
+    drop(db);
+
+    let report = repaired(&disk);
+
+    assert_eq!((report.stores, report.documents), (1, 5));
+    let db = open(&disk);
+    let mut tx = db.begin(&["items"], Mode::ReadWrite).unwrap();
+    assert_eq!(tx.count("items", &all()).unwrap(), 5);
+    let given = tx.put("items", None, json(&serde_json::json!({}))).unwrap();
+    assert_eq!(given, key(6.0), "no key is given twice");
+    tx.commit(None).unwrap();
+    db.create_object_store("more", keyed_by("id")).unwrap();
+    let mut tx = db.begin(&["more"], Mode::ReadOnly).unwrap();
+    assert_eq!(tx.count("more", &all()).unwrap(), 0, "no id is given twice");
+}
+
+/// The documents of a store that is not in the catalog any more don't show up in one that is created later.
+#[test]
+fn the_ids_of_lost_stores_are_not_given_again() {
+    let disk = SimFs::in_memory();
+    let db = open(&disk);
+    db.create_object_store("items", keyed_by("id")).unwrap();
+    create_indexes(&db);
+    db.update(&["items"], None, |tx| {
+        tx.put("items", None, json(&serde_json::json!({ "id": 1, "n": 1 }))).map(|_| ())
+    })
+    .unwrap();
+    let mut batch = WriteBatch::new();
+    batch.delete_range(&[0], &[3]).unwrap();
+    db.engine().commit(batch, CommitOptions::default()).unwrap();
+    db.engine().flush().unwrap();
+    drop(db);
+
+    let report = repaired(&disk);
+
+    assert_eq!(report.stores, 0);
+    let db = open(&disk);
+    db.create_object_store("items", keyed_by("id")).unwrap();
+    create_indexes(&db);
+    let mut tx = db.begin(&["items"], Mode::ReadOnly).unwrap();
+    assert_matches(&mut tx, &Model::new(), 3);
+}
+
+#[test]
+fn index_rows_come_back_and_those_of_no_document_go() {
+    let disk = SimFs::in_memory();
+    let db = open(&disk);
+    db.create_object_store("items", keyed_by("id")).unwrap();
+    create_indexes(&db);
+    db.update(&["items"], None, |tx| {
+        (0..6).try_for_each(|id| {
+            let document = serde_json::json!({ "id": id, "n": id % 2, "u": id, "tags": [1, 2] });
+            tx.put("items", None, json(&document)).map(|_| ())
+        })
+    })
+    .unwrap();
+    let rows = |first: u8| {
+        let range = ScanRange::between(vec![first], vec![first + 1]);
+        let mut scan = db.engine().scan(range, Direction::Forward, None).unwrap();
+        let mut rows = Vec::new();
+        while scan.advance().unwrap() {
+            rows.push(scan.key().to_vec());
+        }
+        rows
+    };
+    let mut batch = WriteBatch::new();
+    // The document 0, and every fifth row of an index.
+    batch.delete(&rows(3)[0]).unwrap();
+    rows(4).iter().step_by(5).for_each(|row| batch.delete(row).unwrap());
+    db.engine().commit(batch, CommitOptions::default()).unwrap();
+    db.engine().flush().unwrap();
+    drop(db);
+
+    let report = repaired(&disk);
+
+    assert!(report.index_rows_added > 0 && report.index_rows_removed > 0, "{report:?}");
+    assert_eq!(assert_agrees(&disk, &report).unwrap().len(), 5);
+    assert!(disk.exists(Path::new("/db/CURRENT")).unwrap());
+}
