@@ -257,7 +257,9 @@ fn a_flipped_byte_in_a_log_costs_at_most_one_batch() {
     drop(engine);
     let [path] = names(&disk, "/db", ".wal").try_into().unwrap();
     let bytes = disk.read_file(&path).unwrap();
-    for at in 0..bytes.len() {
+    // Behind the records are the zeros that the next ones would have been written over.
+    let end = bytes.iter().rposition(|&byte| byte != 0).map_or(0, |last| last + 1);
+    for at in (0..end).chain([end, bytes.len() - 1]) {
         let disk = disk.deep_copy();
         let mut flipped = bytes.clone();
         flipped[at] ^= 4;
@@ -266,6 +268,10 @@ fn a_flipped_byte_in_a_log_costs_at_most_one_batch() {
         let (report, after, _) = repaired(&config, &disk, &format!("at {at}"));
 
         let changed = changed(&state, &after);
+        if at >= end {
+            assert!(changed.is_empty(), "at {at}: {changed:?}");
+            continue;
+        }
         assert!(changed.len() <= 1, "at {at}: {changed:?}");
         assert_eq!(report.log_records_saved, 40 - changed.len() as u64, "at {at}");
         assert!(report.log_bytes_lost > 0, "at {at}: {report:?}");

@@ -81,7 +81,7 @@ struct FlowReader<'a>(&'a Engine);
 
 impl Reader for FlowReader<'_> {
     fn get(&mut self, key: &[u8]) -> Option<Seen> {
-        self.0.get(key, None).expect("reading flowdb").map(|value| Seen::of(&value.bytes))
+        self.0.get_with(key, None, |value| Seen::of(value.bytes)).expect("reading flowdb")
     }
 
     fn scan(&mut self, scan: Scan<'_>) -> Rows {
@@ -93,7 +93,8 @@ impl Reader for FlowReader<'_> {
         let mut cursor = self.0.scan(range, direction, None).expect("scanning flowdb");
         let mut rows = Rows::default();
         while rows.rows < scan.limit && cursor.advance().expect("scanning flowdb") {
-            rows.add(cursor.key(), cursor.value());
+            let row = cursor.row();
+            rows.add(row.key, row.value);
         }
         rows
     }
