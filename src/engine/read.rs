@@ -362,7 +362,8 @@ impl Shared {
         self.check_open()?;
         let view = self.view();
         let seqno = snapshot.map_or_else(|| self.snapshots.visible(), Snapshot::seqno);
-        let mut tombstones = vec![view.version.range_tombstones()?];
+        let mut tombstones = Vec::new();
+        tombstones.extend(view.version.range_tombstones()?);
         let mut sources: Vec<Source> = Vec::new();
         for memtable in view.memtables() {
             if memtable.has_range_tombstones() {
@@ -390,7 +391,11 @@ impl Shared {
             }));
         }
         tombstones.retain(|set| !set.is_empty());
-        let visibility = Visibility { snapshot: seqno, now_ms: self.config.clock.now_ms(), tombstones };
+        // The clock is asked only where something may expire.
+        let may_expire =
+            view.version.has_expiring() || view.memtables().any(|memtable| memtable.fading() > 0);
+        let now_ms = if may_expire { self.config.clock.now_ms() } else { 0 };
+        let visibility = Visibility { snapshot: seqno, now_ms, tombstones };
         let merged = MergeIterator::new(sources);
         let reverse = direction == Direction::Reverse;
         let rows = VisibleIterator::new(merged, visibility, range.start, range.end, reverse);

@@ -24,8 +24,8 @@ use super::pins::Pins;
 /// A shard is worth having from this capacity on; a smaller cache has fewer shards, so that large blocks fit.
 const SHARD_BYTES_MIN: usize = 4 << 20;
 
-/// The most shards.
-const SHARDS_MAX: usize = 16;
+/// The most shards. Two readers seldom want the same one of so many.
+const SHARDS_MAX: usize = 64;
 
 /// What a cached block takes besides its own bytes: its places in the map, a queue and the ghost list, and its counters.
 const ENTRY_OVERHEAD_BYTES: usize = 128;
@@ -87,7 +87,9 @@ pub(crate) struct BlockCache {
     pins: Arc<Pins>,
 }
 
+/// In cache lines of its own (two, as processors fetch them in pairs), since every reader writes to its lock.
 #[derive(Default)]
+#[repr(align(128))]
 struct Shard {
     blocks: RwLock<Blocks>,
     hits: AtomicU64,
@@ -221,10 +223,10 @@ impl BlockCache {
         let shard = self.shard(place)?;
         let blocks = shard.blocks.read();
         let Some(cached) = blocks.map.get(&place) else {
-            shard.misses.fetch_add(1, Ordering::Relaxed);
+            count_one(&shard.misses);
             return None;
         };
-        shard.hits.fetch_add(1, Ordering::Relaxed);
+        count_one(&shard.hits);
         let uses = cached.uses.load(Ordering::Relaxed);
         if uses < USES_MAX {
             // Lost updates between readers only make a used block look a little less used.
@@ -272,6 +274,11 @@ impl BlockCache {
         let index = (place.hash() >> 40) as usize & self.shards.len().wrapping_sub(1);
         self.shards.get(index)
     }
+}
+
+/// Readers of one shard at the same moment may count as one: an exact count would cost each of them more than it tells.
+fn count_one(counter: &AtomicU64) {
+    counter.store(counter.load(Ordering::Relaxed) + 1, Ordering::Relaxed);
 }
 
 /// A power of two, so that a mask chooses the shard.

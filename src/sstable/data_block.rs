@@ -47,6 +47,9 @@ const KEY_LEN_SHIFT: u32 = 8;
 const WARMED_BYTES_MAX: usize = 8 << 10;
 const CACHE_LINE_BYTES: usize = 64;
 
+/// What [`DataBlock::warm_from`] touches at the most.
+const SHORT_SCAN_BYTES: usize = 2 << 10;
+
 /// What is kept of the memory in which blocks are put together.
 const SCRATCH_BYTES_KEPT: usize = 1 << 20;
 
@@ -101,6 +104,13 @@ impl DataBlock {
     /// one after the other as a scan reaches them.
     pub(crate) fn warm(&self) {
         let touched = &self.0[..self.0.len().min(WARMED_BYTES_MAX)];
+        std::hint::black_box(touched.iter().step_by(CACHE_LINE_BYTES).fold(0, |all, byte| all ^ byte));
+    }
+
+    /// As [`DataBlock::warm`], but only what a short scan from the entry at `slot` on will reach.
+    pub(crate) fn warm_from(&self, slot: &Slot) {
+        let touched = &self.0[slot.key as usize..];
+        let touched = &touched[..touched.len().min(SHORT_SCAN_BYTES)];
         std::hint::black_box(touched.iter().step_by(CACHE_LINE_BYTES).fold(0, |all, byte| all ^ byte));
     }
 

@@ -159,6 +159,9 @@ impl TableIterator {
         let (chosen, len) = (choose(&block), block.len());
         let at = if let Chosen::Here(at) = chosen { at } else { 0 };
         let slot = block.slot(at);
+        if step == Step::Forward {
+            block.warm_from(&slot);
+        }
         self.place = Some(Place { block, at, slot, len, top, partition_at, partition, block_at });
         match chosen {
             Chosen::Here(_) => Ok(()),

@@ -16,9 +16,7 @@ mod value_file_handle;
 mod value_set;
 
 use std::ops::Bound;
-use std::sync::Arc;
-
-use parking_lot::Mutex;
+use std::sync::{Arc, OnceLock};
 
 use crate::error::{Code, Error, Result};
 use crate::range_tombstone::{RangeTombstone, RangeTombstones};
@@ -40,7 +38,10 @@ pub(crate) struct Version {
     levels: [Vec<Arc<TableHandle>>; LEVELS],
     values: ValueSet,
     /// The range tombstones of all tables, gathered by the first scan that asks.
-    tombstones: Mutex<Option<Arc<RangeTombstones>>>,
+    tombstones: OnceLock<Arc<RangeTombstones>>,
+    /// Whether any table has range tombstones, or entries that expire, so that scans need not ask.
+    has_range_tombstones: bool,
+    has_expiring: bool,
 }
 
 impl Version {
@@ -97,7 +98,11 @@ impl Version {
         for tables in &mut levels[1..] {
             tables.sort_by(|a, b| a.meta().smallest.cmp(&b.meta().smallest));
         }
-        let version = Version { levels, values, tombstones: Mutex::new(None) };
+        let any = |is: fn(&TableMeta) -> bool| levels.iter().flatten().any(|table| is(table.meta()));
+        let has_range_tombstones = any(|meta| meta.range_tombstones > 0);
+        let has_expiring = any(|meta| meta.largest_expiry > 0);
+        let version =
+            Version { levels, values, tombstones: OnceLock::new(), has_range_tombstones, has_expiring };
         version.check_order()?;
         Ok(version)
     }
@@ -150,19 +155,24 @@ impl Version {
         tables.get(first..behind).unwrap_or_default().to_vec()
     }
 
-    /// The range tombstones of all tables. Reading them opens the tables that have any.
-    pub(crate) fn range_tombstones(&self) -> Result<Arc<RangeTombstones>> {
-        let mut cached = self.tombstones.lock();
-        if let Some(tombstones) = &*cached {
-            return Ok(Arc::clone(tombstones));
+    /// Whether any table has entries that expire.
+    pub(crate) fn has_expiring(&self) -> bool {
+        self.has_expiring
+    }
+
+    /// The range tombstones of all tables, if there are any. Reading them opens the tables that have some.
+    pub(crate) fn range_tombstones(&self) -> Result<Option<Arc<RangeTombstones>>> {
+        if !self.has_range_tombstones {
+            return Ok(None);
+        }
+        if let Some(tombstones) = self.tombstones.get() {
+            return Ok(Some(Arc::clone(tombstones)));
         }
         let mut all: Vec<RangeTombstone> = Vec::new();
         for (_, table) in self.tables().filter(|(_, table)| table.meta().range_tombstones > 0) {
             all.extend(table.open()?.range_tombstones().tombstones());
         }
-        let tombstones = Arc::new(RangeTombstones::new(&all));
-        *cached = Some(Arc::clone(&tombstones));
-        Ok(tombstones)
+        Ok(Some(Arc::clone(self.tombstones.get_or_init(|| Arc::new(RangeTombstones::new(&all))))))
     }
 }
 
