@@ -5,6 +5,7 @@ mod common;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::Duration;
 
 use common::Random;
 use flowdb::config::{Config, SyncMode};
@@ -216,14 +217,55 @@ fn a_panic_in_a_check_is_its_own_writers_and_the_engine_goes_on() {
         let check: flowdb::engine::CommitCheck = Box::new(|_, _| panic!("on purpose"));
         panicking.commit(batch, CommitOptions { check: Some(check), sync: None })
     })
-    .join();
-    assert!(outcome.is_err());
+    .join()
+    .unwrap();
+    assert_eq!(outcome.unwrap_err().code(), Code::Internal);
 
     let mut batch = WriteBatch::new();
     batch.put(b"key", b"other").unwrap();
     engine.commit(batch, CommitOptions::default()).unwrap();
 
     assert_eq!(engine.get(b"key", None).unwrap().unwrap().bytes, b"other");
+}
+
+/// A check that panics in a group, with more of the same caller behind the group: nobody may wait for a leader that has
+/// gone.
+#[test]
+fn a_panic_in_a_check_refuses_its_batch_only_and_leaves_nobody_waiting() {
+    let engine = Engine::open(Config::in_memory()).unwrap();
+    let caller = engine.clone();
+    let (told, results) = std::sync::mpsc::channel();
+    std::thread::spawn(move || {
+        let request = |number: u8, check: Option<flowdb::engine::CommitCheck>| {
+            let mut batch = WriteBatch::new();
+            // Two of them are more than one group takes.
+            batch.put(&[number], &vec![number; 600 << 10]).unwrap();
+            (batch, CommitOptions { check, sync: None })
+        };
+        let requests = vec![
+            request(0, None),
+            request(1, Some(Box::new(|_, _| panic!("on purpose")))),
+            request(2, None),
+            request(3, None),
+        ];
+        let _ = told.send(caller.commit_all(requests));
+    });
+    let results = results.recv_timeout(Duration::from_secs(20)).expect("every request has its result");
+
+    let codes: Vec<Option<Code>> =
+        results.iter().map(|result| result.as_ref().err().map(|e| e.code())).collect();
+    assert_eq!(codes, [None, Some(Code::Internal), None, None]);
+    for number in 0..4u8 {
+        assert_eq!(engine.get(&[number], None).unwrap().is_some(), number != 1);
+    }
+    let (told, result) = std::sync::mpsc::channel();
+    let writer = engine.clone();
+    std::thread::spawn(move || {
+        let mut batch = WriteBatch::new();
+        batch.put(b"key", b"value").unwrap();
+        let _ = told.send(writer.commit(batch, CommitOptions::default()));
+    });
+    result.recv_timeout(Duration::from_secs(20)).expect("the next writer does not wait for ever").unwrap();
 }
 
 #[test]

@@ -362,6 +362,20 @@ fn a_fault_and_then_a_crash_leave_a_prefix_with_everything_acknowledged() {
     });
 }
 
+/// A sync of a log fails, the database is opened again and shows what the page cache still has of it, and then a sync
+/// succeeds: from then on that is there for good.
+#[test]
+fn what_was_read_after_a_failed_sync_is_durable_after_the_next_that_succeeds() {
+    let seed = 33;
+    let config = tiny_config(&mut Random::new(seed), Arc::new(ManualClock::new(1)));
+    fail_and_crash(
+        seed,
+        &config,
+        29,
+        Fault { kind: std::io::ErrorKind::Other, sticky: false, partial: false },
+    );
+}
+
 /// Calls `test` for every file operation from `first` on of each workload.
 fn for_each_operation(first: u64, test: impl Fn(u64, &Config, u64)) {
     let count = std::env::var("FLOWDB_WORKLOADS").map_or(12, |count| count.parse().expect("a number"));

@@ -719,3 +719,40 @@ fn windows_are_one_number_each() {
     let wide = windows(&Query::time_range(0..), Some(100_000_000), Aggregate::Sum);
     assert_eq!(wide, [(0, 4, 14.0), (0, 1, 3.0)], "a window for each key");
 }
+
+/// What a query leaves out by its place is not deleted with the rest.
+#[test]
+fn deleting_a_range_deletes_the_records_of_the_query_and_no_others() {
+    let queries = [
+        Query::key("b").after("b", 2),
+        Query::key("b").reverse().after("b", 2),
+        Query::all().after("b", 2),
+        Query::all().reverse().after("b", 2),
+        Query::key_range("a"..="b").after("b", 2),
+        Query::time_range(1..4).after("b", 2),
+        Query::time_range(1..4).reverse().after("b", 2),
+        Query::key_time_range("b".., 1..4).after("a", 0),
+        Query::prefix_time_range("b", i64::MIN..=3).after("b", i64::MIN),
+        Query::time_range(i64::MIN..=i64::MAX - 1).after("b", i64::MAX),
+        Query::time_range(0..4).after("c", i64::MAX),
+        Query::time_range(2..4),
+        Query::all(),
+    ];
+    for query in queries {
+        let (engine, _) = still();
+        let series = SeriesDb::new(engine).open_or_create("s").unwrap();
+        for key in ["a", "b", "c"] {
+            let records = [i64::MIN, 0, 1, 2, 3, 4, i64::MAX].map(|ts| Record::new(key, ts, "v"));
+            series.write_batch(&records).unwrap();
+        }
+        let of = |query: &Query| -> Vec<Record> {
+            series.scan(query, None).unwrap().map(Result::unwrap).collect()
+        };
+        let (all, chosen) = (of(&Query::all()), of(&query));
+
+        series.delete_range(&query).unwrap();
+
+        let kept: Vec<Record> = all.into_iter().filter(|record| !chosen.contains(record)).collect();
+        assert_eq!(of(&Query::all()), kept, "{query:?}");
+    }
+}

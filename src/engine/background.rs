@@ -248,7 +248,7 @@ impl Shared {
                 Ok(true) => {}
                 Ok(false) => {
                     while !(state.stopping || take_asked(&mut state, step) || is_due) {
-                        match self.interval_of(step) {
+                        match self.interval_of(step, last_seqno != opened_at) {
                             Some(interval) => is_due = wake.wait_for(&mut state, interval).timed_out(),
                             None => wake.wait(&mut state),
                         }
@@ -287,8 +287,9 @@ impl Shared {
         }
     }
 
-    /// After what time without being asked a thread looks again whether there is something to do.
-    fn interval_of(&self, step: Step) -> Option<Duration> {
+    /// After what time without being asked a thread looks again whether there is something to do. A database that
+    /// nobody has written to since the opening has no quiet times to wait for, and its threads should sleep.
+    fn interval_of(&self, step: Step, was_written: bool) -> Option<Duration> {
         let version = || Arc::clone(&self.view().version);
         let expires = || version().tables().any(|(_, table)| table.meta().largest_expiry > 0);
         match step {
@@ -296,7 +297,7 @@ impl Shared {
                 let ms = self.config.flush_interval_ms;
                 (ms > 0).then(|| Duration::from_millis(ms))
             }
-            Step::Compact if pick_when_quiet(&version()).is_some() => Some(QUIET_INTERVAL),
+            Step::Compact if was_written && pick_when_quiet(&version()).is_some() => Some(QUIET_INTERVAL),
             Step::Compact => expires().then(|| Duration::from_secs(self.config.gc_interval_secs)),
         }
     }
@@ -494,4 +495,32 @@ fn take_asked(state: &mut State, step: Step) -> bool {
 
 fn bytes_of(tables: &[TableMeta]) -> u64 {
     tables.iter().map(|meta| meta.size).sum()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::Config;
+    use crate::engine::{CommitOptions, Engine, WriteBatch};
+    use crate::fs::SimFs;
+
+    /// A processor that is woken three times a second for nothing never rests.
+    #[test]
+    fn a_database_that_is_only_read_wakes_no_thread_for_quiet_times() {
+        let config = Config { auto_background: false, ..Config::new("/db") };
+        let disk = SimFs::new();
+        let open = || Engine::open_on(config.clone(), Arc::new(disk.clone())).unwrap();
+        let engine = open();
+        let mut batch = WriteBatch::new();
+        batch.put(b"key", b"value").unwrap();
+        engine.commit(batch, CommitOptions::default()).unwrap();
+        engine.flush().unwrap();
+        assert_eq!(engine.shared().interval_of(Step::Compact, true), Some(QUIET_INTERVAL));
+        engine.close().unwrap();
+
+        let engine = open();
+
+        assert_eq!(engine.stats().level_tables[0], 1, "level 0 has something that a quiet time could merge");
+        assert_eq!(engine.shared().interval_of(Step::Compact, false), None);
+    }
 }

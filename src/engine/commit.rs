@@ -9,6 +9,7 @@
 //! Invariant: a seqno becomes visible only after its record is as durable as its writer asked for.
 #![forbid(unsafe_code)]
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
@@ -34,7 +35,8 @@ const NO_ENTRY: EntryRef<'_> = EntryRef { key: &[], seqno: 0, kind: Kind::Value,
 
 /// Runs in commit order, just before the batch is written. It may add to the batch, and refuse it.
 ///
-/// The batches before it may not be visible yet; the error of a check is given when they are.
+/// The batches before it may not be visible yet; the error of a check is given when they are. A check that panics refuses
+/// its batch with `Internal`.
 pub type CommitCheck = Box<dyn FnOnce(&mut WriteBatch, u64) -> Result<()> + Send>;
 
 /// How a batch is to be committed.
@@ -46,7 +48,7 @@ pub struct CommitOptions {
     pub check: Option<CommitCheck>,
 }
 
-/// The group that a leader has taken. However the leader ends, by a panic of a check too, nobody is left waiting.
+/// The group that a leader has taken. However the leader ends, by a panic too, nobody in it is left waiting.
 struct Lead<'a> {
     shared: &'a Shared,
     members: Vec<Arc<Waiter>>,
@@ -92,7 +94,7 @@ impl Admitted {
     fn admit(&mut self, request: Request) -> Result<SeqNo> {
         let Request { mut batch, check, sync } = request;
         if let Some(check) = check {
-            check(&mut batch, self.next_seqno)?;
+            run_check(check, &mut batch, self.next_seqno)?;
         }
         if batch.is_empty() {
             return Ok(self.next_seqno - 1);
@@ -106,6 +108,17 @@ impl Admitted {
         self.batches.push(batch);
         Ok(self.next_seqno - 1)
     }
+}
+
+/// Runs a check. One that panics refuses its own batch: a panic on its way up would take the leader with it, who leads
+/// for others and may have more of its own in the queue.
+fn run_check(check: CommitCheck, batch: &mut WriteBatch, first_seqno: SeqNo) -> Result<()> {
+    let checked = catch_unwind(AssertUnwindSafe(|| check(batch, first_seqno)));
+    checked.unwrap_or_else(|_| {
+        let message =
+            "the check of a batch panicked, so the batch was refused: that is a defect of the check";
+        Err(Error::new(Code::Internal, message))
+    })
 }
 
 impl Shared {

@@ -390,6 +390,13 @@ impl Engine {
         }
         shared.check_writable()?;
         let written = shared.write_buffered()?;
+        let is_unproven = {
+            let log = shared.log.lock();
+            log.writer.is_none() && log.replayed.is_none()
+        };
+        // What was replayed from a log whose last sync may have failed can be read, and no sync of that log makes it
+        // durable any more: only a table does.
+        while is_unproven && !shared.config.in_memory && shared.flush_oldest()? {}
         shared.sync_up_to(written)
     }
 

@@ -250,6 +250,7 @@ impl Series {
         if !looks_at_time {
             return self.commit(Change::DeleteRows(bounded(rows).into_iter().collect())).map(|_| ());
         }
+        let Some((first, behind)) = bounded(rows.clone()) else { return Ok(()) };
         let snapshot = self.engine.snapshot();
         let query = query.forward();
         let (mut rows, mut portion) = (rows, Vec::new());
@@ -257,7 +258,10 @@ impl Series {
             let mut scan = self.scan_rows(rows.clone(), true, &query, Some(&snapshot))?;
             let key = if scan.advance()? { Some(scan.record().key.clone()) } else { None };
             if let Some(key) = &key {
-                portion.extend(bounded(rows_of_key(id, key, times)?));
+                // A query that begins behind a place may have a part of the key's records only.
+                let of_key = bounded(rows_of_key(id, key, times)?);
+                portion
+                    .extend(of_key.map(|(start, end)| (start.max(first.clone()), end.min(behind.clone()))));
                 // On with what lies behind the key.
                 rows.start =
                     rows::rows_of_keys(id, (Bound::Excluded(key.as_slice()), Bound::Unbounded)).start;
@@ -373,10 +377,21 @@ impl std::fmt::Debug for Series {
     }
 }
 
-/// The bounds of a range of rows that has both; those of a series always have.
+/// The first row of a range, and the first behind it; `None` for a range without both, which those of a series have.
 fn bounded(rows: crate::engine::ScanRange) -> Option<(Vec<u8>, Vec<u8>)> {
-    match (rows.start, rows.end) {
-        (Bound::Included(start), Bound::Excluded(end)) => Some((start, end)),
-        _ => None,
-    }
+    let behind = |mut row: Vec<u8>| {
+        row.push(0);
+        row
+    };
+    let start = match rows.start {
+        Bound::Included(row) => row,
+        Bound::Excluded(row) => behind(row),
+        Bound::Unbounded => return None,
+    };
+    let end = match rows.end {
+        Bound::Included(row) => behind(row),
+        Bound::Excluded(row) => row,
+        Bound::Unbounded => return None,
+    };
+    Some((start, end))
 }

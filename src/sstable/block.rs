@@ -18,8 +18,11 @@ const KIND_MASK: u8 = 0b1011;
 /// The flag of an entry that carries an expiry.
 const EXPIRES: u8 = 0b0100;
 
+/// The largest block of more than one entry: that of the largest `block_size`.
+const SEVERAL_BYTES_MAX: usize = 1 << 20;
+
 /// What the keys of a block may share, all together: sixteen times the largest block of more than one entry.
-const SHARED_BYTES_MAX: usize = RESTART_INTERVAL << 20;
+const SHARED_BYTES_MAX: usize = RESTART_INTERVAL * SEVERAL_BYTES_MAX;
 
 const U32_BYTES: usize = 4;
 
@@ -145,6 +148,10 @@ fn list_entries(payload: &[u8], entries: &mut Vec<PackedEntry>) -> Decoded<()> {
         shared += entry.shared;
         at = entry.end;
         entries.push(entry);
+        // Listed, an entry takes many times the few bytes that it may have.
+        if at < end && payload.len() > SEVERAL_BYTES_MAX {
+            return Err(Damage("it is longer than any block of several entries"));
+        }
     }
     if shared > SHARED_BYTES_MAX { Err(Damage("its keys are longer than any block's")) } else { Ok(()) }
 }
@@ -238,5 +245,22 @@ mod tests {
         builder.add(&long, &Row::value([&long[..], b"k"].concat(), 9, "").entry());
 
         assert!(unpack(builder.finish()).is_err());
+    }
+
+    /// A few megabytes can decompress to a gigabyte of the smallest entries, and those would be many gigabytes in memory.
+    #[test]
+    fn a_block_of_more_entries_than_any_writer_puts_into_one_is_refused() {
+        let block_of = |entries: usize, value_len: usize| {
+            let mut builder = DataBlockBuilder::default();
+            let value = vec![b'v'; value_len];
+            (0..entries)
+                .for_each(|i| builder.add(b"", &Row::value(format!("{i:07}"), 1, &value[..]).entry()));
+            builder.finish().to_vec()
+        };
+
+        assert!(unpack(&block_of(2, (SEVERAL_BYTES_MAX - 40) / 2)).is_ok());
+        assert!(unpack(&block_of(1, 3 * SEVERAL_BYTES_MAX)).is_ok(), "one entry may be of any length");
+        assert!(unpack(&block_of(2, SEVERAL_BYTES_MAX / 2)).is_err());
+        assert!(unpack(&block_of(SEVERAL_BYTES_MAX / 8, 0)).is_err());
     }
 }
