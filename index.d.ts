@@ -480,6 +480,7 @@ export interface FlowDB<S extends Schema<S> = AnySchema> extends Documents<S> {
   deleteSeries (name: string): Promise<void>
   /** The names of all series, sorted. */
   seriesNames (): Promise<string[]>
+  /**
    * Makes a copy of the database, as it is when this is called or a little later, in a directory that is missing or
    * empty. Reads and writes go on meanwhile. Rejects with `FLOWDB_UNSUPPORTED` for a database in memory.
    */
