@@ -31,8 +31,11 @@ pub const VALUE_FILES: &str = "value files";
 pub const RELOCATED: &str = "values moved between value files";
 pub const READ_CACHED: &str = "blocks found in the cache";
 pub const READ_UNCACHED: &str = "blocks read from a file";
+pub const RECORDS_WRITTEN: &str = "records written";
+pub const RECORDS_DELETED: &str = "records deleted by a query";
+pub const RECORDS_READ: &str = "records read, by every query";
 
-const NAMED: [&str; 27] = [
+const NAMED: [&str; 30] = [
     RANGE_TOMBSTONES,
     EXPIRED,
     AT_SNAPSHOT,
@@ -60,6 +63,9 @@ const NAMED: [&str; 27] = [
     RELOCATED,
     READ_CACHED,
     READ_UNCACHED,
+    RECORDS_WRITTEN,
+    RECORDS_DELETED,
+    RECORDS_READ,
 ];
 
 /// Scans are told apart by their direction and the kinds of their bounds.

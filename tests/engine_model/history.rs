@@ -14,6 +14,7 @@ use flowdb::fs::SimFs;
 use crate::common::Random;
 use crate::configurations::{self, CONFIGURATIONS, MANY_LEVELS};
 use crate::features;
+use crate::records::Records;
 
 pub type Key = Vec<u8>;
 
@@ -26,7 +27,12 @@ pub struct Entry {
     pub seqno: u64,
 }
 
-pub type Model = BTreeMap<Key, Entry>;
+/// What the database should hold.
+#[derive(Clone, Default)]
+pub struct Model {
+    pub rows: BTreeMap<Key, Entry>,
+    pub records: Records,
+}
 
 /// What a scan should give.
 pub type Row = (Key, Entry);
@@ -44,6 +50,8 @@ pub struct History {
     pub configuration: usize,
     pub config: Config,
     pub clock: Arc<ManualClock>,
+    /// Whether there are records in time, too. All other keys then lie behind their rows.
+    pub has_records: bool,
     pub disk: SimFs,
     pub engine: Engine,
     pub model: Rc<Model>,
@@ -60,6 +68,7 @@ impl History {
         let mut random = Random::new(seed);
         let clock = Arc::new(ManualClock::new(1_000));
         let (configuration, config) = configurations::draw(&mut random, Arc::clone(&clock));
+        let has_records = random.one_in(3);
         let disk = if config.in_memory { SimFs::in_memory() } else { SimFs::new() };
         let engine = Engine::open_on(config.clone(), Arc::new(disk.clone())).unwrap();
         Self {
@@ -67,6 +76,7 @@ impl History {
             configuration,
             config,
             clock,
+            has_records,
             disk,
             engine,
             model: Rc::default(),
@@ -103,6 +113,9 @@ impl History {
     }
 
     fn step(&mut self) {
+        if self.has_records && self.random.one_in(4) {
+            return if self.random.one_in(2) { self.write_records() } else { self.check_records() };
+        }
         match self.random.below(200) {
             0..72 => self.write(),
             72..76 => self.open_scan(),
@@ -144,8 +157,18 @@ impl History {
         CONFIGURATIONS[self.configuration].0 == MANY_LEVELS
     }
 
+    /// What every key begins with that is not one of a record's rows.
+    pub fn key_prefix(&self) -> &'static [u8] {
+        if self.has_records { b"key " } else { b"" }
+    }
+
     /// A key of a small set, so that overwrites, deletes and misses are common; some share long prefixes.
     pub fn key(&mut self) -> Key {
+        let key = self.bare_key();
+        [self.key_prefix(), &key].concat()
+    }
+
+    fn bare_key(&mut self) -> Key {
         if self.has_many_levels() && self.random.one_in(2) {
             return format!("{:03}", self.random.below(600)).into_bytes();
         }
@@ -157,7 +180,7 @@ impl History {
         }
     }
 
-    fn value(&mut self) -> Rc<[u8]> {
+    pub fn value(&mut self) -> Rc<[u8]> {
         let len = match self.random.below(40) {
             0 | 1 => 0,
             2 => 3_000,
@@ -188,7 +211,7 @@ impl History {
 
     /// Applies `changes` to the model, the first one with the seqno `first`.
     fn apply(&mut self, changes: Vec<Change>, first: u64) {
-        let model = Rc::make_mut(&mut self.model);
+        let model = &mut Rc::make_mut(&mut self.model).rows;
         let mut seqno = first;
         let mut has_deleted_range = false;
         for change in changes {
@@ -299,6 +322,7 @@ impl History {
         for _ in 0..10 {
             let puts = (0..50).map(|_| {
                 let key = format!("{:03}", self.random.below(600)).into_bytes();
+                let key = [self.key_prefix(), &key].concat();
                 let (byte, len) = (self.random.next() as u8, 500 + self.random.below(400) as usize);
                 Change::Put(key, std::iter::repeat_n(byte, len).collect(), 0)
             });
@@ -363,6 +387,7 @@ impl History {
         self.check_whole();
         self.check_scan();
         self.check_gets();
+        self.check_records();
         let refused = self.engine.commit(batch_of(&[Change::Delete(Key::new())]), CommitOptions::default());
         assert_eq!(refused.unwrap_err().code(), Code::ReadOnly);
         self.reopen();

@@ -13,6 +13,7 @@ mod configurations;
 mod features;
 mod history;
 mod reading;
+mod records;
 
 use std::collections::BTreeMap;
 

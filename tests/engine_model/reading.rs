@@ -12,7 +12,7 @@ use crate::history::{Entry, History, Key, Model, Row, as_slice};
 
 impl History {
     /// The state to read at: now, or one of the snapshots.
-    fn view(&mut self) -> (Option<Snapshot>, Rc<Model>) {
+    pub fn view(&mut self) -> (Option<Snapshot>, Rc<Model>) {
         if self.snapshots.is_empty() || self.random.one_in(2) {
             return (None, Rc::clone(&self.model));
         }
@@ -31,7 +31,7 @@ impl History {
 
     fn check_get(&mut self, key: &[u8], model: &Model, snapshot: Option<&Snapshot>) {
         let now = self.clock.now_ms();
-        let expected = model.get(key);
+        let expected = model.rows.get(key);
         if expected.is_some_and(|entry| !is_there(entry, now)) {
             self.saw(features::EXPIRED);
         }
@@ -91,7 +91,7 @@ impl History {
         let mut key = self.key();
         match self.random.below(8) {
             0 => key.push(0),
-            1 => {
+            1 if key.len() > self.key_prefix().len() => {
                 key.pop();
             }
             _ => {}
@@ -112,11 +112,21 @@ impl History {
             0 => ScanRange::all(),
             1 => {
                 let mut prefix = self.key();
-                prefix.truncate(1 + self.random.below(3) as usize);
+                prefix.truncate(self.key_prefix().len() + 1 + self.random.below(3) as usize);
                 ScanRange::prefix(prefix)
             }
             2 => ScanRange::between(self.key(), self.key()),
             _ => ScanRange { start: self.bound(), end: self.bound() },
+        }
+    }
+
+    /// `range` without the rows of records, of which this model does not say how they look.
+    fn without_records(&self, range: ScanRange) -> ScanRange {
+        match range.start {
+            Bound::Unbounded if self.has_records => {
+                ScanRange { start: Bound::Included(self.key_prefix().to_vec()), ..range }
+            }
+            _ => range,
         }
     }
 
@@ -131,6 +141,9 @@ impl History {
     pub fn check_whole(&mut self) {
         let (direction, model) = (self.direction(), Rc::clone(&self.model));
         self.check_rows(ScanRange::all(), direction, None, &model, usize::MAX);
+        if self.has_records {
+            self.check_all_records();
+        }
     }
 
     fn check_rows(
@@ -141,6 +154,7 @@ impl History {
         model: &Model,
         stop_after: usize,
     ) {
+        let range = self.without_records(range);
         self.saw(&features::scan(direction, &range.start, &range.end));
         let mut expected = rows(model, &range, direction, self.clock.now_ms()).into_iter();
         let mut scan = self.engine.scan(range.clone(), direction, snapshot).unwrap();
@@ -156,6 +170,7 @@ impl History {
 
     pub fn open_scan(&mut self) {
         let (range, direction) = (self.range(), self.direction());
+        let range = self.without_records(range);
         let (snapshot, model) = self.view();
         let expected = rows(&model, &range, direction, self.clock.now_ms());
         let scan = self.engine.scan(range, direction, snapshot.as_ref()).unwrap();
@@ -217,6 +232,7 @@ fn is_there(entry: &Entry, now: u64) -> bool {
 /// The rows of `model` that a scan should give.
 pub fn rows(model: &Model, range: &ScanRange, direction: Direction, now: u64) -> Vec<Row> {
     let mut rows: Vec<Row> = model
+        .rows
         .iter()
         .filter(|(key, entry)| {
             is_above(key, &range.start) && is_below(key, &range.end) && is_there(entry, now)
