@@ -7,6 +7,7 @@
 mod common;
 
 mod compactions;
+mod records;
 mod recovery;
 mod workload;
 

@@ -118,7 +118,8 @@ impl History {
         }
         match self.random.below(200) {
             0..72 => self.write(),
-            72..76 => self.open_scan(),
+            72 | 73 => self.fade(),
+            74..76 => self.open_scan(),
             76..84 => self.go_on_with_a_scan(),
             84..110 => self.check_gets(),
             110..142 => self.check_scan(),
@@ -315,6 +316,24 @@ impl History {
             self.check_scan();
         }
         self.saw(features::MANY_VERSIONS);
+    }
+
+    /// A table of which everything expires, over what was there before or beside it.
+    fn fade(&mut self) {
+        self.flush();
+        let keys: Vec<Key> = (0..1 + self.random.below(5)).map(|_| self.key()).collect();
+        for key in keys {
+            let expires_at = self.clock.now_ms() + 1 + self.random.below(20);
+            let put = Change::Put(key, self.value(), expires_at);
+            self.commit(vec![put]);
+        }
+        self.flush();
+        self.clock.advance(self.random.below(30));
+        for _ in 0..self.random.below(3) {
+            self.engine.run_pending().unwrap();
+        }
+        self.check_gets();
+        self.check_scan();
     }
 
     /// More than the first level may hold, so that there is a second one.
