@@ -8,6 +8,7 @@
 #![forbid(unsafe_code)]
 
 pub(crate) mod job;
+mod kind;
 mod outputs;
 mod reclaim;
 mod retention;
@@ -19,6 +20,7 @@ use std::sync::Arc;
 use crate::config::Config;
 use crate::version::{KeyBounds, KeySpan, LEVELS, TableHandle, Version};
 
+pub use kind::CompactionKind;
 pub(crate) use outputs::Written;
 pub(crate) use reclaim::{Reasons, held_back};
 pub(crate) use retention::Retention;
@@ -41,9 +43,27 @@ pub(crate) struct Task {
     pub(crate) is_discarded: bool,
     /// The inputs are written anew where they are, each for itself: others lie between them.
     pub(crate) is_scattered: bool,
+    /// What it is for.
+    pub(crate) purpose: CompactionKind,
 }
 
 impl Task {
+    /// The same task, for another purpose.
+    fn with_purpose(self, purpose: CompactionKind) -> Self {
+        Self { purpose, ..self }
+    }
+
+    /// What it is counted as.
+    pub(crate) fn kind(&self) -> CompactionKind {
+        if self.is_discarded {
+            CompactionKind::Discard
+        } else if self.is_trivial_move() {
+            CompactionKind::Move
+        } else {
+            self.purpose
+        }
+    }
+
     /// Whether the one input can change its level without being rewritten.
     pub(crate) fn is_trivial_move(&self) -> bool {
         self.level != self.target && self.inputs.len() == 1 && self.overlapped.is_empty()
@@ -92,7 +112,7 @@ pub(crate) fn level_target(version: &Version, level: usize, config: &Config) -> 
 /// may be there again below. It rewrites at most [`LEVEL_GROWTH`] bytes below for each byte that it moves.
 pub(crate) fn pick_when_quiet(version: &Version) -> Option<Task> {
     let bytes = |tables: &[Arc<TableHandle>]| -> u64 { tables.iter().map(|table| table.meta().size).sum() };
-    let task = pick_from_level_0(version)?;
+    let task = pick_from_level_0(version)?.with_purpose(CompactionKind::Quiet);
     (bytes(&task.inputs).saturating_mul(LEVEL_GROWTH) >= bytes(&task.overlapped)).then_some(task)
 }
 
@@ -122,7 +142,16 @@ fn with_entangled(version: &Version, mut inputs: Vec<Arc<TableHandle>>) -> Optio
 /// `inputs` of `level` into the next one; `None` where there are none.
 fn into_next_level(version: &Version, level: usize, inputs: Vec<Arc<TableHandle>>) -> Option<Task> {
     let overlapped = version.overlapping(level + 1, &KeySpan::of(&inputs)?);
-    Some(Task { level, inputs, target: level + 1, overlapped, is_discarded: false, is_scattered: false })
+    let purpose = if level == 0 { CompactionKind::Level0 } else { CompactionKind::Level };
+    Some(Task {
+        level,
+        inputs,
+        target: level + 1,
+        overlapped,
+        is_discarded: false,
+        is_scattered: false,
+        purpose,
+    })
 }
 
 /// The table of `level` that rewrites the fewest bytes below for each byte it moves down.
@@ -140,7 +169,7 @@ fn pick_from_level(version: &Version, level: usize) -> Option<Task> {
 pub(crate) fn pick_within(version: &Version, level: usize, bounds: KeyBounds<'_>) -> Option<Task> {
     let inputs = version.within(level, bounds);
     let inputs = if level == 0 { with_entangled(version, inputs)? } else { inputs };
-    into_next_level(version, level, inputs)
+    into_next_level(version, level, inputs).map(|task| task.with_purpose(CompactionKind::Asked))
 }
 
 /// What `level`, the last one with tables within `bounds`, has there, rewritten in place: drops what only that can.
@@ -153,6 +182,7 @@ pub(crate) fn pick_rewrite(version: &Version, level: usize, bounds: KeyBounds<'_
         overlapped: Vec::new(),
         is_discarded: false,
         is_scattered: false,
+        purpose: CompactionKind::Asked,
     };
     Some(task).filter(|task| !task.inputs.is_empty())
 }

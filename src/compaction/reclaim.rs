@@ -10,7 +10,7 @@
 
 use std::sync::Arc;
 
-use super::{Task, into_next_level, level_0_with};
+use super::{CompactionKind, Task, into_next_level, level_0_with};
 use crate::iter::is_expired;
 use crate::key::SeqNo;
 use crate::version::{LEVELS, TableHandle, TableMeta, Version};
@@ -59,6 +59,17 @@ fn can_shrink(meta: &TableMeta, now_ms: u64) -> bool {
         || is_expired(meta.garbage.quarter_expired_at, now_ms)
 }
 
+/// Why a table is written anew where it is.
+fn purpose_in_place(meta: &TableMeta, now_ms: u64) -> CompactionKind {
+    if is_expired(meta.garbage.quarter_expired_at, now_ms) {
+        CompactionKind::Expired
+    } else if can_shrink(meta, now_ms) {
+        CompactionKind::Superseded
+    } else {
+        CompactionKind::DeletionsInPlace
+    }
+}
+
 fn task_for(version: &Version, level: usize, table: &Arc<TableHandle>, reasons: Reasons) -> Option<Task> {
     let meta = table.meta();
     let lies_on_something =
@@ -72,14 +83,15 @@ fn task_for(version: &Version, level: usize, table: &Arc<TableHandle>, reasons: 
     if meta.seqno_max > reasons.oldest_snapshot || !has_reason(meta, reasons.now_ms) {
         return None;
     }
-    if level == 0 {
-        return level_0_with(version, table).filter(|task| is_worth_its_merge(meta, task, reasons));
-    }
-    if can_shrink(meta, reasons.now_ms) || !lies_on_something() {
-        return Some(in_place(level, table));
-    }
-    into_next_level(version, level, vec![Arc::clone(table)])
-        .filter(|task| is_worth_its_merge(meta, task, reasons))
+    let merged = if level == 0 {
+        level_0_with(version, table)
+    } else if can_shrink(meta, reasons.now_ms) || !lies_on_something() {
+        return Some(in_place(level, table).with_purpose(purpose_in_place(meta, reasons.now_ms)));
+    } else {
+        into_next_level(version, level, vec![Arc::clone(table)])
+    };
+    let worth = merged.filter(|task| is_worth_its_merge(meta, task, reasons));
+    worth.map(|task| task.with_purpose(CompactionKind::Deletions))
 }
 
 /// Whether an older table of level 0 has keys in common with this one of level 0.
@@ -100,7 +112,8 @@ fn is_worth_its_merge(meta: &TableMeta, task: &Task, reasons: Reasons) -> bool {
 
 fn in_place(level: usize, table: &Arc<TableHandle>) -> Task {
     let (inputs, overlapped) = (vec![Arc::clone(table)], Vec::new());
-    Task { level, inputs, target: level, overlapped, is_discarded: false, is_scattered: false }
+    let purpose = CompactionKind::DeletionsInPlace;
+    Task { level, inputs, target: level, overlapped, is_discarded: false, is_scattered: false, purpose }
 }
 
 #[cfg(test)]

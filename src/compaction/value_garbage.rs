@@ -15,7 +15,7 @@
 use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 
-use super::Task;
+use super::{CompactionKind, Task};
 use crate::config::Config;
 use crate::version::{LEVELS, TableHandle, TableMeta, Version};
 
@@ -84,6 +84,7 @@ fn task_for(version: &Version, number: u64) -> Option<Task> {
             overlapped: Vec::new(),
             is_discarded: false,
             is_scattered: true,
+            purpose: CompactionKind::Values,
         })
     })
 }

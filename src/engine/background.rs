@@ -444,6 +444,9 @@ impl Shared {
             written
         };
         self.counters.compactions.fetch_add(1, Ordering::Relaxed);
+        if let Some(count) = self.counters.compactions_of.get(task.kind() as usize) {
+            count.fetch_add(1, Ordering::Relaxed);
+        }
         let Written { tables, values: values_added, .. } = written;
         let added = tables.into_iter().map(|meta| (task.target as u8, meta)).collect();
         self.apply_edit(VersionEdit { added, removed, values_added, ..VersionEdit::default() }, |_| {})?;

@@ -58,6 +58,7 @@ use crate::sstable::BlockCache;
 use crate::times::Times;
 use crate::version::{CleanEnd, TableSource, VersionEdit, lock_path};
 
+pub use crate::compaction::CompactionKind;
 pub use crate::key::{KEY_BYTES_MAX, VALUE_BYTES_MAX};
 pub use batch::{BATCH_BYTES_MAX, WriteBatch};
 pub use commit::{CommitCheck, CommitOptions};
@@ -368,13 +369,26 @@ impl Engine {
     ///
     /// `Io`, `Corruption` or `Closed`.
     pub fn run_pending(&self) -> Result<bool> {
+        self.run_step(false)
+    }
+
+    /// As [`Engine::run_pending`], but with the compactions that wait for a time when nobody writes, as if it had come.
+    ///
+    /// # Errors
+    ///
+    /// As [`Engine::run_pending`].
+    pub fn run_pending_when_quiet(&self) -> Result<bool> {
+        self.run_step(true)
+    }
+
+    fn run_step(&self, is_quiet: bool) -> Result<bool> {
         let shared = self.shared();
         shared.check_open()?;
         if shared.config.read_only {
             return Ok(false);
         }
         shared.sync_in_background(false)?;
-        Ok(shared.flush_oldest()? || shared.compact_once(false)?)
+        Ok(shared.flush_oldest()? || shared.compact_once(is_quiet)?)
     }
 
     /// Makes everything that has been acknowledged durable.

@@ -4,6 +4,7 @@
 use std::fmt::Write;
 
 use super::Stats;
+use crate::compaction::CompactionKind;
 
 /// What Prometheus calls a value that only grows until the process ends, and one that goes up and down.
 #[derive(Clone, Copy)]
@@ -30,6 +31,7 @@ impl Stats {
             flushes,
             flushed_bytes,
             compactions,
+            compactions_by_kind,
             compacted_bytes,
             value_files,
             value_file_bytes,
@@ -64,6 +66,7 @@ impl Stats {
         text.metric("flushed_bytes_total", Type::Counter, flushed_help, *flushed_bytes);
         let compactions_help = "Compactions done, trivial moves included.";
         text.metric("compactions_total", Type::Counter, compactions_help, *compactions);
+        text.kinds(compactions_by_kind);
         let compacted_help = "Bytes of tables written by compactions.";
         text.metric("compacted_bytes_total", Type::Counter, compacted_help, *compacted_bytes);
         text.metric("value_files", Type::Gauge, "Value files.", *value_files);
@@ -102,6 +105,14 @@ impl Text {
         self.header(name, Type::Gauge, help);
         for (level, value) in values.iter().enumerate() {
             self.line(format_args!("flowdb_{name}{{level=\"{level}\"}} {value}"));
+        }
+    }
+
+    fn kinds(&mut self, counts: &[u64]) {
+        let name = "compactions_by_kind_total";
+        self.header(name, Type::Counter, "Compactions of the kind.");
+        for (kind, count) in CompactionKind::ALL.iter().zip(counts) {
+            self.line(format_args!("flowdb_{name}{{kind=\"{kind}\"}} {count}"));
         }
     }
 
@@ -169,6 +180,7 @@ mod tests {
             flushes: 11,
             flushed_bytes: 12,
             compactions: 13,
+            compactions_by_kind: vec![24, 25],
             compacted_bytes: 14,
             value_files: 19,
             value_file_bytes: 20,
@@ -199,6 +211,8 @@ mod tests {
             ("flushes_total", 11),
             ("flushed_bytes_total", 12),
             ("compactions_total", 13),
+            ("compactions_by_kind_total{kind=\"level-0\"}", 24),
+            ("compactions_by_kind_total{kind=\"level\"}", 25),
             ("compacted_bytes_total", 14),
             ("value_files", 19),
             ("value_file_bytes", 20),

@@ -4,6 +4,7 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::shared::Shared;
+use crate::compaction::CompactionKind;
 use crate::version::LEVELS;
 
 /// Counters that the engine's threads add to.
@@ -14,6 +15,8 @@ pub(crate) struct Counters {
     pub(crate) flushes: AtomicU64,
     pub(crate) flushed_bytes: AtomicU64,
     pub(crate) compactions: AtomicU64,
+    /// By [`CompactionKind`].
+    pub(crate) compactions_of: [AtomicU64; CompactionKind::ALL.len()],
     pub(crate) compacted_bytes: AtomicU64,
     pub(crate) value_bytes: AtomicU64,
     pub(crate) relocated_value_bytes: AtomicU64,
@@ -45,6 +48,8 @@ pub struct Stats {
     pub flushed_bytes: u64,
     /// Compactions done, trivial moves included.
     pub compactions: u64,
+    /// How many of them were of each kind, in the order of [`CompactionKind::ALL`].
+    pub compactions_by_kind: Vec<u64>,
     /// Bytes of tables written by compactions.
     pub compacted_bytes: u64,
     /// Value files, which hold the values that are too large for tables.
@@ -78,6 +83,12 @@ impl Stats {
         self.level_bytes.iter().sum()
     }
 
+    /// How many compactions were of `kind`.
+    #[must_use]
+    pub fn compactions_of(&self, kind: CompactionKind) -> u64 {
+        self.compactions_by_kind.get(kind as usize).copied().unwrap_or(0)
+    }
+
     /// Bytes written to log, tables and value files for each byte that was committed; 0 where nothing was.
     #[must_use]
     pub fn write_amplification(&self) -> f64 {
@@ -108,6 +119,7 @@ impl Shared {
             flushes: count(&counters.flushes),
             flushed_bytes: count(&counters.flushed_bytes),
             compactions: count(&counters.compactions),
+            compactions_by_kind: counters.compactions_of.iter().map(count).collect(),
             compacted_bytes: count(&counters.compacted_bytes),
             value_files: values.files().count() as u64,
             value_file_bytes: values.files().map(|(file, _)| file.meta().size).sum(),

@@ -170,6 +170,7 @@ fn a_compaction_moves_values_out_of_sparse_files_and_out_of_small_ones_where_the
             overlapped: Vec::new(),
             is_discarded: false,
             is_scattered,
+            purpose: CompactionKind::Values,
         };
         let mut files: Vec<u64> = files_to_empty(&task, &version, &config).into_iter().collect();
         files.sort_unstable();

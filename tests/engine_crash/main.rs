@@ -3,208 +3,54 @@
 //!
 //! `FLOWDB_SEED=n` replays one workload; `FLOWDB_WORKLOADS=n` runs so many.
 
+#[path = "../common/mod.rs"]
 mod common;
 
-use std::collections::BTreeMap;
+mod compactions;
+mod records;
+mod recovery;
+mod workload;
+
 use std::sync::Arc;
 
 use common::{Random, SeedReport, seeds, tiny_config};
-use flowdb::clock::ManualClock;
+use flowdb::clock::{Clock, ManualClock};
 use flowdb::config::{Config, SyncMode};
-use flowdb::engine::{CommitOptions, Direction, Engine, ScanRange, WriteBatch};
-use flowdb::error::{Code, Result};
+use flowdb::engine::{CommitOptions, CompactionKind, Direction, Engine, WriteBatch};
+use flowdb::error::Code;
 use flowdb::fs::{CrashOutcome, Fault, SimFs};
 
-type State = BTreeMap<Vec<u8>, Vec<u8>>;
+use recovery::{check, crash_everywhere, run};
+use workload::{Run, Setting, State, random_batch, random_workload, read_all, visible};
 
-/// What a workload did before the disk stopped.
-struct Run {
-    /// The state after each batch that was tried, the empty one first.
-    states: Vec<State>,
-    /// So many batches must survive the loss of power …
-    durable: usize,
-    /// … and so many the death of the process.
-    written: usize,
-    /// So many bytes of values were moved between value files.
-    relocated_bytes: u64,
-}
+/// So many random workloads meet every kind of compaction but those of many levels.
+const WORKLOADS: u64 = 40;
 
-impl Run {
-    fn tried(&self) -> usize {
-        self.states.len() - 1
-    }
-}
-
-/// Runs the workload of `seed` until it ends or the disk fails.
-fn run(seed: u64, config: &Config, disk: &SimFs) -> Run {
-    let mut run = Run { states: vec![State::new()], durable: 0, written: 0, relocated_bytes: 0 };
-    // An error is the crash that the test asked for; which operation meets it is not the point here.
-    let _ = try_run(seed, config, disk, &mut run);
-    run
-}
-
-fn try_run(seed: u64, config: &Config, disk: &SimFs, run: &mut Run) -> Result<()> {
-    let mut random = Random::new(seed ^ 0xC0FFEE);
-    let mut engine = Engine::open_on(config.clone(), Arc::new(disk.clone()))?;
-    for _ in 0..28 {
-        match random.below(12) {
-            0..7 => write(&mut random, config, &engine, run)?,
-            7 => engine.flush()?,
-            8 | 9 => {
-                engine.run_pending()?;
-            }
-            10 => {
-                engine.sync()?;
-                run.written = run.tried();
-                run.durable = run.tried();
-            }
-            _ if random.one_in(3) => engine.compact_all()?,
-            _ => {
-                run.relocated_bytes += engine.stats().value_bytes_relocated;
-                engine.close()?;
-                run.written = run.tried();
-                run.durable = run.tried();
-                engine = Engine::open_on(config.clone(), Arc::new(disk.clone()))?;
-            }
-        }
-    }
-    run.relocated_bytes += engine.stats().value_bytes_relocated;
-    engine.close()?;
-    run.durable = run.tried();
-    run.written = run.tried();
-    Ok(())
-}
-
-fn write(random: &mut Random, config: &Config, engine: &Engine, run: &mut Run) -> Result<()> {
-    let mut state = run.states[run.tried()].clone();
-    let mut batch = WriteBatch::new();
-    for _ in 0..1 + random.below(6) {
-        let key = format!("{:02}", random.below(30)).into_bytes();
-        match random.below(8) {
-            0 => {
-                batch.delete(&key)?;
-                state.remove(&key);
-            }
-            1 => {
-                let end = format!("{:02}", random.below(30)).into_bytes();
-                batch.delete_range(&key, &end)?;
-                state.retain(|other, _| !(&key <= other && other < &end));
-            }
-            _ => {
-                let value = vec![random.next() as u8; random.below(600) as usize];
-                batch.put(&key, &value)?;
-                state.insert(key, value);
-            }
-        }
-    }
-    let batch_number = (run.tried() as u64 + 1).to_be_bytes().to_vec();
-    batch.put(b"the number of this batch", &batch_number)?;
-    state.insert(b"the number of this batch".to_vec(), batch_number);
-    run.states.push(state);
-    engine.commit(batch, CommitOptions::default())?;
-    match config.wal_sync_mode {
-        SyncMode::Always => {
-            run.durable = run.tried();
-            run.written = run.tried();
-        }
-        SyncMode::Interval(_) => run.written = run.tried(),
-        SyncMode::Never => {}
-    }
-    Ok(())
-}
-
-fn read_all(engine: &Engine, direction: Direction) -> State {
-    let mut scan = engine.scan(ScanRange::all(), direction, None).unwrap();
-    let mut state = State::new();
-    while scan.advance().unwrap() {
-        state.insert(scan.key().to_vec(), scan.value().to_vec());
-    }
-    state
-}
-
-/// Opens what a crash left and checks it against what the workload did.
-fn check(config: &Config, disk: &SimFs, run: &Run, least: usize, context: &str) {
-    let engine = match Engine::open_on(config.clone(), Arc::new(disk.clone())) {
-        Ok(engine) => engine,
-        Err(error) => panic!("{context}: can't be opened: {error:?}"),
-    };
-    let state = read_all(&engine, Direction::Forward);
-    assert_eq!(state, read_all(&engine, Direction::Reverse), "{context}");
-    let batches = (least..=run.tried()).rev().find(|&batches| run.states[batches] == state);
-    assert!(batches.is_some(), "{context}: not the state after any of batches {least}..={}", run.tried());
-    for (key, value) in &state {
-        assert_eq!(
-            engine.get(key, None).unwrap().map(|found| found.bytes).as_ref(),
-            Some(value),
-            "{context}"
-        );
-    }
-    go_on(config, &engine, disk, state, context);
-}
-
-/// The database that was recovered takes writes, and they are there after a clean close.
-fn go_on(config: &Config, engine: &Engine, disk: &SimFs, mut state: State, context: &str) {
-    let mut batch = WriteBatch::new();
-    batch.put(b"after the crash", b"written").unwrap();
-    engine.commit(batch, CommitOptions::default()).unwrap();
-    state.insert(b"after the crash".to_vec(), b"written".to_vec());
-    engine.close().unwrap();
-    let again = Engine::open_on(config.clone(), Arc::new(disk.clone())).unwrap();
-    assert_eq!(read_all(&again, Direction::Forward), state, "{context}: after another opening");
-}
-
-fn check_outcomes(seed: u64, config: &Config, disk: &SimFs, run: &Run, operation: u64) -> u64 {
-    let outcomes = [
-        CrashOutcome::LoseUnsynced,
-        CrashOutcome::KeepUnsynced,
-        CrashOutcome::Random(seed.wrapping_mul(1_000) + operation),
-        CrashOutcome::Random(!(seed.wrapping_mul(1_000) + operation)),
-        CrashOutcome::ProcessOnly,
-    ];
-    for outcome in outcomes {
-        let least = if outcome == CrashOutcome::ProcessOnly { run.written } else { run.durable };
-        let context = format!("operation {operation}, {outcome:?}, {:?}", config.wal_sync_mode);
-        check(config, &disk.after_crash(outcome), run, least, &context);
-    }
-    outcomes.len() as u64
-}
-
-/// A second crash, at a random operation of the recovery from the first.
-fn check_crash_in_recovery(seed: u64, config: &Config, disk: &SimFs, run: &Run, operation: u64) {
-    let mut random = Random::new(seed.wrapping_add(operation));
-    let first = CrashOutcome::Random(random.next());
-    let disk = disk.after_crash(first);
-    disk.crash_at(random.below(14));
-    let opened = Engine::open_on(config.clone(), Arc::new(disk.clone()));
-    drop(opened);
-    let second = CrashOutcome::Random(random.next());
-    let context = format!("operation {operation}, {first:?} and then {second:?}");
-    check(config, &disk.after_crash(second), run, run.durable, &context);
+fn setting(seed: u64) -> Setting {
+    let clock = Arc::new(ManualClock::new(1));
+    Setting { config: tiny_config(&mut Random::new(seed), Arc::clone(&clock)), clock }
 }
 
 #[test]
 fn a_crash_after_any_file_operation_leaves_a_prefix_with_everything_acknowledged() {
-    let count = std::env::var("FLOWDB_WORKLOADS").map_or(40, |count| count.parse().expect("a number"));
-    let (mut crashes, mut relocating) = (0, 0);
+    let count = std::env::var("FLOWDB_WORKLOADS").map_or(WORKLOADS, |count| count.parse().expect("a number"));
+    let mut crashes = 0;
+    let mut with_kind = [0; CompactionKind::ALL.len()];
     for seed in seeds(count) {
         let _report = SeedReport(seed);
-        let config = tiny_config(&mut Random::new(seed), Arc::new(ManualClock::new(1)));
-        let whole = SimFs::new();
-        let finished = run(seed, &config, &whole);
-        check(&config, &whole.deep_copy(), &finished, finished.tried(), "no crash at all");
-        relocating += u64::from(finished.relocated_bytes > 0);
-        for operation in 0..whole.operations() {
-            let disk = SimFs::crashing_after(operation);
-            let run = run(seed, &config, &disk);
-            crashes += check_outcomes(seed, &config, &disk, &run, operation);
-            check_crash_in_recovery(seed, &config, &disk, &run, operation);
-            crashes += 1;
+        let (finished, crashed) =
+            crash_everywhere(&setting(seed), seed, &|workload| random_workload(workload, seed));
+        crashes += crashed;
+        for (with_kind, count) in with_kind.iter_mut().zip(finished.compactions) {
+            *with_kind += u64::from(count > 0);
         }
     }
-    println!(
-        "{crashes} crashes, every one recovered; {relocating} workloads moved values between value files"
-    );
-    assert!(count < 40 || relocating > 0 || std::env::var("FLOWDB_SEED").is_ok());
+    println!("{crashes} crashes, every one recovered");
+    for (kind, workloads) in CompactionKind::ALL.into_iter().zip(with_kind) {
+        println!("{workloads:>4} workloads had a compaction of the kind {kind}");
+    }
+    let relocating = with_kind[CompactionKind::Values as usize];
+    assert!(count < WORKLOADS || relocating > 0 || std::env::var("FLOWDB_SEED").is_ok());
 }
 
 #[test]
@@ -282,7 +128,7 @@ fn a_full_disk_refuses_writes_and_takes_them_again_when_space_returns() {
 
 /// A workload that goes on where an operation fails, as a program would that hopes for better times.
 struct Persistent<'a> {
-    config: &'a Config,
+    setting: &'a Setting,
     disk: &'a SimFs,
     engine: Engine,
     run: Run,
@@ -298,6 +144,10 @@ impl Persistent<'_> {
             0..8 => return self.write(random),
             8 => self.engine.flush().map(|()| false),
             9 | 10 => self.engine.run_pending().map(|_| false),
+            11 if random.one_in(4) => {
+                self.setting.clock.advance(random.below(60));
+                return;
+            }
             _ if random.one_in(2) => self.engine.sync().map(|()| true),
             _ => return self.reopen(),
         };
@@ -309,7 +159,9 @@ impl Persistent<'_> {
     }
 
     fn write(&mut self, random: &mut Random) {
-        match write(random, self.config, &self.engine, &mut self.run) {
+        let now = self.setting.clock.now_ms();
+        let (batch, state, _) = random_batch(random, self.run.last(), now).unwrap();
+        match self.run.commit_numbered(&self.engine, self.setting.config.wal_sync_mode, batch, state) {
             Ok(()) => self.failed = None,
             Err(error) => {
                 assert_ne!(error.code(), Code::Corruption, "{}: {error:?}", self.context);
@@ -322,7 +174,12 @@ impl Persistent<'_> {
             }
         }
         let state = read_all(&self.engine, Direction::Forward);
-        assert_eq!(Some(&state), self.run.states.last(), "{}: what is visible", self.context);
+        assert!(self.is_state(self.run.tried(), &state), "{}: what is visible", self.context);
+    }
+
+    /// Whether `state` is what can be seen after so many batches.
+    fn is_state(&self, batches: usize, state: &State) -> bool {
+        visible(&self.run.states[batches], self.setting.clock.now_ms()).eq(state.iter())
     }
 
     /// Closes the database, which may fail, and goes on from what is found at the next opening.
@@ -330,7 +187,7 @@ impl Persistent<'_> {
         if self.engine.close().is_ok() && self.failed.is_none() {
             self.run.written = self.run.written.max(self.run.durable);
         }
-        let open = || Engine::open_on(self.config.clone(), Arc::new(self.disk.clone()));
+        let open = || Engine::open_on(self.setting.config.clone(), Arc::new(self.disk.clone()));
         self.engine = match open() {
             Err(error) if error.code() == Code::Io => open(),
             opened => opened,
@@ -339,7 +196,7 @@ impl Persistent<'_> {
         let state = read_all(&self.engine, Direction::Forward);
         let least = self.run.written;
         self.run.states.extend(self.failed.take());
-        let found = (least..=self.run.tried()).rev().find(|&batches| self.run.states[batches] == state);
+        let found = (least..=self.run.tried()).rev().find(|&batches| self.is_state(batches, &state));
         let Some(found) = found else {
             panic!("{}: reopened, and not the state after any of {least}..", self.context)
         };
@@ -351,13 +208,13 @@ impl Persistent<'_> {
 /// One operation fails once, the workload goes on, and then the power goes.
 #[test]
 fn a_fault_and_then_a_crash_leave_a_prefix_with_everything_acknowledged() {
-    for_each_operation(9, |seed, config, operation| {
+    for_each_operation(9, |seed, setting, operation| {
         for (kind, partial) in [
             (std::io::ErrorKind::Other, false),
             (std::io::ErrorKind::StorageFull, false),
             (std::io::ErrorKind::StorageFull, true),
         ] {
-            fail_and_crash(seed, config, operation, Fault { kind, sticky: false, partial });
+            fail_and_crash(seed, setting, operation, Fault { kind, sticky: false, partial });
         }
     });
 }
@@ -366,37 +223,60 @@ fn a_fault_and_then_a_crash_leave_a_prefix_with_everything_acknowledged() {
 /// succeeds: from then on that is there for good.
 #[test]
 fn what_was_read_after_a_failed_sync_is_durable_after_the_next_that_succeeds() {
-    let seed = 33;
-    let config = tiny_config(&mut Random::new(seed), Arc::new(ManualClock::new(1)));
-    fail_and_crash(
-        seed,
-        &config,
-        29,
-        Fault { kind: std::io::ErrorKind::Other, sticky: false, partial: false },
-    );
+    let config = Config { auto_background: false, ..Config::new("/db") };
+    let put = |engine: &Engine, key: &[u8]| {
+        let mut batch = WriteBatch::new();
+        batch.put(key, b"value").unwrap();
+        engine.commit(batch, CommitOptions::default())
+    };
+    let mut shown = 0;
+    for later in 0..10 {
+        let disk = SimFs::new();
+        let engine = Engine::open_on(config.clone(), Arc::new(disk.clone())).unwrap();
+        put(&engine, b"acknowledged").unwrap();
+        let fault = Fault { kind: std::io::ErrorKind::Other, sticky: false, partial: false };
+        disk.fail_at(disk.operations() + later, fault);
+        if put(&engine, b"refused").is_ok() {
+            break;
+        }
+        let disk = disk.after_crash(CrashOutcome::ProcessOnly);
+        let engine = Engine::open_on(config.clone(), Arc::new(disk.clone())).unwrap();
+        let is_shown = engine.get(b"refused", None).unwrap().is_some();
+        shown += u32::from(is_shown);
+
+        engine.sync().unwrap();
+
+        let engine =
+            Engine::open_on(config.clone(), Arc::new(disk.after_crash(CrashOutcome::LoseUnsynced))).unwrap();
+        assert!(engine.get(b"acknowledged", None).unwrap().is_some(), "operation {later}");
+        assert!(engine.get(b"refused", None).unwrap().is_some() || !is_shown, "operation {later}");
+    }
+    assert!(shown > 0, "no fault left anything to be read");
 }
 
 /// Calls `test` for every file operation from `first` on of each workload.
-fn for_each_operation(first: u64, test: impl Fn(u64, &Config, u64)) {
+fn for_each_operation(first: u64, test: impl Fn(u64, &Setting, u64)) {
     let count = std::env::var("FLOWDB_WORKLOADS").map_or(12, |count| count.parse().expect("a number"));
     for seed in seeds(count) {
         let _report = SeedReport(seed);
-        let config = tiny_config(&mut Random::new(seed), Arc::new(ManualClock::new(1)));
+        let setting = setting(seed);
         let whole = SimFs::new();
-        run(seed, &config, &whole);
+        run(&setting, &whole, &|workload| random_workload(workload, seed));
         assert!(whole.operations() > first, "a workload without an operation to fail");
-        (first..whole.operations()).for_each(|operation| test(seed, &config, operation));
+        (first..whole.operations()).for_each(|operation| test(seed, &setting, operation));
     }
 }
 
-fn fail_and_crash(seed: u64, config: &Config, operation: u64, fault: Fault) {
+fn fail_and_crash(seed: u64, setting: &Setting, operation: u64, fault: Fault) {
+    setting.clock.set(1);
+    let config = &setting.config;
     let disk = SimFs::new();
     let mut random = Random::new(seed ^ 0xFA17);
     let engine = Engine::open_on(config.clone(), Arc::new(disk.clone())).unwrap();
     disk.fail_at(operation, fault);
-    let run = Run { states: vec![State::new()], durable: 0, written: 0, relocated_bytes: 0 };
+    let run = Run::new();
     let context = format!("operation {operation}, {fault:?}, {:?}", config.wal_sync_mode);
-    let mut workload = Persistent { config, disk: &disk, engine, run, failed: None, context };
+    let mut workload = Persistent { setting, disk: &disk, engine, run, failed: None, context };
     let end = operation + 1 + Random::new(seed.wrapping_add(operation)).below(40);
     // Bounded, because with the durability `none` many steps write nothing.
     for _ in 0..200 {
@@ -411,7 +291,7 @@ fn fail_and_crash(seed: u64, config: &Config, operation: u64, fault: Fault) {
         [CrashOutcome::LoseUnsynced, CrashOutcome::Random(seed + operation), CrashOutcome::ProcessOnly]
     {
         let least = if outcome == CrashOutcome::ProcessOnly { run.written } else { run.durable };
-        check(config, &disk.after_crash(outcome), &run, least, &format!("{context}, {outcome:?}"));
+        check(setting, &disk.after_crash(outcome), &run, least, &format!("{context}, {outcome:?}"));
     }
     drop(engine);
 }
@@ -471,20 +351,21 @@ fn a_database_that_has_no_log_between_two_crashes_opens_again() {
 /// opening in between must neither build on it nor remove what it seems to make needless.
 #[test]
 fn a_fault_a_dead_process_and_then_a_power_loss_leave_everything_acknowledged() {
-    for_each_operation(0, |seed, config, operation| {
+    for_each_operation(0, |seed, setting, operation| {
         let disk = SimFs::new();
         disk.fail_at(operation, Fault::once(std::io::ErrorKind::Other));
         disk.crash_at(operation + 1);
-        let run = run(seed, config, &disk);
+        let run = run(setting, &disk, &|workload| random_workload(workload, seed));
         let dead = disk.after_crash(CrashOutcome::ProcessOnly);
         for writes in [false, true] {
-            reopen_and_lose_power(config, &dead.deep_copy(), &run, writes, operation);
+            reopen_and_lose_power(setting, &dead.deep_copy(), &run, writes, operation);
         }
     });
 }
 
 /// Opens what a dead process left, writes one more batch if asked to, and loses power.
-fn reopen_and_lose_power(config: &Config, disk: &SimFs, run: &Run, writes: bool, operation: u64) {
+fn reopen_and_lose_power(setting: &Setting, disk: &SimFs, run: &Run, writes: bool, operation: u64) {
+    let config = &setting.config;
     let context = format!("operation {operation}, writes: {writes}, {:?}", config.wal_sync_mode);
     let engine = Engine::open_on(config.clone(), Arc::new(disk.clone())).unwrap();
     let mut state = read_all(&engine, Direction::Forward);
@@ -493,14 +374,14 @@ fn reopen_and_lose_power(config: &Config, disk: &SimFs, run: &Run, writes: bool,
         batch.put(b"written by the survivor", b"and synced").unwrap();
         let options = CommitOptions { sync: Some(SyncMode::Always), ..CommitOptions::default() };
         engine.commit(batch, options).unwrap();
-        state.insert(b"written by the survivor".to_vec(), b"and synced".to_vec());
+        state.insert(b"written by the survivor".to_vec(), (b"and synced"[..].into(), 0));
     }
     disk.crash();
     drop(engine);
     for outcome in [CrashOutcome::LoseUnsynced, CrashOutcome::Random(operation)] {
         let survivor = disk.after_crash(outcome);
         if !writes {
-            check(config, &survivor, run, run.durable, &format!("{context}, {outcome:?}"));
+            check(setting, &survivor, run, run.durable, &format!("{context}, {outcome:?}"));
             continue;
         }
         // What was synced last was built on everything that could be read before it.
