@@ -191,6 +191,12 @@ export interface Stats {
   flushedBytes: number
   /** Compactions done. */
   compactions: number
+  /** How many of them were done for which reason. */
+  compactionsByKind: Record<
+    'level0' | 'level' | 'move' | 'quiet' | 'deletions' | 'deletionsInPlace' | 'superseded' | 'expired' | 'discard' |
+    'values' | 'asked',
+    number
+  >
   /** Bytes of the tables that this made. */
   compactedBytes: number
   /** Bytes written to log and tables for each byte that was committed. */

@@ -201,6 +201,7 @@ test('destroy removes a database that nobody has open, and nothing else', async 
   await assert.rejects(FlowDB.destroy({ dataDir }), { code: 'FLOWDB_LOCKED' })
   await db.close()
   writeFileSync(join(dataDir, 'notes.txt'), 'not ours')
+  await assert.rejects(FlowDB.destroy({ dataDir, readOnly: true }), { code: 'FLOWDB_READ_ONLY' })
   await FlowDB.destroy({ dataDir })
   assert.deepEqual(readdirSync(dataDir), ['notes.txt'])
   rmSync(join(dataDir, 'notes.txt'))

@@ -291,3 +291,31 @@ test('a database that is read-only shows its series and takes no records', async
   assert.equal((await errorOf(reader.series('s').append('k', 1))).code, 'FLOWDB_READ_ONLY')
   assert.equal((await errorOf(reader.series('other').getAll())).code, 'FLOWDB_NOT_FOUND')
 })
+
+test('what is no plain object deletes nothing, and neither does one that can\'t be read', async (t) => {
+  const series = await seriesOf(t, [['a', 1], ['b', 2]])
+  const inherits = Object.create({ key: 'a' })
+  const throwing = { get key () { throw new RangeError('no') } }
+  const containers = [new Map(), new Set(), new Uint8Array(0), []]
+  const nothings = [...containers, new Date(), Promise.resolve({}), inherits, null, undefined]
+  for (const options of nothings) {
+    assert.equal((await errorOf(series.deleteRange(options))).code, 'FLOWDB_INVALID_ARGUMENT')
+  }
+  const error = await errorOf(series.deleteRange(throwing))
+  assert.equal(error.code, 'FLOWDB_INVALID_ARGUMENT')
+  assert.ok(error.cause instanceof RangeError)
+  assert.deepEqual(places(await series.getAll()), [['a', 1], ['b', 2]])
+
+  await series.deleteRange(Object.assign(Object.create(null), { key: 'a' }))
+  assert.deepEqual(places(await series.getAll()), [['b', 2]])
+})
+
+test('a time that is minus zero is zero, and one of a million digits is refused at once', async (t) => {
+  const series = (await openInMemory(t)).series('s')
+  assert.ok(Object.is(await series.append('k', 1, { ts: -0 }), 0))
+
+  const error = await errorOf(series.append('k', 1, { ts: 1n << 3_000_000n }))
+
+  assert.equal(error.code, 'FLOWDB_INVALID_ARGUMENT')
+  assert.match(error.message, /a bigint of many digits/)
+})

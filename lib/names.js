@@ -13,6 +13,9 @@ const NAME_BYTES_MAX = 255
 /** Messages show so much of a value. */
 const SHOWN_MAX = 100
 
+/** Bigints below this are shown. */
+const BIGINT_SHOWN_MAX = 10n ** 40n
+
 /** @type {Map<string, Uint8Array>} */
 const remembered = new Map()
 
@@ -88,12 +91,9 @@ const invalidPath = () => invalid('a key path is a string with dots, or an array
  */
 function checkOptions (where, options, known) {
   if (options === undefined) return {}
-  if (typeof options !== 'object' || options === null || Array.isArray(options)) {
-    throw invalid(`the options of ${where} are an object, not ${kindOf(options)}`)
-  }
   /** @type {Record<string, any>} */
   const checked = {}
-  for (const [name, value] of Object.entries(options)) {
+  for (const [name, value] of entriesOf(where, options)) {
     const type = Object.hasOwn(known, name) ? known[name] : undefined
     if (type === undefined) throw invalid(`${where} has no option ${JSON.stringify(name)}`)
     if (value === undefined) continue
@@ -102,6 +102,36 @@ function checkOptions (where, options, known) {
     checked[name] = type === 'keyPath' && value !== null ? checkKeyPath(value) : value
   }
   return checked
+}
+
+/**
+ * The names and values of options, each of which is read once.
+ *
+ * Only a plain object has them: a date, a map or a promise has none of its own, and taken for an object without
+ * options it would mean everything where something was meant.
+ *
+ * @param {string} where
+ * @param {unknown} options
+ * @returns {Array<[string, any]>}
+ */
+function entriesOf (where, options) {
+  let entries
+  try {
+    if (isPlain(options)) entries = Object.entries(/** @type {object} */ (options))
+  } catch (cause) {
+    throw new FlowDBError('FLOWDB_INVALID_ARGUMENT', `the options of ${where} can't be read`, { cause })
+  }
+  if (entries === undefined) throw invalid(`the options of ${where} are a plain object, not ${kindOf(options)}`)
+  return entries
+}
+
+/** @param {unknown} value */
+function isPlain (value) {
+  if (typeof value !== 'object' || value === null || Array.isArray(value)) return false
+  const prototype = Object.getPrototypeOf(value)
+  if (prototype === null) return true
+  // The objects of other contexts have an `Object.prototype` of their own.
+  return Object.getPrototypeOf(prototype) === null && Object.hasOwn(prototype, 'isPrototypeOf')
 }
 
 /**
@@ -134,7 +164,7 @@ function wrongType (where, name, wanted, value) {
 function kindOf (value) {
   if (value === null || value === undefined || typeof value === 'boolean') return String(value)
   if (typeof value === 'number') return `the number ${value}`
-  if (typeof value === 'bigint') return `the bigint ${cut(value.toString())}`
+  if (typeof value === 'bigint') return isShown(value) ? `the bigint ${value}` : 'a bigint of many digits'
   if (typeof value === 'string') return JSON.stringify(cut(value))
   if (typeof value !== 'object') return `a ${typeof value}`
   try {
@@ -143,6 +173,13 @@ function kindOf (value) {
     return 'a revoked proxy'
   }
 }
+
+/**
+ * Whether a bigint is worth writing out, which takes time with the square of its digits.
+ *
+ * @param {bigint} value
+ */
+const isShown = (value) => value < BIGINT_SHOWN_MAX && value > -BIGINT_SHOWN_MAX
 
 /** @param {string} text */
 const cut = (text) => text.length > SHOWN_MAX ? `${text.slice(0, SHOWN_MAX)}…` : text
@@ -158,6 +195,7 @@ exports.checkKeyPath = checkKeyPath
 exports.checkName = checkName
 exports.checkOptions = checkOptions
 exports.cut = cut
+exports.entriesOf = entriesOf
 exports.invalid = invalid
 exports.kindOf = kindOf
 exports.nameBytes = nameBytes

@@ -6,7 +6,7 @@
  */
 
 const { resolve } = require('node:path')
-const { cut, invalid, kindOf } = require('./names.js')
+const { cut, entriesOf, invalid, kindOf } = require('./names.js')
 const native = require('./native.js')
 
 const MIB = 1024 * 1024
@@ -94,12 +94,9 @@ function readDirectory (name, value) {
  * @returns {Options}
  */
 function readOptions (where, options) {
-  if (typeof options !== 'object' || options === null || Array.isArray(options)) {
-    throw invalid(`${where} takes an object of options, not ${kindOf(options)}`)
-  }
   /** @type {Map<OptionDescription, { name: string, text: string }>} */
   const given = new Map()
-  for (const [name, value] of Object.entries(options)) {
+  for (const [name, value] of entriesOf(where, options)) {
     const option = named.get(name)
     if (option === undefined) throw unknownOption(where, name)
     if (value === undefined) continue

@@ -12,7 +12,7 @@
 const { toBounds, KeyRange } = require('./key-range.js')
 const { plainKey } = require('./key.js')
 const { timeOf } = require('./key-intrinsics.js')
-const { checkOptions, invalid, kindOf, nameBytes } = require('./names.js')
+const { checkOptions, entriesOf, invalid, kindOf, nameBytes } = require('./names.js')
 const { VERB } = require('./packing.js')
 const { Rows } = require('./cursor.js')
 const { encodeDocument } = require('./values.js')
@@ -59,7 +59,8 @@ function toTime (what, time) {
   if (!Number.isSafeInteger(micros) || (typeof time === 'bigint' && BigInt(/** @type {number} */ (micros)) !== time)) {
     throw invalid(`${what} is a Date or whole microseconds since 1970, at most 2^53 - 1 away from it, not ${kindOf(time)}`)
   }
-  return /** @type {number} */ (micros)
+  // A record has 0 where it was given -0.
+  return /** @type {number} */ (micros) + 0
 }
 
 /**
@@ -335,12 +336,12 @@ class Series {
    * @returns {Promise<void>}
    */
   async deleteRange (options) {
-    const asked = typeof options === 'object' && options !== null ? Object.entries(options) : undefined
-    if (asked === undefined) throw invalid('deleteRange takes what to delete: {} is every record')
+    if (options === undefined) throw invalid('deleteRange takes what to delete: {} is every record')
     // Who meant a key and has none must not lose every record.
+    const asked = entriesOf('deleteRange', options)
     const missing = asked.find(([, value]) => value === undefined)
     if (missing !== undefined) throw invalid(`${missing[0]} of deleteRange is undefined: leave it out, or give it`)
-    const query = toQuery('deleteRange', checkOptions('deleteRange', options, QUERY_OPTIONS))
+    const query = toQuery('deleteRange', checkOptions('deleteRange', Object.fromEntries(asked), QUERY_OPTIONS))
     await this.#session.issue(VERB.DELETE_RECORDS, { isWrite: true }, (run) => packQuery(this.#pack(run), query))
   }
 

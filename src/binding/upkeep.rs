@@ -3,7 +3,7 @@
 
 use serde_json::{Value, json};
 
-use crate::engine::{ManifestFound, RepairReport, Stats};
+use crate::engine::{CompactionKind, ManifestFound, RepairReport, Stats};
 use crate::jsondb::DocumentsReport;
 
 /// The statistics as the text of an object.
@@ -21,6 +21,7 @@ pub(crate) fn stats(stats: &Stats) -> String {
         flushes,
         flushed_bytes,
         compactions,
+        compactions_by_kind,
         compacted_bytes,
         stalls,
         cache_hits,
@@ -47,6 +48,7 @@ pub(crate) fn stats(stats: &Stats) -> String {
         "flushes": flushes,
         "flushedBytes": flushed_bytes,
         "compactions": compactions,
+        "compactionsByKind": by_kind(compactions_by_kind),
         "compactedBytes": compacted_bytes,
         "writeAmplification": stats.write_amplification(),
         "stalls": stalls,
@@ -62,6 +64,16 @@ pub(crate) fn stats(stats: &Stats) -> String {
         "valueBytesRelocated": value_bytes_relocated,
     })
     .to_string()
+}
+
+/// The counts of [`CompactionKind::ALL`], by name.
+fn by_kind(counts: &[u64]) -> Value {
+    let named = CompactionKind::ALL.iter().zip(counts).map(|(kind, count)| {
+        let mut name = format!("{kind:?}");
+        name[..1].make_ascii_lowercase();
+        (name, Value::from(*count))
+    });
+    Value::Object(named.collect())
 }
 
 /// The statistics as text for Prometheus, in a JSON string.

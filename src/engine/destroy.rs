@@ -4,7 +4,7 @@
 use std::path::Path;
 
 use crate::config::Config;
-use crate::error::Result;
+use crate::error::{Code, Error, Result};
 use crate::fs::{DiskFs, FileSystem};
 use crate::version::{FileKind, lock_path, parse};
 
@@ -12,8 +12,13 @@ use crate::version::{FileKind, lock_path, parse};
 ///
 /// # Errors
 ///
-/// `Locked` while anybody has the database open, this process included; `Io`. What has been removed by then is gone.
+/// `Locked` while anybody has the database open, this process included; `ReadOnly` where the settings say that nothing is
+/// to be changed; `Io`. What has been removed by then is gone.
 pub fn destroy(config: &Config) -> Result<()> {
+    if config.read_only {
+        let message = "a database that is to be read only can't be removed: leave read_only out";
+        return Err(Error::new(Code::ReadOnly, message));
+    }
     if config.in_memory {
         return Ok(());
     }
@@ -52,7 +57,6 @@ mod tests {
 
     use super::*;
     use crate::engine::{CommitOptions, Engine, WriteBatch};
-    use crate::error::Code;
     use crate::fs::SimFs;
 
     fn database(fs: &SimFs) -> Engine {
@@ -74,6 +78,12 @@ mod tests {
         destroy_on(Path::new("/db"), &fs).unwrap();
 
         assert_eq!(fs.list(Path::new("/db")).unwrap(), ["notes.txt"]);
+    }
+
+    #[test]
+    fn what_is_to_be_read_only_is_not_removed() {
+        let config = Config { read_only: true, ..Config::new("nowhere") };
+        assert_eq!(destroy(&config).unwrap_err().code(), Code::ReadOnly);
     }
 
     #[test]
