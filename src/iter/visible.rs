@@ -8,7 +8,7 @@ use std::ops::Bound;
 use std::sync::Arc;
 
 use super::{InternalIterator, Travel};
-use crate::error::Result;
+use crate::error::{Code, Error, Result};
 use crate::key::{EntryRef, Kind, NEVER_EXPIRES, SEQNO_MAX, SeqNo};
 use crate::range_tombstone::{Hole, RangeTombstones};
 
@@ -128,6 +128,11 @@ impl<I: InternalIterator> VisibleIterator<I> {
 
     /// Moves to the first row from `key` on, or in reverse to the last one below it; false at the end of the range.
     /// `key` lies within the range.
+    ///
+    /// # Errors
+    ///
+    /// Also `Corruption` where a table whose entries are out of order leads elsewhere: who skips again and again would
+    /// never come to an end.
     pub(crate) fn skip_to(&mut self, key: &[u8]) -> Result<bool> {
         self.place = Place::Nowhere;
         self.place = if self.reverse {
@@ -137,7 +142,15 @@ impl<I: InternalIterator> VisibleIterator<I> {
             self.inner.seek(key, SEQNO_MAX)?;
             self.find_forward()?
         };
-        Ok(self.place != Place::Nowhere)
+        if self.place == Place::Nowhere {
+            return Ok(false);
+        }
+        if (self.entry().key >= key) == self.reverse {
+            self.place = Place::Nowhere;
+            let message = "a table has entries out of order: verify tells which";
+            return Err(Error::new(Code::Corruption, message));
+        }
+        Ok(true)
     }
 
     /// The current row. The last `advance` must have returned true.

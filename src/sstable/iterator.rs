@@ -18,7 +18,7 @@ use super::index::IndexBlock;
 use super::readahead::{Readahead, Step};
 use super::reader::{Role, Table, as_data};
 use super::{Damage, Handle};
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::iter::{InternalIterator, Travel};
 use crate::key::{EntryRef, SEQNO_MAX, SeqNo};
 use crate::range_tombstone::Hole;
@@ -255,6 +255,28 @@ impl TableIterator {
         as_data(&block).cloned()
     }
 
+    /// Moves to the first entry behind `hole` in the direction of travel.
+    ///
+    /// # Errors
+    ///
+    /// `Corruption` where the entries are out of order, so that it would still be in there: who leaves a hole again and
+    /// again would never come to an end.
+    pub(crate) fn seek_out_of(&mut self, hole: &Hole<'_>, travel: Travel) -> Result<()> {
+        match travel {
+            Travel::Forward => self.seek(hole.end, SEQNO_MAX)?,
+            Travel::Backward => self.seek_before(hole.start)?,
+        }
+        let is_out = self.place.as_ref().is_none_or(|place| {
+            let key = place.block.entry_of(&place.slot).key;
+            if travel == Travel::Forward { key >= hole.end } else { key < hole.start }
+        });
+        if is_out {
+            return Ok(());
+        }
+        self.leave();
+        Err(Error::corruption(self.table.file().path(), "its entries are out of order"))
+    }
+
     fn leave(&mut self) {
         self.place = None;
         self.run = 0..0;
@@ -362,10 +384,7 @@ impl InternalIterator for TableIterator {
         if self.table.properties().seqno_max >= hole.deleted_at {
             return Ok(false);
         }
-        match travel {
-            Travel::Forward => self.seek(hole.end, SEQNO_MAX)?,
-            Travel::Backward => self.seek_before(hole.start)?,
-        }
+        self.seek_out_of(hole, travel)?;
         Ok(true)
     }
 

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::{TableHandle, Version};
 use crate::error::Result;
 use crate::iter::{InternalIterator, Travel};
-use crate::key::{EntryRef, SEQNO_MAX, SeqNo};
+use crate::key::{EntryRef, SeqNo};
 use crate::range_tombstone::Hole;
 use crate::sstable::TableIterator;
 use crate::times::Times;
@@ -240,9 +240,8 @@ impl InternalIterator for LevelIterator {
             let reaches_beyond = level.tables.as_slice().get(at).is_some_and(is_older);
             let Some(table) = level.enter(at)? else { return Ok(()) };
             match (travel, reaches_beyond) {
-                (Travel::Forward, true) => table.seek(hole.end, SEQNO_MAX)?,
+                (_, true) => table.seek_out_of(hole, travel)?,
                 (Travel::Forward, false) => table.seek_to_first()?,
-                (Travel::Backward, true) => table.seek_before(hole.start)?,
                 (Travel::Backward, false) => table.seek_to_last()?,
             }
             match travel {

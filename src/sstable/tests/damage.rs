@@ -12,7 +12,9 @@ use super::{Shape, collect, collect_from, expected, found, many_rows, shapes, to
 use crate::config::Compression;
 use crate::error::{Code, Result};
 use crate::fs::{FileSystem, SimFs};
+use crate::iter::{InternalIterator, Travel};
 use crate::key::{SEQNO_MAX, hash_key};
+use crate::range_tombstone::Hole;
 use crate::times::{Times, time_of};
 
 /// Reads everything that a damaged table still gives, and checks that it is right or that the error says what it is.
@@ -185,6 +187,23 @@ fn read_whatever(bytes: &[u8]) {
         let _ = collect_from(table.iter().within(Times { first: 1_000, last: 3_000 }), forward);
     }
     let _ = table.verify();
+    for travel in [Travel::Forward, Travel::Backward] {
+        for (start, end) in [(&b""[..], &b"k5"[..]), (b"k1", b"zz")] {
+            let hole = Hole { start, end, deleted_at: SEQNO_MAX };
+            let mut iter = table.iter();
+            let placed =
+                if travel == Travel::Forward { iter.seek(start, SEQNO_MAX) } else { iter.seek_before(end) };
+            let is_within = |key: &[u8]| (start..end).contains(&key);
+            let mut leaps = 0;
+            while placed.is_ok() && iter.is_valid() && is_within(iter.entry().key) {
+                leaps += 1;
+                assert!(leaps < 3, "a hole is left for ever");
+                if !iter.leave_hole(&hole, travel).is_ok_and(|left| left) {
+                    break;
+                }
+            }
+        }
+    }
 }
 
 /// The bytes of a table with one block changed by a writer that then made its checksum.
