@@ -1,7 +1,9 @@
 /* Checked by `tsc` and never run: what users' code may say, and what must be an error. */
 
 import { FlashStore, FlowDB, FlowDBError, KeyRange } from 'flowdb'
-import type { AnySchema, Key, SeriesRecord, SeriesWindow, StoreDescription, Transaction } from 'flowdb'
+import type {
+  AnySchema, Key, RepairReport, SeriesRecord, SeriesWindow, Stats, StoreDescription, Transaction
+} from 'flowdb'
 
 interface User {
   id: number
@@ -42,6 +44,27 @@ async function documents (db: FlowDB<Shop>) {
   await db.rangeByIndex('users', 'place', ['a', 'b'])
   // @ts-expect-error a store without indexes has none
   await db.getByIndex('notes', 'text', 'x')
+}
+
+async function upkeep (db: FlowDB<Shop>) {
+  exactly<void>()(await db.checkpoint('copy'))
+  exactly<void>()(await db.verify())
+  const stats = await db.stats()
+  exactly<Stats>()(stats)
+  exactly<number>()(stats.compactionsByKind.quiet)
+  exactly<string>()(await db.metrics())
+  exactly<void>()(await db.compact('users', KeyRange.lowerBound(3)))
+  exactly<number>()(await db.approximateSize('users'))
+  exactly<RepairReport>()(await FlowDB.repair({ dataDir: 'shop' }))
+  exactly<void>()(await FlowDB.destroy({ dataDir: 'shop', salvage: true }))
+  exactly<void>()(await db.deleteSeries('heat'))
+
+  // @ts-expect-error there is no such store
+  await db.compact('user')
+  // @ts-expect-error the keys are numbers
+  await db.approximateSize('users', '1')
+  // @ts-expect-error a copy needs a directory
+  await db.checkpoint()
 }
 
 async function transactions (db: FlowDB<Shop>) {
@@ -133,4 +156,4 @@ function errors (error: unknown) {
   if (error.code === 'FLOWDB_OOPS') return
 }
 
-export { documents, errors, maps, ranges, schema, series, transactions, untyped }
+export { documents, errors, maps, ranges, schema, series, transactions, untyped, upkeep }
