@@ -23,7 +23,7 @@ use flowdb::fs::{CrashOutcome, Fault, SimFs};
 use recovery::{check, crash_everywhere, run};
 use workload::{Run, Setting, State, random_batch, random_workload, read_all, visible};
 
-/// So many random workloads meet every kind of compaction but those of many levels.
+/// So many random workloads meet most kinds of compaction, and some empty value files; [`compactions`] meets all of them.
 const WORKLOADS: u64 = 40;
 
 fn setting(seed: u64) -> Setting {

@@ -120,7 +120,7 @@ fn go_on(setting: &Setting, engine: &Engine, disk: &SimFs, mut state: State, con
     batch.put(b"after the crash", b"written").unwrap();
     engine.commit(batch, CommitOptions::default()).unwrap();
     state.insert(b"after the crash".to_vec(), (b"written"[..].into(), 0));
-    if state.len() % 2 == 0 {
+    if state.len().is_multiple_of(2) {
         engine.flush().unwrap();
         while engine.run_pending_when_quiet().unwrap() {}
     }

@@ -16,10 +16,13 @@ const SERIES: &str = "measured";
 /// Value and expiry (milliseconds, 0 for never), by key and time.
 pub type Records = BTreeMap<(Key, i64), (Rc<[u8]>, u64)>;
 
+/// Whether a query means the record of a key and a time.
+type Admits = Box<dyn Fn(&[u8], i64) -> bool>;
+
 /// A query, and what it means in the words of the model.
 struct Asked {
     query: Query,
-    admits: Box<dyn Fn(&[u8], i64) -> bool>,
+    admits: Admits,
 }
 
 impl History {
@@ -103,7 +106,7 @@ impl History {
         let (from, to) = (self.time(), self.time());
         let (low, high) = if low <= high { (low, high) } else { (high, low) };
         let (from, to) = (from.min(to), from.max(to));
-        let (query, admits): (Query, Box<dyn Fn(&[u8], i64) -> bool>) = match self.random.below(6) {
+        let (query, admits): (Query, Admits) = match self.random.below(6) {
             0 => (Query::key(&low), Box::new(move |key, _| key == low)),
             1 => (Query::prefix(&low), Box::new(move |key, _| key.starts_with(&low))),
             2 => {
