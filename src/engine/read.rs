@@ -12,13 +12,13 @@ use super::snapshot::Snapshot;
 use super::source::Source;
 use super::value::{ScannedValue, TRY_GET_BYTES_MAX, resolve, resolve_in_memory};
 use crate::error::Result;
-use crate::iter::{MergeIterator, Visibility, VisibleIterator, is_expired};
+use crate::iter::{Holes, MergeIterator, TombstoneSource, Travel, Visibility, VisibleIterator, is_expired};
 use crate::key::{EntryRef, Kind, SeqNo, hash_key};
 use crate::memtable::VersionRef;
 use crate::range_tombstone::RangeTombstones;
 use crate::sstable::{Lookup, TableEntry};
 use crate::times::{Times, leap, time_of};
-use crate::version::{LEVELS, LevelIterator};
+use crate::version::{LEVELS, LevelIterator, LevelTombstones};
 
 /// A value as it was found.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -368,19 +368,24 @@ impl Shared {
         self.check_open()?;
         let view = self.view();
         let seqno = snapshot.map_or_else(|| self.snapshots.visible(), Snapshot::seqno);
-        let mut tombstones = Vec::new();
-        tombstones.extend(view.version.range_tombstones()?);
+        let mut tombstones: Vec<Box<dyn TombstoneSource>> = Vec::new();
         let mut sources: Vec<Source> = Vec::new();
         for memtable in view.memtables() {
             if memtable.has_range_tombstones() {
-                tombstones.push(memtable.range_tombstones());
+                tombstones.push(Box::new(memtable.range_tombstones()));
             }
             if !memtable.is_empty() {
                 sources.push(Source::Memtable(Box::new(memtable.iter())));
             }
         }
-        for table in view.version.level(0).iter().filter(|table| table.meta().entries > 0) {
-            let table = table.open()?;
+        for handle in view.version.level(0) {
+            let table = handle.open()?;
+            if !table.range_tombstones().is_empty() {
+                tombstones.push(Box::new(Arc::clone(table.range_tombstones())));
+            }
+            if handle.meta().entries == 0 {
+                continue;
+            }
             match within {
                 None => sources.push(Source::Table(table.iter())),
                 Some(times) if table.may_hold_within(times) => {
@@ -390,20 +395,23 @@ impl Shared {
             }
         }
         for level in (1..LEVELS).filter(|&level| !view.version.level(level).is_empty()) {
+            if view.version.has_range_tombstones(level) {
+                tombstones.push(Box::new(LevelTombstones::new(Arc::clone(&view.version), level)));
+            }
             let entries = LevelIterator::new(Arc::clone(&view.version), level);
             sources.push(Source::Level(match within {
                 None => entries,
                 Some(times) => entries.within(times),
             }));
         }
-        tombstones.retain(|set| !set.is_empty());
         // The clock is asked only where something may expire.
         let may_expire =
             view.version.has_expiring() || view.memtables().any(|memtable| memtable.fading() > 0);
         let now_ms = if may_expire { self.config.clock.now_ms() } else { 0 };
-        let visibility = Visibility { snapshot: seqno, now_ms, tombstones };
-        let merged = MergeIterator::new(sources);
         let reverse = direction == Direction::Reverse;
+        let holes = Holes::new(tombstones, seqno, if reverse { Travel::Backward } else { Travel::Forward });
+        let visibility = Visibility { snapshot: seqno, now_ms, holes };
+        let merged = MergeIterator::new(sources);
         let rows = VisibleIterator::new(merged, visibility, range.start, range.end, reverse);
         let has_value_files = !view.version.values().is_empty();
         let (value, is_separated, has_failed) = (ScannedValue::default(), false, false);
