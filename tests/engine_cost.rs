@@ -314,3 +314,40 @@ fn opening_a_get_and_the_start_of_a_scan_read_nothing_in_proportion_to_the_table
     assert_eq!(costs[0].2, costs[1].2, "the start of a scan");
     assert!(costs[0].2[1].tables_opened == 1 && costs[0].1.tables_opened == 1);
 }
+
+/// Range tombstones are read with the table that has them, when a scan comes to its keys.
+#[test]
+fn the_first_scan_of_a_version_reads_nothing_in_proportion_to_the_tables_with_range_tombstones() {
+    let costs = [10, 200].map(|tables| {
+        let disk = CountingFs::new();
+        let engine = open(config(10), &disk);
+        // What a snapshot sees can't be dropped, so the deletion stays in the table.
+        let mut snapshots = Vec::new();
+        for table in 0..tables {
+            let first = table * TABLE_KEYS;
+            flush_table(&engine, (first..first + TABLE_KEYS).map(|number| number * 2));
+            snapshots.push(engine.snapshot());
+            let mut batch = WriteBatch::new();
+            batch.delete_range(&key(first * 2 + 4), &key(first * 2 + 8)).unwrap();
+            engine.commit(batch, CommitOptions::default()).unwrap();
+            let (start, end) = (key(first * 2), key((first + TABLE_KEYS) * 2));
+            engine.compact_range(Bound::Included(&start), Bound::Excluded(&end)).unwrap();
+        }
+        assert_eq!(engine.stats().level_tables[1], tables);
+        drop(snapshots);
+        engine.close().unwrap();
+        let engine = open(config(10), &disk);
+        [Direction::Forward, Direction::Reverse].map(|direction| {
+            let range = ScanRange { start: Bound::Included(key(4)), end: Bound::Unbounded };
+            let start = || {
+                let mut scan = engine.scan(range, direction, None).unwrap();
+                assert!(scan.advance().unwrap());
+                assert!(direction == Direction::Reverse || scan.key() == key(8), "the deletion is seen");
+            };
+            disk.reads_of(start).0.without_bytes()
+        })
+    });
+    println!("reads of the first scans beside 10 and 200 tables with range tombstones: {costs:?}");
+    assert_eq!(costs[0], costs[1]);
+    assert!(costs[0].iter().all(|cost| cost.tables_opened == 1));
+}

@@ -1,5 +1,7 @@
 //! What range deletions cost.
 
+use std::ops::Bound;
+
 use flowdb::config::{Compression, Config};
 use flowdb::engine::{CommitOptions, Direction, Engine, ScanRange, WriteBatch};
 
@@ -69,4 +71,101 @@ fn a_scan_leaps_over_a_deleted_range_in_both_directions() {
         let blocks = read() - before;
         assert!(blocks < 30, "{direction:?}: {blocks} blocks for 21 rows");
     }
+}
+
+/// A seek into a hole that many deletions have made goes to its end at once, in both directions.
+#[test]
+fn a_seek_into_a_deleted_range_costs_the_same_however_many_deletions_made_it() {
+    let costs = [1, 10, 1_000].map(|deletions| {
+        let config = Config {
+            memtable_size_bytes: 16 << 20,
+            table_size_bytes: 64 << 10,
+            compression: Compression::None,
+            flush_interval_ms: 0,
+            auto_background: false,
+            ..Config::in_memory()
+        };
+        let engine = Engine::open(config).unwrap();
+        let key = |number: u32| number.to_be_bytes();
+        let mut batch = WriteBatch::new();
+        (0..30_000).for_each(|number| batch.put(&key(number), &[7; 50]).unwrap());
+        engine.commit(batch, CommitOptions::default()).unwrap();
+        engine.compact_all().unwrap();
+        let mut batch = WriteBatch::new();
+        let part = 20_000 / deletions;
+        (0..deletions)
+            .map(|at| 5_000 + at * part)
+            .for_each(|from| batch.delete_range(&key(from), &key(from + part)).unwrap());
+        batch.put(&key(10_000), b"newer").unwrap();
+        engine.commit(batch, CommitOptions::default()).unwrap();
+
+        let blocks = || engine.stats().cache_hits + engine.stats().cache_misses;
+        let seek = |start: Bound<u32>, end: Bound<u32>, direction| {
+            let before = blocks();
+            let (start, end) =
+                (start.map(|number| key(number).to_vec()), end.map(|number| key(number).to_vec()));
+            let mut scan = engine.scan(ScanRange { start, end }, direction, None).unwrap();
+            assert!(scan.advance().unwrap());
+            let found = u32::from_be_bytes(scan.key().try_into().unwrap());
+            (found, blocks() - before)
+        };
+        use Bound::{Excluded, Included, Unbounded};
+        let seeks = [
+            (seek(Included(10_001), Unbounded, Direction::Forward), 25_000),
+            (seek(Excluded(10_000), Unbounded, Direction::Forward), 25_000),
+            (seek(Included(24_999), Unbounded, Direction::Forward), 25_000),
+            (seek(Unbounded, Included(9_999), Direction::Reverse), 4_999),
+            (seek(Unbounded, Excluded(10_000), Direction::Reverse), 4_999),
+            (seek(Unbounded, Excluded(5_001), Direction::Reverse), 4_999),
+        ];
+        for ((found, blocks), expected) in seeks {
+            assert_eq!(found, expected, "{deletions} deletions");
+            assert!(blocks <= 4, "{blocks} blocks for a seek to {expected} with {deletions} deletions");
+        }
+        for direction in [Direction::Forward, Direction::Reverse] {
+            assert_eq!(seek(Included(5_000), Excluded(25_000), direction).0, 10_000, "the newer row");
+        }
+        seeks.map(|((_, blocks), _)| blocks)
+    });
+    assert!(costs.iter().all(|cost| *cost == costs[0]), "{costs:?}");
+}
+
+/// A snapshot between two deletions sees the hole of the first and not that of the second beside it.
+#[test]
+fn a_snapshot_sees_the_holes_of_its_time() {
+    let engine = Engine::open(Config { auto_background: false, ..Config::in_memory() }).unwrap();
+    let mut batch = WriteBatch::new();
+    (0..30u8).for_each(|number| batch.put(&[number], b"value").unwrap());
+    engine.commit(batch, CommitOptions::default()).unwrap();
+    engine.compact_all().unwrap();
+    let delete = |from: u8, to: u8| {
+        let mut batch = WriteBatch::new();
+        batch.delete_range(&[from], &[to]).unwrap();
+        engine.commit(batch, CommitOptions::default()).unwrap();
+    };
+    delete(5, 10);
+    let snapshot = engine.snapshot();
+    delete(10, 20);
+    let check = || {
+        for direction in [Direction::Forward, Direction::Reverse] {
+            for (at, hole) in [(Some(&snapshot), 5..10), (None, 5..20)] {
+                for start in 0..30 {
+                    let range = ScanRange::between([start], [30]);
+                    let mut scan = engine.scan(range, direction, at).unwrap();
+                    let mut keys = Vec::new();
+                    while scan.advance().unwrap() {
+                        keys.push(scan.key()[0]);
+                    }
+                    keys.sort_unstable();
+                    let left: Vec<u8> = (start..30).filter(|number| !hole.contains(number)).collect();
+                    assert_eq!(keys, left, "{direction:?} from {start}");
+                }
+            }
+        }
+    };
+    check();
+    engine.flush().unwrap();
+    check();
+    engine.compact_all().unwrap();
+    check();
 }

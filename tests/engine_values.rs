@@ -11,7 +11,9 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use common::Random;
 use flowdb::clock::ManualClock;
 use flowdb::config::{Compression, Config};
-use flowdb::engine::{CommitOptions, Direction, Engine, ScanRange, Snapshot, Stats, TryGet, WriteBatch};
+use flowdb::engine::{
+    CommitOptions, Direction, Engine, ScanRange, Snapshot, Stats, TRY_GET_BYTES_MAX, TryGet, WriteBatch,
+};
 use flowdb::error::{Code, Result};
 use flowdb::fs::{File, FileSystem, LockGuard, SimFs};
 
@@ -564,6 +566,98 @@ fn a_slice_costs_its_chunks_and_a_row_of_a_scan_its_value_once() {
         }
     });
     assert_eq!(scanned, 20 * record);
+}
+
+/// A whole value is kept in the block cache, and whatever reads it then reads no file.
+#[test]
+fn a_value_that_was_read_is_lent_from_memory() {
+    let read_bytes = Arc::new(AtomicU64::new(0));
+    let fs = CountingFs { inner: SimFs::new(), read_bytes: Arc::clone(&read_bytes) };
+    let engine = Engine::open_on(config(), Arc::new(fs)).unwrap();
+    let expected = value(1, 1, 100_000);
+    put(&engine, b"a", &expected);
+    engine.flush().unwrap();
+    assert!(engine.get_slice(b"a", 7, 9, None).unwrap().is_some());
+    assert!(engine.open_value(b"a", None).unwrap().is_some());
+    assert!(engine.scan(ScanRange::all(), Direction::Forward, None).unwrap().advance().unwrap());
+    assert!(
+        engine.stats().cache_bytes < 100_000,
+        "what reads in parts or in passing does not fill the cache"
+    );
+    let is_right = engine.get_with(b"a", None, |found| found.bytes == expected).unwrap();
+    assert_eq!(is_right, Some(true));
+    assert!(engine.stats().cache_bytes >= 100_000, "{:?}", engine.stats());
+
+    let before = read_bytes.load(Ordering::Relaxed);
+    assert_eq!(engine.get(b"a", None).unwrap().unwrap().bytes, expected);
+    let slice = engine.get_slice(b"a", 70_000, 9, None).unwrap().unwrap();
+    assert_eq!((&slice.bytes[..], slice.value_len), (&expected[70_000..70_009], 100_000));
+    assert_eq!(engine.get_slice(b"a", 100_001, 9, None).unwrap().unwrap().bytes, b"");
+    let mut whole = Vec::new();
+    engine.open_value(b"a", None).unwrap().unwrap().read_to_end(&mut whole).unwrap();
+    assert_eq!(whole, expected);
+    let mut scan = engine.scan(ScanRange::all(), Direction::Reverse, None).unwrap();
+    assert!(scan.advance().unwrap());
+    assert_eq!((scan.value(), scan.row().value), (&expected[..], &expected[..]));
+    assert_eq!(read_bytes.load(Ordering::Relaxed), before);
+}
+
+#[test]
+fn a_value_in_the_cache_is_that_of_its_own_version_and_goes_with_its_file() {
+    let (_, engine) = create(&config());
+    put(&engine, b"a", &value(1, 1, 50_000));
+    engine.flush().unwrap();
+    let bytes_of = |at: Option<&Snapshot>| engine.get(b"a", at).unwrap().map(|found| found.bytes);
+    assert_eq!(bytes_of(None), Some(value(1, 1, 50_000)));
+    let snapshot = engine.snapshot();
+    put(&engine, b"a", &value(1, 2, 50_000));
+
+    assert_eq!(bytes_of(None), Some(value(1, 2, 50_000)), "the newer one in the memtable");
+    engine.flush().unwrap();
+    assert_eq!(bytes_of(None), Some(value(1, 2, 50_000)), "and in its file");
+    assert_eq!(bytes_of(Some(&snapshot)), Some(value(1, 1, 50_000)));
+    assert!(engine.stats().cache_bytes >= 100_000);
+    drop(snapshot);
+    engine.compact_all().unwrap();
+    assert_eq!(bytes_of(None), Some(value(1, 2, 50_000)));
+    let held = engine.stats().cache_bytes;
+    assert!((50_000..100_000).contains(&held), "the file of the older one has gone: {held} bytes");
+}
+
+/// One long value must not push out everything else.
+#[test]
+fn a_value_that_would_fill_much_of_the_cache_is_not_kept() {
+    let (_, engine) = create(&Config { block_cache_capacity_bytes: 400_000, ..config() });
+    put(&engine, b"long", &value(1, 1, 50_001));
+    put(&engine, b"short", &value(2, 1, 50_000));
+    engine.flush().unwrap();
+
+    for _ in 0..3 {
+        assert_eq!(engine.get(b"long", None).unwrap().unwrap().bytes, value(1, 1, 50_001));
+    }
+    assert!(engine.stats().cache_bytes < 50_000, "{:?}", engine.stats());
+    assert_eq!(engine.get(b"short", None).unwrap().unwrap().bytes, value(2, 1, 50_000));
+    assert!(engine.stats().cache_bytes >= 50_000, "{:?}", engine.stats());
+}
+
+#[test]
+fn try_get_tells_what_lies_in_memory_up_to_a_length() {
+    let (_, engine) = create(&Config { memtable_size_bytes: 1 << 20, ..config() });
+    let lengths = [999, 1_000, TRY_GET_BYTES_MAX, TRY_GET_BYTES_MAX + 1];
+    lengths.iter().for_each(|&len| put(&engine, &key(len as u64), &value(1, 1, len)));
+    let told = |len: usize| match engine.try_get(&key(len as u64), None).unwrap() {
+        TryGet::Found(found) => {
+            assert_eq!(found.bytes, value(1, 1, len));
+            true
+        }
+        TryGet::NeedsIo => false,
+        TryGet::Missing => panic!("{len} bytes are there"),
+    };
+    assert_eq!(lengths.map(told), [true, true, true, false], "in the memtable");
+    engine.flush().unwrap();
+    assert_eq!(lengths.map(told), [false; 4], "nothing has been read");
+    lengths.iter().for_each(|&len| drop(engine.get(&key(len as u64), None).unwrap()));
+    assert_eq!(lengths.map(told), [true, true, true, false], "in the cache");
 }
 
 #[test]

@@ -27,6 +27,10 @@ use crate::wal::LogWriter;
 /// With durability `none`, the log is written once so many bytes wait.
 const PENDING_BYTES_MAX: usize = 1 << 20;
 
+/// A batch of this size that is written at once is not copied first: it costs the log one write more, and less than the
+/// copy.
+const DIRECT_BYTES_MIN: usize = 32 << 10;
+
 /// So many entries of a batch are decoded before they go into the memtable.
 const APPLY_WINDOW: usize = 32;
 
@@ -252,22 +256,27 @@ impl Shared {
     /// Writes the group to the log as one record.
     fn log_group(&self, log: &mut LogState, group: &Admitted) -> Result<()> {
         let durable = self.pipeline.durable();
+        let mut direct: &[u8] = &[];
         if let Some(writer) = &mut log.writer {
-            let entries = group.next_seqno - group.first_seqno;
-            let mut buffer = |bodies: &[&[u8]]| {
-                let bytes = bodies.iter().map(|body| body.len() as u64).sum();
-                self.counters.wal_bytes.fetch_add(bytes, Ordering::Relaxed);
-                writer.buffer_parts(group.first_seqno, durable, entries, bodies)
-            };
+            let (first, entries) = (group.first_seqno, group.next_seqno - group.first_seqno);
+            let bytes = group.batches.iter().map(|batch| batch.encoded().len() as u64).sum();
+            self.counters.wal_bytes.fetch_add(bytes, Ordering::Relaxed);
             match &group.batches[..] {
-                [alone] => buffer(&[alone.encoded()])?,
-                several => buffer(&several.iter().map(WriteBatch::encoded).collect::<Vec<_>>())?,
+                [alone] if !group.is_lazy && alone.encoded().len() >= DIRECT_BYTES_MIN => {
+                    direct = alone.encoded();
+                    writer.buffer_head(first, durable, entries, direct)?;
+                }
+                [alone] => writer.buffer_parts(first, durable, entries, &[alone.encoded()])?,
+                several => {
+                    let bodies: Vec<&[u8]> = several.iter().map(WriteBatch::encoded).collect();
+                    writer.buffer_parts(first, durable, entries, &bodies)?;
+                }
             }
         }
         log.last_seqno = group.next_seqno - 1;
         let pending = log.writer.as_ref().map_or(0, LogWriter::pending_bytes);
         if !group.is_lazy || pending > PENDING_BYTES_MAX {
-            self.write_log(log, group.needs_sync)?;
+            self.write_log_with(log, group.needs_sync, direct)?;
         }
         Ok(())
     }

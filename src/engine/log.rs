@@ -58,8 +58,19 @@ impl Shared {
     /// Where the disk is full the records are lost for their writers, who are told, and the log goes on in a new
     /// segment as soon as there is space; any other failure poisons.
     pub(crate) fn write_log(&self, log: &mut LogState, is_to_be_synced: bool) -> Result<()> {
+        self.write_log_with(log, is_to_be_synced, &[])
+    }
+
+    /// As [`Shared::write_log`], with the body that [`LogWriter::buffer_head`] has left out.
+    pub(crate) fn write_log_with(
+        &self,
+        log: &mut LogState,
+        is_to_be_synced: bool,
+        body: &[u8],
+    ) -> Result<()> {
         let Some(writer) = &mut log.writer else { return Ok(()) };
-        let written = if is_to_be_synced { writer.write_ahead_of_sync() } else { writer.write_pending() };
+        let written =
+            if is_to_be_synced { writer.write_ahead_of_sync(body) } else { writer.write_with(body) };
         let Err(error) = written else {
             log.written_seqno = log.last_seqno;
             self.pipeline.note_written(log.written_seqno);

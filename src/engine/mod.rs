@@ -68,7 +68,7 @@ pub use recovery::{Loss, SalvageReport};
 pub use repair::{ManifestFound, RepairReport, repair, repair_on};
 pub use snapshot::Snapshot;
 pub use stats::Stats;
-pub use value::{ValueReader, ValueSlice};
+pub use value::{TRY_GET_BYTES_MAX, ValueReader, ValueSlice};
 
 use shared::{Shared, View};
 use snapshot::Snapshots;
@@ -229,7 +229,7 @@ impl Engine {
         self.shared().get_with(key, snapshot, read)
     }
 
-    /// As [`Engine::get`], but never reads a file.
+    /// As [`Engine::get`], but never reads a file, and gives no value of more than [`TRY_GET_BYTES_MAX`] bytes.
     ///
     /// # Errors
     ///

@@ -10,15 +10,15 @@ use std::sync::Arc;
 use super::shared::{Shared, View};
 use super::snapshot::Snapshot;
 use super::source::Source;
-use super::value::{resolve, resolve_into};
+use super::value::{ScannedValue, TRY_GET_BYTES_MAX, resolve, resolve_in_memory};
 use crate::error::Result;
-use crate::iter::{MergeIterator, Visibility, VisibleIterator, is_expired};
+use crate::iter::{Holes, MergeIterator, TombstoneSource, Travel, Visibility, VisibleIterator, is_expired};
 use crate::key::{EntryRef, Kind, SeqNo, hash_key};
 use crate::memtable::VersionRef;
 use crate::range_tombstone::RangeTombstones;
 use crate::sstable::{Lookup, TableEntry};
 use crate::times::{Times, leap, time_of};
-use crate::version::{LEVELS, LevelIterator};
+use crate::version::{LEVELS, LevelIterator, LevelTombstones};
 
 /// A value as it was found.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -55,7 +55,8 @@ pub enum TryGet {
     Found(Value),
     /// The key is not there.
     Missing,
-    /// A block that is not in the cache would have to be read.
+    /// A block or a value that is not in the cache would have to be read, or the value has more than
+    /// [`TRY_GET_BYTES_MAX`](super::TRY_GET_BYTES_MAX) bytes, wherever it lies.
     NeedsIo,
 }
 
@@ -129,7 +130,7 @@ const PASSED_MAX: u32 = 16;
 pub struct Scan {
     rows: VisibleIterator<MergeIterator<Source>>,
     /// The value of the row, where it lies in a value file.
-    value: Vec<u8>,
+    value: ScannedValue,
     is_separated: bool,
     /// Whether rows may have their values in value files.
     has_value_files: bool,
@@ -162,7 +163,7 @@ impl Scan {
         let row = self.rows.entry();
         if row.kind == Kind::Separated {
             self.is_separated = true;
-            let read = resolve_into(&self.view, row.value, &mut self.value);
+            let read = self.value.load(&self.view, row.value);
             self.has_failed = read.is_err();
             read?;
         }
@@ -216,7 +217,7 @@ impl Scan {
     #[inline]
     pub fn row(&self) -> Row<'_> {
         let EntryRef { key, seqno, expires_at, value, .. } = self.rows.entry();
-        Row { key, value: if self.is_separated { &self.value } else { value }, expires_at, seqno }
+        Row { key, value: if self.is_separated { self.value.bytes() } else { value }, expires_at, seqno }
     }
 
     /// The key of the row. The last [`Scan::advance`] must have returned true.
@@ -230,7 +231,7 @@ impl Scan {
     #[must_use]
     #[inline]
     pub fn value(&self) -> &[u8] {
-        if self.is_separated { &self.value } else { self.rows.entry().value }
+        if self.is_separated { self.value.bytes() } else { self.rows.entry().value }
     }
 
     /// When the row expires, in milliseconds since 1970; 0 for never.
@@ -304,8 +305,8 @@ impl Shared {
         })
     }
 
-    /// Gives the value of `key`, if it is there, to `read`. False where a file would have to be read to know, which
-    /// `may_read` allows.
+    /// Gives the value of `key`, if it is there, to `read`. False where a file would have to be read to know, or a long
+    /// value copied, which `may_read` allows.
     fn lookup(
         &self,
         key: &[u8],
@@ -325,12 +326,17 @@ impl Shared {
         if !self.is_there(kind, expires_at) {
             return Ok(true);
         }
-        if kind != Kind::Separated {
+        if kind == Kind::Separated {
+            let separated =
+                if may_read { Some(resolve(&view, value)?) } else { resolve_in_memory(&view, value)? };
+            let Some(value) = separated else { return Ok(false) };
+            read(ValueRef { bytes: &value, expires_at, seqno });
+        } else if may_read || value.len() <= TRY_GET_BYTES_MAX {
             read(ValueRef { bytes: value, expires_at, seqno });
-        } else if may_read {
-            read(ValueRef { bytes: &resolve(&view, value)?, expires_at, seqno });
+        } else {
+            return Ok(false);
         }
-        Ok(kind != Kind::Separated || may_read)
+        Ok(true)
     }
 
     /// The newest version of `key` in `view`, if that is there.
@@ -362,19 +368,24 @@ impl Shared {
         self.check_open()?;
         let view = self.view();
         let seqno = snapshot.map_or_else(|| self.snapshots.visible(), Snapshot::seqno);
-        let mut tombstones = Vec::new();
-        tombstones.extend(view.version.range_tombstones()?);
+        let mut tombstones: Vec<Box<dyn TombstoneSource>> = Vec::new();
         let mut sources: Vec<Source> = Vec::new();
         for memtable in view.memtables() {
             if memtable.has_range_tombstones() {
-                tombstones.push(memtable.range_tombstones());
+                tombstones.push(Box::new(memtable.range_tombstones()));
             }
             if !memtable.is_empty() {
                 sources.push(Source::Memtable(Box::new(memtable.iter())));
             }
         }
-        for table in view.version.level(0).iter().filter(|table| table.meta().entries > 0) {
-            let table = table.open()?;
+        for handle in view.version.level(0) {
+            let table = handle.open()?;
+            if !table.range_tombstones().is_empty() {
+                tombstones.push(Box::new(Arc::clone(table.range_tombstones())));
+            }
+            if handle.meta().entries == 0 {
+                continue;
+            }
             match within {
                 None => sources.push(Source::Table(table.iter())),
                 Some(times) if table.may_hold_within(times) => {
@@ -384,23 +395,26 @@ impl Shared {
             }
         }
         for level in (1..LEVELS).filter(|&level| !view.version.level(level).is_empty()) {
+            if view.version.has_range_tombstones(level) {
+                tombstones.push(Box::new(LevelTombstones::new(Arc::clone(&view.version), level)));
+            }
             let entries = LevelIterator::new(Arc::clone(&view.version), level);
             sources.push(Source::Level(match within {
                 None => entries,
                 Some(times) => entries.within(times),
             }));
         }
-        tombstones.retain(|set| !set.is_empty());
         // The clock is asked only where something may expire.
         let may_expire =
             view.version.has_expiring() || view.memtables().any(|memtable| memtable.fading() > 0);
         let now_ms = if may_expire { self.config.clock.now_ms() } else { 0 };
-        let visibility = Visibility { snapshot: seqno, now_ms, tombstones };
-        let merged = MergeIterator::new(sources);
         let reverse = direction == Direction::Reverse;
+        let holes = Holes::new(tombstones, seqno, if reverse { Travel::Backward } else { Travel::Forward });
+        let visibility = Visibility { snapshot: seqno, now_ms, holes };
+        let merged = MergeIterator::new(sources);
         let rows = VisibleIterator::new(merged, visibility, range.start, range.end, reverse);
         let has_value_files = !view.version.values().is_empty();
-        let (value, is_separated, has_failed) = (Vec::new(), false, false);
+        let (value, is_separated, has_failed) = (ScannedValue::default(), false, false);
         let _snapshot = snapshot.cloned();
         Ok(Scan {
             rows,

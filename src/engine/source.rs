@@ -75,6 +75,10 @@ impl InternalIterator for Source {
         each!(self, stream => stream.is_only_version())
     }
 
+    fn seek_in_hole(&mut self, key: &[u8], hole: &Hole<'_>, travel: Travel) -> Result<()> {
+        each!(self, stream => stream.seek_in_hole(key, hole, travel))
+    }
+
     fn leave_hole(&mut self, hole: &Hole<'_>, travel: Travel) -> Result<bool> {
         each!(self, stream => stream.leave_hole(hole, travel))
     }

@@ -14,6 +14,10 @@ use crate::memtable::{Memtable, VersionRef};
 use crate::value_file::{Directory, ValuePointer};
 use crate::version::ValueFileHandle;
 
+/// `try_get` leaves longer values to a read that may take its time: it is called where nothing may wait, not even for a
+/// long copy.
+pub const TRY_GET_BYTES_MAX: usize = 64 << 10;
+
 /// A part of a value.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ValueSlice {
@@ -31,7 +35,8 @@ pub struct ValueSlice {
 /// compacted or has expired since.
 ///
 /// A value in a value file is read chunk by chunk, so that the reader takes little memory however long the value is. One in
-/// memory is not copied. One that stands in a table itself, because it is shorter than `value_threshold_bytes`, is held whole.
+/// memory is not copied, be it in a memtable or in the block cache, which reading like this does not fill. One that stands in a
+/// table itself, because it is shorter than `value_threshold_bytes`, is held whole.
 ///
 /// An error of the database comes out of [`io::Read`] with the [`Error`] as its inner error.
 pub struct ValueReader {
@@ -45,7 +50,8 @@ pub struct ValueReader {
 
 enum Source {
     Memtable(Arc<Memtable>),
-    Table(Vec<u8>),
+    /// Of a table, or as the block cache holds it.
+    Whole(Arc<Vec<u8>>),
     File(Chunks),
 }
 
@@ -73,8 +79,12 @@ impl Shared {
         let VersionRef { seqno, kind, expires_at, value } = found.version();
         let (bytes, value_len) = if kind == Kind::Separated {
             let pointer = pointer_of(value)?;
+            let file = view.version.values().file(pointer.file)?;
             let mut bytes = Vec::new();
-            view.version.values().file(pointer.file)?.open()?.read(&pointer, range, &mut bytes)?;
+            match file.cached(&pointer) {
+                Some(value) => bytes.extend_from_slice(part_of(&value, &range)),
+                None => file.open()?.read(&pointer, range, &mut bytes)?,
+            }
             (bytes, pointer.value_len)
         } else {
             (part_of(value, &range).to_vec(), value.len() as u64)
@@ -90,8 +100,14 @@ impl Shared {
         let (source, value_len) = if kind == Kind::Separated {
             let pointer = pointer_of(value)?;
             let file = Arc::clone(view.version.values().file(pointer.file)?);
-            let directory = file.open()?.directory(&pointer)?;
-            (Source::File(Chunks { file, directory, start: 0, chunk: Vec::new() }), pointer.value_len)
+            let source = match file.cached(&pointer) {
+                Some(value) => Source::Whole(value),
+                None => {
+                    let directory = file.open()?.directory(&pointer)?;
+                    Source::File(Chunks { file, directory, start: 0, chunk: Vec::new() })
+                }
+            };
+            (source, pointer.value_len)
         } else if matches!(found, Found::InMemtable(_)) {
             let holds = |memtable: &&Arc<Memtable>| {
                 memtable.get(key, seqno).is_some_and(|version| version.seqno == seqno)
@@ -100,23 +116,49 @@ impl Shared {
             let memtable = view.memtables().find(holds).ok_or_else(lost)?;
             (Source::Memtable(Arc::clone(memtable)), value.len() as u64)
         } else {
-            (Source::Table(value.to_vec()), value.len() as u64)
+            (Source::Whole(Arc::new(value.to_vec())), value.len() as u64)
         };
         Ok(Some(ValueReader { source, key: key.to_vec(), value_len, position: 0, expires_at, seqno }))
     }
 }
 
-/// The value that the entry of a table leads to.
-pub(super) fn resolve(view: &View, pointer: &[u8]) -> Result<Vec<u8>> {
-    let mut value = Vec::new();
-    resolve_into(view, pointer, &mut value)?;
-    Ok(value)
+/// The value that the entry of a table leads to, whole; the block cache keeps it where it has room.
+pub(super) fn resolve(view: &View, pointer: &[u8]) -> Result<Arc<Vec<u8>>> {
+    let pointer = pointer_of(pointer)?;
+    view.version.values().file(pointer.file)?.value(&pointer)
 }
 
-/// Replaces `out` by the value that the entry of a table leads to.
-pub(super) fn resolve_into(view: &View, pointer: &[u8], out: &mut Vec<u8>) -> Result<()> {
+/// As [`resolve`], for [`TryGet`](super::TryGet): `None` where the value would have to be read, or is too long to be copied.
+pub(super) fn resolve_in_memory(view: &View, pointer: &[u8]) -> Result<Option<Arc<Vec<u8>>>> {
     let pointer = pointer_of(pointer)?;
-    view.version.values().file(pointer.file)?.open()?.read(&pointer, 0..pointer.value_len, out)
+    let file = view.version.values().file(pointer.file)?;
+    let is_short = pointer.value_len <= TRY_GET_BYTES_MAX as u64;
+    Ok(if is_short { file.cached(&pointer) } else { None })
+}
+
+/// The value of a scan's row, where that lies in a value file. Each value follows the one before in the same memory, since
+/// a scan does not put what it reads once into the block cache.
+#[derive(Default)]
+pub(super) struct ScannedValue {
+    read: Vec<u8>,
+    cached: Option<Arc<Vec<u8>>>,
+}
+
+impl ScannedValue {
+    /// Moves to the value that the entry of a table leads to.
+    pub(super) fn load(&mut self, view: &View, pointer: &[u8]) -> Result<()> {
+        let pointer = pointer_of(pointer)?;
+        let file = view.version.values().file(pointer.file)?;
+        self.cached = file.cached(&pointer);
+        match self.cached {
+            Some(_) => Ok(()),
+            None => file.open()?.read(&pointer, 0..pointer.value_len, &mut self.read),
+        }
+    }
+
+    pub(super) fn bytes(&self) -> &[u8] {
+        self.cached.as_ref().map_or(&self.read, |cached| cached)
+    }
 }
 
 fn pointer_of(bytes: &[u8]) -> Result<ValuePointer> {
@@ -164,7 +206,7 @@ impl ValueReader {
                 let version = memtable.get(&self.key, self.seqno);
                 part_of(version.map_or(b"", |version| version.value), &rest)
             }
-            Source::Table(value) => part_of(value, &rest),
+            Source::Whole(value) => part_of(value, &rest),
             Source::File(chunks) => chunks.ahead(self.position)?,
         })
     }

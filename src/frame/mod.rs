@@ -11,7 +11,7 @@ use std::path::Path;
 
 use lz4_flex::block::{compress_into, decompress_into, get_maximum_output_size};
 
-use crate::coding::{put_varint, take_len};
+use crate::coding::{VARINT_BYTES_MAX, put_varint, take_len};
 use crate::error::Error;
 use crate::key::{KEY_BYTES_MAX, VALUE_BYTES_MAX};
 
@@ -65,10 +65,15 @@ pub(crate) fn trailer(number: u64, offset: u64, stored: &[u8], packing: Packing)
 /// Compresses `payload` into `scratch` and returns the bytes to store, or `None` where that saves less than
 /// an eighth: the reader would pay for every read what the disk hardly gains.
 pub(crate) fn compress<'a>(payload: &[u8], scratch: &'a mut Vec<u8>) -> Option<&'a [u8]> {
-    scratch.clear();
-    put_varint(scratch, payload.len() as u64);
-    let head = scratch.len();
-    scratch.resize(head + get_maximum_output_size(payload.len()), 0);
+    let mut len = Vec::with_capacity(VARINT_BYTES_MAX);
+    put_varint(&mut len, payload.len() as u64);
+    let head = len.len();
+    // It only grows, so that it is not cleared for every block.
+    let room = head + get_maximum_output_size(payload.len());
+    if scratch.len() < room {
+        scratch.resize(room, 0);
+    }
+    scratch[..head].copy_from_slice(&len);
     let written = compress_into(payload, &mut scratch[head..]).ok()?;
     let stored = &scratch[..head + written];
     (stored.len() <= payload.len() - payload.len() / 8).then_some(stored)
@@ -122,21 +127,28 @@ pub(crate) fn verify(number: u64, offset: u64, frame: &[u8]) -> Decoded<(&[u8], 
     }
 }
 
-/// Fills `payload` with what a verified frame holds, which must be exactly so many bytes.
-pub(crate) fn unpack_into(mut stored: &[u8], packing: Packing, payload: &mut [u8]) -> Decoded<()> {
+/// Appends what a verified frame holds, which must be exactly `len` bytes.
+pub(crate) fn unpack_behind(
+    mut stored: &[u8],
+    packing: Packing,
+    len: usize,
+    out: &mut Vec<u8>,
+) -> Decoded<()> {
     const LENGTH: Damage = Damage("it doesn't hold as many bytes as it should");
     match packing {
-        Packing::Raw if stored.len() == payload.len() => {
-            payload.copy_from_slice(stored);
+        Packing::Raw if stored.len() == len => {
+            out.extend_from_slice(stored);
             Ok(())
         }
         Packing::Raw => Err(LENGTH),
         Packing::Lz4 => {
-            if take_len(&mut stored) != Some(payload.len()) {
+            if take_len(&mut stored) != Some(len) {
                 return Err(LENGTH);
             }
-            match decompress_into(stored, payload) {
-                Ok(written) if written == payload.len() => Ok(()),
+            let before = out.len();
+            out.resize(before + len, 0);
+            match decompress_into(stored, &mut out[before..]) {
+                Ok(written) if written == len => Ok(()),
                 Ok(_) => Err(LENGTH),
                 Err(_) => Err(Damage("can't be decompressed")),
             }
@@ -216,11 +228,11 @@ mod tests {
         for packing in [Packing::Raw, Packing::Lz4] {
             let frame = framed(7, 4096, &text, packing);
             let (stored, found) = verify(7, 4096, &frame).unwrap();
-            let mut payload = vec![0; text.len()];
-            unpack_into(stored, found, &mut payload).unwrap();
-            assert_eq!((found, &payload[..]), (packing, &text[..]));
+            let mut payload = b"before".to_vec();
+            unpack_behind(stored, found, text.len(), &mut payload).unwrap();
+            assert_eq!((found, &payload[..]), (packing, &[b"before", &text[..]].concat()[..]));
             for wrong in [text.len() - 1, text.len() + 1] {
-                assert!(unpack_into(stored, found, &mut vec![0; wrong]).is_err(), "{packing:?}");
+                assert!(unpack_behind(stored, found, wrong, &mut Vec::new()).is_err(), "{packing:?}");
             }
             assert_eq!(open(7, 4096, &frame).unwrap(), text, "{packing:?}");
         }

@@ -244,6 +244,10 @@ impl<C: InternalIterator> InternalIterator for MergeIterator<C> {
         self.step(C::next_user_key)
     }
 
+    fn seek_in_hole(&mut self, key: &[u8], hole: &Hole<'_>, travel: Travel) -> Result<()> {
+        self.seek_all(travel, |child| child.seek_in_hole(key, hole, travel))
+    }
+
     fn leave_hole(&mut self, hole: &Hole<'_>, travel: Travel) -> Result<bool> {
         let Some(&front) = self.order.last() else { return Ok(false) };
         // The merge turns round in its next step, and only then do the children stand where they should.

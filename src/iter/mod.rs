@@ -4,13 +4,15 @@
 //! an error the iterator is off the end and the error has been returned; it must be seeked before further use.
 #![forbid(unsafe_code)]
 
+mod holes;
 mod merge;
 mod visible;
 
 use crate::error::Result;
-use crate::key::{EntryRef, SeqNo};
+use crate::key::{EntryRef, SEQNO_MAX, SeqNo};
 use crate::range_tombstone::Hole;
 
+pub(crate) use holes::{Holes, Stretch, TombstoneSource};
 pub(crate) use merge::MergeIterator;
 pub(crate) use visible::{Visibility, VisibleIterator, is_expired};
 
@@ -59,6 +61,15 @@ pub(crate) trait InternalIterator: Send {
     /// Whether it is certain, without looking far, that no other entry of the stream has this one's user key.
     fn is_only_version(&self) -> bool {
         false
+    }
+
+    /// Moves to the first entry from `key` on, or travelling backward to the last one below it. Entries of `hole`, which
+    /// holds the key, may be left out where it is known without looking that they are older than its deletion.
+    fn seek_in_hole(&mut self, key: &[u8], _hole: &Hole<'_>, travel: Travel) -> Result<()> {
+        match travel {
+            Travel::Forward => self.seek(key, SEQNO_MAX),
+            Travel::Backward => self.seek_before(key),
+        }
     }
 
     /// Leaves `hole`, which holds the entry, in the direction of travel, if it is known without looking that every entry
@@ -116,6 +127,10 @@ impl InternalIterator for Box<dyn InternalIterator> {
 
     fn is_only_version(&self) -> bool {
         (**self).is_only_version()
+    }
+
+    fn seek_in_hole(&mut self, key: &[u8], hole: &Hole<'_>, travel: Travel) -> Result<()> {
+        (**self).seek_in_hole(key, hole, travel)
     }
 
     fn leave_hole(&mut self, hole: &Hole<'_>, travel: Travel) -> Result<bool> {

@@ -5,34 +5,25 @@
 #![forbid(unsafe_code)]
 
 use std::ops::Bound;
-use std::sync::Arc;
 
-use super::{InternalIterator, Travel};
+use super::{Holes, InternalIterator, Travel};
 use crate::error::{Code, Error, Result};
 use crate::key::{EntryRef, Kind, NEVER_EXPIRES, SEQNO_MAX, SeqNo};
-use crate::range_tombstone::{Hole, RangeTombstones};
 
 /// What decides whether an entry is seen.
 pub(crate) struct Visibility {
     pub(crate) snapshot: SeqNo,
     pub(crate) now_ms: u64,
-    /// The range tombstones of every source that the stream is made of.
-    pub(crate) tombstones: Vec<Arc<RangeTombstones>>,
+    /// What has been deleted of every source that the stream is made of.
+    pub(crate) holes: Holes,
 }
 
 impl Visibility {
     /// Whether the newest entry of a key that the snapshot sees makes a row.
     #[inline]
-    fn shows(&self, entry: &EntryRef<'_>) -> bool {
-        entry.kind.is_value()
-            && !is_expired(entry.expires_at, self.now_ms)
-            && (self.tombstones.is_empty() || self.hole_over(entry).is_none())
-    }
-
-    /// The deletion that hides `entry`, if there is one.
-    fn hole_over(&self, entry: &EntryRef<'_>) -> Option<Hole<'_>> {
-        let holes = self.tombstones.iter().filter_map(|set| set.hole_around(entry.key, self.snapshot));
-        holes.into_iter().find(|hole| hole.deleted_at > entry.seqno)
+    fn shows(&mut self, entry: &EntryRef<'_>) -> Result<bool> {
+        let is_there = entry.kind.is_value() && !is_expired(entry.expires_at, self.now_ms);
+        Ok(is_there && (self.holes.is_empty() || !self.holes.hide(entry)?))
     }
 }
 
@@ -135,6 +126,7 @@ impl<I: InternalIterator> VisibleIterator<I> {
     /// never come to an end.
     pub(crate) fn skip_to(&mut self, key: &[u8]) -> Result<bool> {
         self.place = Place::Nowhere;
+        self.visibility.holes.jump();
         self.place = if self.reverse {
             self.inner.seek_before(key)?;
             self.find_reverse()?
@@ -177,26 +169,40 @@ impl<I: InternalIterator> VisibleIterator<I> {
     }
 
     fn seek_start(&mut self) -> Result<()> {
-        match &self.start {
-            Bound::Unbounded => self.inner.seek_to_first(),
-            Bound::Included(key) => self.inner.seek(key, SEQNO_MAX),
-            Bound::Excluded(key) => {
-                self.inner.seek(key, 0)?;
-                // Seqnos begin at 1, so the position (key, 0) lies behind every entry of the key.
-                Ok(())
-            }
+        let Some(key) = (match &self.start {
+            Bound::Unbounded => None,
+            Bound::Included(key) | Bound::Excluded(key) => Some(key),
+        }) else {
+            return self.inner.seek_to_first();
+        };
+        if let Some(hole) = self.visibility.holes.widest(key, 0)? {
+            self.inner.seek_in_hole(key, &hole, Travel::Forward)?;
+        } else if matches!(self.start, Bound::Included(_)) {
+            return self.inner.seek(key, SEQNO_MAX);
+        } else {
+            // Seqnos begin at 1, so the position (key, 0) lies behind every entry of the key.
+            return self.inner.seek(key, 0);
         }
+        let excludes = |entry: EntryRef<'_>| matches!(&self.start, Bound::Excluded(key) if entry.key == key);
+        while self.inner.is_valid() && excludes(self.inner.entry()) {
+            self.inner.next_user_key()?;
+        }
+        Ok(())
     }
 
     fn seek_end(&mut self) -> Result<()> {
-        match &self.end {
-            Bound::Unbounded => self.inner.seek_to_last(),
-            Bound::Excluded(key) => self.inner.seek_before(key),
+        let after;
+        let key = match &self.end {
+            Bound::Unbounded => return self.inner.seek_to_last(),
+            Bound::Excluded(key) => key,
             Bound::Included(key) => {
-                let mut after = key.clone();
-                after.push(0);
-                self.inner.seek_before(&after)
+                after = [key.as_slice(), &[0]].concat();
+                &after
             }
+        };
+        match self.visibility.holes.widest(key, 0)? {
+            Some(hole) => self.inner.seek_in_hole(key, &hole, Travel::Backward),
+            None => self.inner.seek_before(key),
         }
     }
 
@@ -209,7 +215,7 @@ impl<I: InternalIterator> VisibleIterator<I> {
             }
             if entry.seqno > self.visibility.snapshot {
                 self.inner.next()?;
-            } else if self.visibility.shows(&entry) {
+            } else if self.visibility.shows(&entry)? {
                 self.passed = 0;
                 return Ok(Place::InStream);
             } else if !self.leap(Travel::Forward)? {
@@ -223,13 +229,16 @@ impl<I: InternalIterator> VisibleIterator<I> {
     #[inline]
     fn leap(&mut self, travel: Travel) -> Result<bool> {
         self.passed = self.passed.saturating_add(1);
-        if self.passed < PASSED_BEFORE_LEAP || self.visibility.tombstones.is_empty() {
+        if self.passed < PASSED_BEFORE_LEAP || self.visibility.holes.is_empty() {
             return Ok(false);
         }
-        match self.visibility.hole_over(&self.inner.entry()) {
-            Some(hole) => self.inner.leave_hole(&hole, travel),
-            None => Ok(false),
+        let EntryRef { key, seqno, .. } = self.inner.entry();
+        for hole in self.visibility.holes.over(key, seqno)?.into_iter().flatten() {
+            if self.inner.leave_hole(&hole, travel)? {
+                return Ok(true);
+            }
         }
+        Ok(false)
     }
 
     /// Walks back from key to key.
@@ -246,7 +255,7 @@ impl<I: InternalIterator> VisibleIterator<I> {
                     return Ok(Place::Saved);
                 }
                 self.passed = self.passed.saturating_add(1);
-            } else if entry.seqno <= self.visibility.snapshot && self.visibility.shows(&entry) {
+            } else if entry.seqno <= self.visibility.snapshot && self.visibility.shows(&entry)? {
                 self.passed = 0;
                 return Ok(Place::InStream);
             } else if !self.leap(Travel::Backward)? {
@@ -271,7 +280,7 @@ impl<I: InternalIterator> VisibleIterator<I> {
             }
             self.inner.prev()?;
         }
-        Ok(self.row.entry().is_some_and(|entry| self.visibility.shows(&entry)))
+        self.row.entry().map_or(Ok(false), |entry| self.visibility.shows(&entry))
     }
 
     fn is_below_end(&self, key: &[u8]) -> bool {

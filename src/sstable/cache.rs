@@ -1,9 +1,10 @@
-//! The block cache: verified blocks of all tables, bounded by the bytes of memory that they take.
+//! The block cache: verified blocks of all tables, and large values, bounded by the bytes of memory that they take.
 //!
 //! Eviction is S3-FIFO (Yang et al., FIFO Queues are All You Need for Cache Eviction, SOSP 2023). A new block goes into
 //! a small probation queue; only one that is asked for again there, or that comes back soon after it was dropped,
 //! reaches the main queue. So a scan passes through a tenth of the cache and leaves the rest alone. Index and filter
-//! blocks skip the probation: every read of their table needs them.
+//! blocks skip the probation: every read of their table needs them. A value that would take more than a small part of a
+//! shard is not kept: those that are read once then push out little but each other.
 //!
 //! Invariant: a shard's queues name exactly the blocks of its map, and `used` is the sum of their charges, at most the
 //! shard's capacity.
@@ -33,6 +34,9 @@ const ENTRY_OVERHEAD_BYTES: usize = 128;
 /// The probation queue holds one part in so many of a shard.
 const PROBATION_PART: usize = 10;
 
+/// A large value takes at most one part in so many of a shard.
+const VALUE_PART: usize = 8;
+
 /// How many uses are remembered.
 const USES_MAX: u8 = 3;
 
@@ -45,6 +49,8 @@ pub(crate) enum Block {
     Index(Arc<IndexBlock>),
     /// Lines of a filter.
     Filter(Arc<FilterPage>),
+    /// A value of a value file, whole.
+    Value(Arc<Vec<u8>>),
 }
 
 impl Block {
@@ -53,12 +59,13 @@ impl Block {
             Self::Data(block) => block.charge(),
             Self::Index(block) => block.charge(),
             Self::Filter(page) => page.charge(),
+            Self::Value(value) => value.capacity() + size_of::<Vec<u8>>(),
         };
         bytes + ENTRY_OVERHEAD_BYTES
     }
 
     fn skips_probation(&self) -> bool {
-        !matches!(self, Self::Data(_))
+        matches!(self, Self::Index(_) | Self::Filter(_))
     }
 }
 
@@ -96,7 +103,7 @@ struct Shard {
     misses: AtomicU64,
 }
 
-/// The file and the offset of a block. File numbers are never reused, so a place never holds two blocks.
+/// The file and the offset of a block or a value. File numbers are never reused, so a place never holds two blocks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Place {
     file: u64,
@@ -243,7 +250,30 @@ impl BlockCache {
         }
     }
 
-    /// Drops every block of the table `file`, which has been deleted.
+    /// The value at `offset` of the value file `file`, if it is here. One that is too long to be is not looked for.
+    pub(crate) fn value(&self, file: u64, offset: u64, len: u64) -> Option<Arc<Vec<u8>>> {
+        if !self.has_room_for_value(len) {
+            return None;
+        }
+        match self.get(file, offset)? {
+            Block::Value(value) => Some(value),
+            Block::Data(_) | Block::Index(_) | Block::Filter(_) => None,
+        }
+    }
+
+    /// Keeps a verified value. Whoever reads it asks [`BlockCache::has_room_for_value`] first.
+    pub(crate) fn insert_value(&self, file: u64, offset: u64, value: Arc<Vec<u8>>) {
+        self.insert(file, offset, Block::Value(value));
+    }
+
+    /// Whether a value of `len` bytes is kept.
+    pub(crate) fn has_room_for_value(&self, len: u64) -> bool {
+        // By the capacity without what is pinned: that changes, and a value that was kept is still to be found.
+        let shard = self.capacity / self.shards.len().max(1);
+        len <= (shard / VALUE_PART) as u64 && shard > 0
+    }
+
+    /// Drops every block of the table or value file `file`, which has been deleted.
     pub(crate) fn evict_file(&self, file: u64) {
         for shard in &self.shards {
             shard.blocks.write().evict_file(file);
@@ -545,6 +575,35 @@ mod tests {
         small.insert(1, 1, block(1, 1, 100));
         assert!(!has(&small, 1, 0));
         assert!(has(&small, 1, 1), "a block too large for the cache pushed out another");
+    }
+
+    #[test]
+    fn values_are_kept_up_to_a_part_of_a_shard_and_leave_the_blocks_that_are_used() {
+        let cache = BlockCache::new(1 << 20);
+        let most = (1 << 20) / VALUE_PART as u64;
+        assert!(cache.has_room_for_value(most) && !cache.has_room_for_value(most + 1));
+        assert!(!BlockCache::new(0).has_room_for_value(0));
+        for _ in 0..3 {
+            (0..100).for_each(|hot| {
+                if !has(&cache, 1, hot) {
+                    cache.insert(1, hot, block(1, hot, 4000));
+                }
+            });
+        }
+
+        for offset in 0..200 {
+            cache.insert_value(2, offset, Arc::new(vec![offset as u8; most as usize / 2]));
+        }
+        let last = cache.value(2, 199, most / 2).unwrap();
+        assert_eq!((last.len() as u64, last[0]), (most / 2, 199));
+
+        let kept = (0..100).filter(|&hot| has(&cache, 1, hot)).count();
+        assert!(kept >= 50, "values that were read once left {kept} of 100 blocks that had been used");
+        assert_eq!(cache.value(1, 0, 10), None, "a block is no value");
+        assert_eq!(cache.value(2, 199, most + 1), None);
+        cache.evict_file(2);
+        assert_eq!(cache.value(2, 199, most / 2), None);
+        check_invariant(&cache);
     }
 
     #[test]

@@ -380,6 +380,14 @@ impl InternalIterator for TableIterator {
             && !place.block.slot_behind(&place.slot).continues()
     }
 
+    fn seek_in_hole(&mut self, key: &[u8], hole: &Hole<'_>, travel: Travel) -> Result<()> {
+        match travel {
+            _ if self.table.properties().seqno_max < hole.deleted_at => self.seek_out_of(hole, travel),
+            Travel::Forward => self.seek(key, SEQNO_MAX),
+            Travel::Backward => self.seek_before(key),
+        }
+    }
+
     fn leave_hole(&mut self, hole: &Hole<'_>, travel: Travel) -> Result<bool> {
         if self.table.properties().seqno_max >= hole.deleted_at {
             return Ok(false);

@@ -73,7 +73,7 @@ pub(crate) struct Table {
     cache: Arc<BlockCache>,
     footer: Footer,
     properties: Properties,
-    range_tombstones: RangeTombstones,
+    range_tombstones: Arc<RangeTombstones>,
     pinned_top: Option<Arc<IndexBlock>>,
     /// The partitions that are pinned, by their place in a pinned top index.
     partitions: Box<[OnceLock<Arc<IndexBlock>>]>,
@@ -178,7 +178,7 @@ impl Table {
             cache,
             footer,
             properties,
-            range_tombstones: RangeTombstones::new(&tombstones),
+            range_tombstones: Arc::new(RangeTombstones::new(&tombstones)),
             pinned_top,
             partitions,
             filter_pages,
@@ -225,7 +225,7 @@ impl Table {
     }
 
     /// The deletions of ranges that the table carries.
-    pub(crate) fn range_tombstones(&self) -> &RangeTombstones {
+    pub(crate) fn range_tombstones(&self) -> &Arc<RangeTombstones> {
         &self.range_tombstones
     }
 

@@ -1,6 +1,7 @@
 //! Reads one value file: whole values, slices of them, and all of it for a check.
 #![forbid(unsafe_code)]
 
+use std::cell::RefCell;
 use std::ops::Range;
 use std::path::Path;
 use std::sync::Arc;
@@ -72,7 +73,7 @@ impl ValueFile {
         }
         let chunks = directory.chunks_of(&(range.start..end));
         let first = (chunks.start * CHUNK_BYTES) as u64;
-        out.reserve((end - first) as usize);
+        out.reserve_exact((end - first) as usize);
         for chunk in chunks.clone() {
             let frame = self.frame(&directory, chunk, &chunks, &mut window)?;
             self.unpack(frame, &directory, chunk, out)?;
@@ -207,11 +208,9 @@ impl ValueFile {
     /// Verifies the frame of a chunk and appends what it holds.
     fn unpack(&self, frame: &[u8], directory: &Directory, chunk: usize, out: &mut Vec<u8>) -> Result<()> {
         let offset = directory.frame(chunk).start;
-        let before = out.len();
         frame::verify(self.number, offset, frame)
             .and_then(|(stored, packing)| {
-                out.resize(before + directory.payload_len(chunk), 0);
-                frame::unpack_into(stored, packing, &mut out[before..])
+                frame::unpack_behind(stored, packing, directory.payload_len(chunk), out)
             })
             .map_err(|damage| self.damaged(damage, "the chunk", offset))
     }
@@ -221,23 +220,50 @@ impl ValueFile {
     }
 }
 
+/// What a thread keeps of the memory that a window had.
+const WINDOW_BYTES_KEPT: usize = 1 << 20;
+
+thread_local! {
+    /// The memory of the last window, whose length never falls: it would be cleared for each one otherwise.
+    static SPARE: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
+}
+
 /// A piece of the file in memory.
-#[derive(Default)]
 struct Window {
     start: u64,
+    len: usize,
     bytes: Vec<u8>,
+}
+
+impl Default for Window {
+    fn default() -> Self {
+        Self { start: 0, len: 0, bytes: SPARE.take() }
+    }
+}
+
+impl Drop for Window {
+    fn drop(&mut self) {
+        if self.bytes.len() <= WINDOW_BYTES_KEPT {
+            SPARE.set(std::mem::take(&mut self.bytes));
+        }
+    }
 }
 
 impl Window {
     fn load(&mut self, file: &dyn File, range: Range<u64>) -> Result<()> {
-        self.start = range.start;
-        self.bytes.resize((range.end - range.start) as usize, 0);
-        file.read_exact_at(range.start, &mut self.bytes).inspect_err(|_| self.bytes.clear())
+        let len = (range.end - range.start) as usize;
+        (self.start, self.len) = (range.start, 0);
+        if self.bytes.len() < len {
+            self.bytes.resize(len, 0);
+        }
+        file.read_exact_at(range.start, &mut self.bytes[..len])?;
+        self.len = len;
+        Ok(())
     }
 
     fn get(&self, range: &Range<u64>) -> Option<&[u8]> {
         let start = usize::try_from(range.start.checked_sub(self.start)?).ok()?;
         let len = usize::try_from(range.end.checked_sub(range.start)?).ok()?;
-        self.bytes.get(start..start.checked_add(len)?)
+        self.bytes.get(..self.len)?.get(start..start.checked_add(len)?)
     }
 }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::{TableHandle, Version};
 use crate::error::Result;
 use crate::iter::{InternalIterator, Travel};
-use crate::key::{EntryRef, SeqNo};
+use crate::key::{EntryRef, SEQNO_MAX, SeqNo};
 use crate::range_tombstone::Hole;
 use crate::sstable::TableIterator;
 use crate::times::Times;
@@ -117,27 +117,49 @@ impl LevelIterator {
         self.guarded(|level| moved.and_then(|()| skip(level)))
     }
 
-    /// The first table from the current one on that is not wholly hidden by the deletion of `hole`; a place off the ends
-    /// where there is none, and `None` where the current one may have newer entries.
-    fn behind_hole(&self, hole: &Hole<'_>, travel: Travel) -> Option<usize> {
+    /// The first table from `at` on that is not wholly hidden by the deletion of `hole`; a place off the ends where
+    /// there is none.
+    fn behind_hole(&self, mut at: usize, hole: &Hole<'_>, travel: Travel) -> usize {
         let tables = self.tables.as_slice();
-        let mut at = self.at;
         while let Some(handle) = tables.get(at) {
-            let is_older = handle.meta().seqno_max < hole.deleted_at;
             let is_within = match travel {
                 Travel::Forward => handle.ends_before(hole.end),
                 Travel::Backward => handle.meta().smallest.as_slice() >= hole.start,
             };
-            if !is_older {
-                return Some(at).filter(|&at| at != self.at);
-            }
-            if !is_within {
-                return Some(at);
+            if !is_older(handle, hole) || !is_within {
+                return at;
             }
             // Below 0 wraps around to a place that no table has.
             at = if travel == Travel::Forward { at + 1 } else { at.wrapping_sub(1) };
         }
-        Some(usize::MAX)
+        usize::MAX
+    }
+
+    /// Moves to the first entry behind `hole`, or of a table that may have newer ones, in the table `at`, which
+    /// [`LevelIterator::behind_hole`] gave, or behind it in the direction of travel.
+    fn enter_behind(&mut self, at: usize, hole: &Hole<'_>, travel: Travel) -> Result<()> {
+        let reaches_beyond = self.tables.as_slice().get(at).is_some_and(|handle| is_older(handle, hole));
+        let Some(table) = self.enter(at)? else { return Ok(()) };
+        match (travel, reaches_beyond) {
+            (_, true) => table.seek_out_of(hole, travel)?,
+            (Travel::Forward, false) => table.seek_to_first()?,
+            (Travel::Backward, false) => table.seek_to_last()?,
+        }
+        match travel {
+            Travel::Forward => self.skip_forward(),
+            Travel::Backward => self.skip_backward(),
+        }
+    }
+
+    /// The table in which a seek to `key` begins; a place off the ends where there is none.
+    fn table_for(&self, key: &[u8], travel: Travel) -> usize {
+        let tables = self.tables.as_slice();
+        match travel {
+            Travel::Forward => tables.partition_point(|table| table.ends_before(key)),
+            Travel::Backward => {
+                tables.partition_point(|table| table.meta().smallest.as_slice() < key).wrapping_sub(1)
+            }
+        }
     }
 
     /// Runs a movement; after an error the stream is off the end.
@@ -148,6 +170,11 @@ impl LevelIterator {
         }
         moved
     }
+}
+
+/// Whether every entry of the table is older than the deletion of `hole`.
+fn is_older(table: &TableHandle, hole: &Hole<'_>) -> bool {
+    table.meta().seqno_max < hole.deleted_at
 }
 
 impl InternalIterator for LevelIterator {
@@ -179,11 +206,7 @@ impl InternalIterator for LevelIterator {
 
     fn seek(&mut self, key: &[u8], seqno: SeqNo) -> Result<()> {
         self.guarded(|level| {
-            let at = level.tables.as_slice().partition_point(|table| table.ends_before(key));
-            if at == level.tables.as_slice().len() {
-                level.leave();
-                return Ok(());
-            }
+            let at = level.table_for(key, Travel::Forward);
             if let Some(table) = level.enter(at)? {
                 table.seek(key, seqno)?;
             }
@@ -193,12 +216,7 @@ impl InternalIterator for LevelIterator {
 
     fn seek_before(&mut self, key: &[u8]) -> Result<()> {
         self.guarded(|level| {
-            let beyond =
-                level.tables.as_slice().partition_point(|table| table.meta().smallest.as_slice() < key);
-            let Some(at) = beyond.checked_sub(1) else {
-                level.leave();
-                return Ok(());
-            };
+            let at = level.table_for(key, Travel::Backward);
             if let Some(table) = level.enter(at)? {
                 table.seek_before(key)?;
             }
@@ -233,22 +251,25 @@ impl InternalIterator for LevelIterator {
     }
 
     /// Tables that lie in the hole are passed over without being opened.
+    fn seek_in_hole(&mut self, key: &[u8], hole: &Hole<'_>, travel: Travel) -> Result<()> {
+        let first = self.table_for(key, travel);
+        let at = self.behind_hole(first, hole, travel);
+        let is_newer =
+            at == first && self.tables.as_slice().get(at).is_some_and(|table| !is_older(table, hole));
+        match travel {
+            Travel::Forward if is_newer => self.seek(key, SEQNO_MAX),
+            Travel::Backward if is_newer => self.seek_before(key),
+            _ => self.guarded(|level| level.enter_behind(at, hole, travel)),
+        }
+    }
+
+    /// Tables that lie in the hole are passed over without being opened.
     fn leave_hole(&mut self, hole: &Hole<'_>, travel: Travel) -> Result<bool> {
-        let Some(at) = self.behind_hole(hole, travel) else { return Ok(false) };
-        self.guarded(|level| {
-            let is_older = |handle: &Arc<TableHandle>| handle.meta().seqno_max < hole.deleted_at;
-            let reaches_beyond = level.tables.as_slice().get(at).is_some_and(is_older);
-            let Some(table) = level.enter(at)? else { return Ok(()) };
-            match (travel, reaches_beyond) {
-                (_, true) => table.seek_out_of(hole, travel)?,
-                (Travel::Forward, false) => table.seek_to_first()?,
-                (Travel::Backward, false) => table.seek_to_last()?,
-            }
-            match travel {
-                Travel::Forward => level.skip_forward(),
-                Travel::Backward => level.skip_backward(),
-            }
-        })?;
+        if self.tables.as_slice().get(self.at).is_some_and(|table| !is_older(table, hole)) {
+            return Ok(false);
+        }
+        let at = self.behind_hole(self.at, hole, travel);
+        self.guarded(|level| level.enter_behind(at, hole, travel))?;
         Ok(true)
     }
 

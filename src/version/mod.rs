@@ -12,20 +12,21 @@ mod file_name;
 mod iterator;
 mod manifest;
 mod table_handle;
+mod tombstones;
 mod value_file_handle;
 mod value_set;
 
 use std::ops::Bound;
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 
 use crate::error::{Code, Error, Result};
-use crate::range_tombstone::{RangeTombstone, RangeTombstones};
 
 pub(crate) use edit::{CleanEnd, Garbage, TableMeta, ValueFileMeta, ValueShare, VersionEdit};
 pub(crate) use file_name::{FileKind, lock_path, log_path, parse, table_path, values_path};
 pub(crate) use iterator::LevelIterator;
 pub(crate) use manifest::{Manifest, ManifestLoss};
 pub(crate) use table_handle::{TableHandle, TableSource};
+pub(crate) use tombstones::LevelTombstones;
 pub(crate) use value_file_handle::ValueFileHandle;
 pub(crate) use value_set::ValueSet;
 
@@ -37,10 +38,8 @@ pub(crate) const LEVELS: usize = 7;
 pub(crate) struct Version {
     levels: [Vec<Arc<TableHandle>>; LEVELS],
     values: ValueSet,
-    /// The range tombstones of all tables, gathered by the first scan that asks.
-    tombstones: OnceLock<Arc<RangeTombstones>>,
-    /// Whether any table has range tombstones, or entries that expire, so that scans need not ask.
-    has_range_tombstones: bool,
+    /// Whether any table of a level has range tombstones, or any table entries that expire, so that scans need not ask.
+    has_range_tombstones: [bool; LEVELS],
     has_expiring: bool,
 }
 
@@ -99,10 +98,10 @@ impl Version {
             tables.sort_by(|a, b| a.meta().smallest.cmp(&b.meta().smallest));
         }
         let any = |is: fn(&TableMeta) -> bool| levels.iter().flatten().any(|table| is(table.meta()));
-        let has_range_tombstones = any(|meta| meta.range_tombstones > 0);
+        let has_range_tombstones =
+            std::array::from_fn(|level| levels[level].iter().any(|table| table.meta().range_tombstones > 0));
         let has_expiring = any(|meta| meta.largest_expiry > 0);
-        let version =
-            Version { levels, values, tombstones: OnceLock::new(), has_range_tombstones, has_expiring };
+        let version = Version { levels, values, has_range_tombstones, has_expiring };
         version.check_order()?;
         Ok(version)
     }
@@ -160,19 +159,9 @@ impl Version {
         self.has_expiring
     }
 
-    /// The range tombstones of all tables, if there are any. Reading them opens the tables that have some.
-    pub(crate) fn range_tombstones(&self) -> Result<Option<Arc<RangeTombstones>>> {
-        if !self.has_range_tombstones {
-            return Ok(None);
-        }
-        if let Some(tombstones) = self.tombstones.get() {
-            return Ok(Some(Arc::clone(tombstones)));
-        }
-        let mut all: Vec<RangeTombstone> = Vec::new();
-        for (_, table) in self.tables().filter(|(_, table)| table.meta().range_tombstones > 0) {
-            all.extend(table.open()?.range_tombstones().tombstones());
-        }
-        Ok(Some(Arc::clone(self.tombstones.get_or_init(|| Arc::new(RangeTombstones::new(&all))))))
+    /// Whether any table of `level` has range tombstones.
+    pub(crate) fn has_range_tombstones(&self, level: usize) -> bool {
+        self.has_range_tombstones[level]
     }
 }
 

@@ -1,4 +1,7 @@
-//! A value file as versions hold it: what the manifest says of it, and the open file, once someone needed it.
+//! A value file as versions hold it: what the manifest says of it, the open file, once someone needed it, and the way to
+//! those of its values that the block cache holds.
+//!
+//! Invariant: a value enters the cache whole and verified, under its place in the file, and leaves it with the file.
 #![forbid(unsafe_code)]
 
 use std::sync::Arc;
@@ -9,7 +12,7 @@ use parking_lot::Mutex;
 
 use super::{TableSource, ValueFileMeta, values_path};
 use crate::error::Result;
-use crate::value_file::{FOOTER_BYTES, ValueFile};
+use crate::value_file::{FOOTER_BYTES, ValueFile, ValuePointer};
 
 /// One value file of a version. The file is removed when an obsolete handle is dropped.
 pub(crate) struct ValueFileHandle {
@@ -52,6 +55,29 @@ impl ValueFileHandle {
         Ok(self.opened.get_or_init(|| file))
     }
 
+    /// The value that `pointer` names, whole: from the cache, or from the file, and then kept where the cache has room for
+    /// one of its length.
+    pub(crate) fn value(&self, pointer: &ValuePointer) -> Result<Arc<Vec<u8>>> {
+        if let Some(value) = self.cached(pointer) {
+            return Ok(value);
+        }
+        let mut bytes = Vec::new();
+        self.open()?.read(pointer, 0..pointer.value_len, &mut bytes)?;
+        let value = Arc::new(bytes);
+        let cache = &self.source.cache;
+        if cache.has_room_for_value(pointer.value_len) {
+            cache.insert_value(self.meta.number, pointer.offset, Arc::clone(&value));
+        }
+        Ok(value)
+    }
+
+    /// The value that `pointer` names, if the cache holds it.
+    pub(crate) fn cached(&self, pointer: &ValuePointer) -> Option<Arc<Vec<u8>>> {
+        let value = self.source.cache.value(self.meta.number, pointer.offset, pointer.value_len)?;
+        // A pointer that is wrong about the length is for the file to refuse.
+        Some(value).filter(|value| value.len() as u64 == pointer.value_len)
+    }
+
     /// No later version holds the file: it goes with the last one that does.
     pub(crate) fn mark_obsolete(&self) {
         self.obsolete.store(true, Ordering::Release);
@@ -61,6 +87,7 @@ impl ValueFileHandle {
 impl Drop for ValueFileHandle {
     fn drop(&mut self) {
         if self.obsolete.load(Ordering::Acquire) {
+            self.source.cache.evict_file(self.meta.number);
             // A file that stays behind is an orphan, and the next open removes it.
             let _ = self.source.fs.remove(&values_path(&self.source.dir, self.meta.number));
         }

@@ -223,9 +223,17 @@ impl Claims {
 /// The checksum of a record of log `number` at `offset`; `covered` is its length, tag and payload as they lie
 /// in the file.
 fn record_crc(number: u64, offset: u64, covered: &[u8]) -> u32 {
+    record_crc_of(number, offset, covered, &[])
+}
+
+/// As [`record_crc`], for bytes of which the end lies elsewhere, in parts.
+fn record_crc_of(number: u64, offset: u64, covered: &[u8], parts: &[&[u8]]) -> u32 {
     let mut hasher = crc32fast::Hasher::new();
     hasher.update(&number.to_le_bytes());
     hasher.update(&offset.to_le_bytes());
     hasher.update(covered);
+    for part in parts {
+        hasher.update(part);
+    }
     hasher.finalize()
 }

@@ -217,6 +217,52 @@ fn buffered_records_reach_the_file_in_order_with_the_next_write() {
 }
 
 #[test]
+fn a_body_that_is_written_from_where_it_lies_makes_the_same_log() {
+    let (fs, other) = (disk(), disk());
+    let (mut log, mut copying) = (create(&fs, 1), create(&other, 1));
+    let body = vec![7; 100_000];
+
+    log.buffer(1, 0, 1, b"before").unwrap();
+    log.buffer_head(2, 0, 3, &body).unwrap();
+    assert_eq!(log.buffer(5, 0, 1, b"too early").unwrap_err().code(), Code::Internal);
+    assert_eq!(log.write_pending().unwrap_err().code(), Code::Internal);
+    assert_eq!(log.write_with(&body[1..]).unwrap_err().code(), Code::Internal);
+    log.write_with(&body).unwrap();
+    log.buffer_head(5, 4, 1, &body).unwrap();
+    log.write_ahead_of_sync(&body).unwrap();
+    log.append(6, 5, 1, b"behind").unwrap();
+
+    copying.append(1, 0, 1, b"before").unwrap();
+    copying.append(2, 0, 3, &body).unwrap();
+    copying.append(5, 4, 1, &body).unwrap();
+    copying.append(6, 5, 1, b"behind").unwrap();
+    assert_eq!(fs.read_file(PATH), other.read_file(PATH));
+    assert_eq!((log.end_offset(), log.last_seqno()), (copying.end_offset(), 6));
+}
+
+#[test]
+fn a_record_whose_body_did_not_follow_its_head_is_a_torn_tail() {
+    for partial in [false, true] {
+        let fs = disk();
+        let mut log = create(&fs, 1);
+        log.append(1, 0, 1, b"before").unwrap();
+        let body = vec![7; 100_000];
+        log.buffer_head(2, 1, 1, &body).unwrap();
+        let kind = std::io::ErrorKind::StorageFull;
+        fs.fail_at(fs.operations() + 1, Fault { kind, sticky: false, partial });
+
+        assert_eq!(log.write_with(&body).unwrap_err().io_cause().map(std::io::Error::kind), Some(kind));
+
+        assert_eq!(log.append(2, 1, 1, b"again").unwrap_err().code(), Code::Poisoned);
+        let bytes = fs.read_file(PATH).unwrap();
+        assert!(bytes.len() as u64 > log.end_offset(), "the head is there");
+        let (found, tail) = read(&bytes, None).unwrap();
+        assert_eq!(found.len(), 1);
+        assert_ne!(tail, Tail::Clean);
+    }
+}
+
+#[test]
 fn every_flipped_bit_gives_a_prefix_that_lacks_nothing_durable_or_corruption() {
     for marks in MARKS {
         let records = records(marks);
@@ -522,7 +568,7 @@ fn synced_records_are_written_over_zeros_and_the_rest_of_them_is_a_torn_end() {
     let mut lengths = Vec::new();
     for seqno in 1..=3_000 {
         log.buffer(seqno, seqno - 1, 1, &[7; 100]).unwrap();
-        log.write_ahead_of_sync().unwrap();
+        log.write_ahead_of_sync(&[]).unwrap();
         log.sync_handle().sync().unwrap();
         let len = fs.read_file(PATH).unwrap().len() as u64;
         assert!(len - log.end_offset() <= log.end_offset().clamp(64 << 10, 1 << 20) + (64 << 10), "{len}");
@@ -548,7 +594,7 @@ fn records_without_a_sync_and_large_ones_have_no_zeros_before_them() {
     let mut log = create(&fs, 1);
     log.append(1, 0, 1, b"without a sync").unwrap();
     log.buffer(2, 0, 1, &[7; 100_000]).unwrap();
-    log.write_ahead_of_sync().unwrap();
+    log.write_ahead_of_sync(&[]).unwrap();
 
     assert_eq!(fs.read_file(PATH).unwrap().len() as u64, log.end_offset());
 }
@@ -560,7 +606,7 @@ fn a_disk_without_room_for_zeros_takes_the_records() {
     fs.set_capacity(2_000);
     for seqno in 1..=10 {
         log.buffer(seqno, seqno - 1, 1, &[7; 100]).unwrap();
-        log.write_ahead_of_sync().unwrap();
+        log.write_ahead_of_sync(&[]).unwrap();
     }
 
     assert_eq!(read(&fs.read_file(PATH).unwrap(), None).unwrap().0.len(), 10);
@@ -587,7 +633,7 @@ fn a_crash_leaves_a_prefix_with_everything_synced_and_never_corruption() {
             let in_place = random.below(2) == 0;
             let written = match random.below(3) {
                 0 => Ok(()),
-                _ if in_place => log.write_ahead_of_sync(),
+                _ if in_place => log.write_ahead_of_sync(&[]),
                 _ => log.write_pending(),
             };
             if written.is_err() {

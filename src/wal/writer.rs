@@ -12,7 +12,8 @@ use std::path::Path;
 use std::sync::Arc;
 
 use super::{
-    Claims, LogKind, PAYLOAD_BYTES_MAX, RECORD_BODY_BYTES_MAX, RECORD_HEADER_BYTES, SegmentHeader, record_crc,
+    Claims, LogKind, PAYLOAD_BYTES_MAX, RECORD_BODY_BYTES_MAX, RECORD_HEADER_BYTES, SegmentHeader,
+    record_crc_of,
 };
 use crate::error::{Code, Error, Result};
 use crate::fs::{File, FileSystem};
@@ -36,6 +37,8 @@ pub(crate) struct LogWriter {
     number: u64,
     /// Records that are encoded and not yet in the file.
     pending: Vec<u8>,
+    /// So many bytes are missing at the end of `pending`: the body of a record, which is written from where it lies.
+    owed_bytes: usize,
     /// What is in the file, the header included.
     end_offset: u64,
     /// The file has zeros from `end_offset` up to here, if that lies behind.
@@ -73,6 +76,7 @@ impl LogWriter {
             kind: header.kind,
             number: header.number,
             pending: Vec::new(),
+            owed_bytes: 0,
             end_offset: bytes.len() as u64,
             zeros_end: 0,
             is_disk_full: false,
@@ -133,13 +137,42 @@ impl LogWriter {
         entry_count: u64,
         bodies: &[&[u8]],
     ) -> Result<()> {
-        self.check_usable()?;
         let claims = Claims { first_seqno, durable_seqno, entry_count };
-        let last = claims.last_seqno().filter(|_| first_seqno == self.next_seqno).ok_or_else(|| {
-            internal(self.file.path(), &format!("{claims:?} where seqno {} comes next", self.next_seqno))
-        })?;
+        self.begin_record(claims, bodies, true)?;
+        for body in bodies {
+            self.pending.extend_from_slice(body);
+        }
+        self.owed_bytes = 0;
+        Ok(())
+    }
+
+    /// Encodes a record but for its body, which is not copied. It is written next, by
+    /// [`write_with`](Self::write_with) or [`write_ahead_of_sync`](Self::write_ahead_of_sync) with the same body.
+    pub(crate) fn buffer_head(
+        &mut self,
+        first_seqno: SeqNo,
+        durable_seqno: SeqNo,
+        entry_count: u64,
+        body: &[u8],
+    ) -> Result<()> {
+        let claims = Claims { first_seqno, durable_seqno, entry_count };
+        self.begin_record(claims, &[body], false)
+    }
+
+    /// Encodes a record up to its body, which is owed then. Whether the body `is_copied` behind it, it has room for that.
+    fn begin_record(&mut self, claims: Claims, bodies: &[&[u8]], is_copied: bool) -> Result<()> {
+        self.check_usable()?;
+        if self.owed_bytes > 0 {
+            return Err(internal(self.file.path(), "a record where the body of another comes next"));
+        }
+        let last =
+            claims.last_seqno().filter(|_| claims.first_seqno == self.next_seqno).ok_or_else(|| {
+                internal(self.file.path(), &format!("{claims:?} where seqno {} comes next", self.next_seqno))
+            })?;
         let body_len = body_len(self.file.path(), bodies)?;
-        self.encode(&claims, body_len, bodies)?;
+        self.reserve(&claims, if is_copied { body_len } else { 0 })?;
+        self.encode_head(&claims, body_len, bodies);
+        self.owed_bytes = body_len;
         self.next_seqno = last + 1;
         Ok(())
     }
@@ -150,30 +183,50 @@ impl LogWriter {
     ///
     /// As [`append`](Self::append).
     pub(crate) fn write_pending(&mut self) -> Result<()> {
+        self.write_with(&[])
+    }
+
+    /// As [`write_pending`](Self::write_pending), and behind it the `body` that [`buffer_head`](Self::buffer_head) has left
+    /// out, with one write more.
+    ///
+    /// # Errors
+    ///
+    /// As [`append`](Self::append).
+    pub(crate) fn write_with(&mut self, body: &[u8]) -> Result<()> {
         self.check_usable()?;
+        if body.len() != self.owed_bytes {
+            let what = format!("a body of {} bytes where {} are owed", body.len(), self.owed_bytes);
+            return Err(internal(self.file.path(), &what));
+        }
         if self.pending.is_empty() {
             return Ok(());
         }
-        if let Err(error) = self.file.write_at(self.end_offset, &self.pending) {
+        let body_at = self.end_offset + self.pending.len() as u64;
+        let mut written = self.file.write_at(self.end_offset, &self.pending);
+        if written.is_ok() && !body.is_empty() {
+            written = self.file.write_at(body_at, body);
+        }
+        if let Err(error) = written {
             self.failure = Some(error.clone());
             return Err(error);
         }
-        self.end_offset += self.pending.len() as u64;
+        self.end_offset = body_at + body.len() as u64;
+        self.owed_bytes = 0;
         self.last_seqno = self.next_seqno - 1;
         self.pending.clear();
         self.pending.shrink_to(BUFFER_BYTES_KEPT);
         Ok(())
     }
 
-    /// As [`write_pending`](Self::write_pending), where a sync follows: sees to it that the next ones have zeros to
+    /// As [`write_with`](Self::write_with), where a sync follows: sees to it that the next ones have zeros to
     /// write over.
     ///
     /// # Errors
     ///
     /// As [`append`](Self::append).
-    pub(crate) fn write_ahead_of_sync(&mut self) -> Result<()> {
-        let written = self.pending.len();
-        self.write_pending()?;
+    pub(crate) fn write_ahead_of_sync(&mut self, body: &[u8]) -> Result<()> {
+        let written = self.pending.len() + body.len();
+        self.write_with(body)?;
         if written > SMALL_WRITE_BYTES_MAX || self.end_offset <= self.zeros_end || self.is_disk_full {
             return Ok(());
         }
@@ -234,26 +287,27 @@ impl LogWriter {
         }
     }
 
-    /// Puts one record behind the pending ones. The payload is copied once, to where it is written from.
-    fn encode(&mut self, claims: &Claims, body_len: usize, bodies: &[&[u8]]) -> Result<()> {
+    /// Puts a record but for its body behind the pending ones, whose checksum counts the body.
+    fn encode_head(&mut self, claims: &Claims, body_len: usize, bodies: &[&[u8]]) {
         let payload_len = claims.encoded_len() + body_len;
         debug_assert!(payload_len <= PAYLOAD_BYTES_MAX);
         let start = self.pending.len();
-        self.pending.try_reserve(RECORD_HEADER_BYTES + payload_len).map_err(|_| {
-            let message = format!("no memory for a log record of {payload_len} bytes: write smaller batches");
-            Error::new(Code::Busy, message)
-        })?;
         let offset = self.end_offset + start as u64;
         self.pending.extend_from_slice(&[0; 4]);
         self.pending.extend_from_slice(&(payload_len as u32).to_le_bytes());
         self.pending.extend_from_slice(&self.kind.tag(self.number).to_le_bytes());
         claims.put(&mut self.pending);
-        for body in bodies {
-            self.pending.extend_from_slice(body);
-        }
-        let crc = record_crc(self.number, offset, &self.pending[start + 4..]);
+        let crc = record_crc_of(self.number, offset, &self.pending[start + 4..], bodies);
         self.pending[start..start + 4].copy_from_slice(&crc.to_le_bytes());
-        Ok(())
+    }
+
+    /// Makes room for a record with `body_len` bytes of its body.
+    fn reserve(&mut self, claims: &Claims, body_len: usize) -> Result<()> {
+        let len = RECORD_HEADER_BYTES + claims.encoded_len() + body_len;
+        self.pending.try_reserve(len).map_err(|_| {
+            let message = format!("no memory for a log record of {len} bytes: write smaller batches");
+            Error::new(Code::Busy, message)
+        })
     }
 }
 

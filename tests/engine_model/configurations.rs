@@ -10,7 +10,7 @@ use crate::common::{Random, tiny_config};
 /// Name, and what it fixes.
 type Configuration = (&'static str, fn(&mut Config));
 
-pub const CONFIGURATIONS: [Configuration; 24] = [
+pub const CONFIGURATIONS: [Configuration; 26] = [
     ("everything drawn", |_| {}),
     ("tiny blocks", |config| config.block_size = 128),
     ("large blocks", |config| config.block_size = 64 << 10),
@@ -23,6 +23,12 @@ pub const CONFIGURATIONS: [Configuration; 24] = [
     ("values of 16 bytes apart", |config| config.value_threshold_bytes = 16),
     ("values of 200 bytes apart", |config| config.value_threshold_bytes = 200),
     ("values of 4096 bytes apart", |config| config.value_threshold_bytes = 4 << 10),
+    ("values apart, and in the cache", |config| {
+        (config.value_threshold_bytes, config.block_cache_capacity_bytes) = (16, 16 << 20);
+    }),
+    ("values apart, and few of them in the cache", |config| {
+        (config.value_threshold_bytes, config.block_cache_capacity_bytes) = (16, 1 << 10);
+    }),
     ("tiny value files", |config| {
         (config.value_threshold_bytes, config.value_file_size_bytes) = (16, 4 << 10);
     }),
