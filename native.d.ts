@@ -56,6 +56,12 @@ export interface OptionSetting {
 /** Queues a run of operations behind all that were submitted before. */
 export declare function submit(environment: object, database: number, run: Uint8Array): void
 
+/**
+ * Submits one operation on a whole database that may take long. It waits for nothing that was submitted before, and
+ * nothing waits for it.
+ */
+export declare function submitLongWork(environment: object, database: number, run: Uint8Array): void
+
 /** Submits reads that need not wait for anything; what they see is fixed in this call. */
 export declare function submitReads(environment: object, database: number, run: Uint8Array): void
 

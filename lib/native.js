@@ -30,6 +30,13 @@ let environment
 const portion = Buffer.allocUnsafeSlow(PORTION_BYTES)
 const fastDocument = Buffer.allocUnsafeSlow(FAST_DOCUMENT_BYTES_MAX)
 
+/**
+ * Where a run goes: behind what was submitted before, to any worker, or to those for long work, which take one
+ * operation.
+ *
+ * @typedef {'submit' | 'submitReads' | 'submitLongWork'} Lane
+ */
+
 /** What `tryGet` gives when it can't tell without waiting. */
 const NOT_AT_HAND = Symbol('not at hand')
 
@@ -188,12 +195,11 @@ function unregister (number, failed) {
  * @param {number} database
  * @param {Uint8Array} run
  * @param {number[]} numbers the requests in it
- * @param {boolean} readsOnly whether it may overtake what was submitted before
+ * @param {Lane} lane
  */
-function submit (database, run, numbers, readsOnly) {
+function submit (database, run, numbers, lane) {
   try {
-    if (readsOnly) addon.submitReads(link(), database, run)
-    else addon.submit(link(), database, run)
+    addon[lane](link(), database, run)
   } catch (error) {
     const failure = new Failure(described(error))
     for (const number of numbers) unregister(number, true)?.reject(failure)

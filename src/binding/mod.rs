@@ -14,6 +14,7 @@ mod definitions;
 mod error;
 mod execute;
 mod link;
+mod long_work;
 mod options;
 mod outbox;
 mod packing;
@@ -127,6 +128,18 @@ pub fn submit_reads(
 ) -> napi::Result<()> {
     let database = environment.link.database(database).map_err(|error| thrown(&error))?;
     database.submit_reads(run).map_err(|error| thrown(&error))
+}
+
+/// Submits one operation on a whole database that may take long. It waits for nothing that was submitted before, and
+/// nothing waits for it.
+#[napi]
+pub fn submit_long_work(
+    #[napi(ts_arg_type = "object")] environment: &External<Environment>,
+    database: u32,
+    run: &[u8],
+) -> napi::Result<()> {
+    let database = environment.link.database(database).map_err(|error| thrown(&error))?;
+    database.submit_long_work(run).map_err(|error| thrown(&error))
 }
 
 /// Takes answers into `out`: returns how many bytes there are, 0 when nothing waits any more, or less than 0 when the

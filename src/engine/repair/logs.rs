@@ -29,6 +29,7 @@ impl Repair<'_> {
             let mut refused_bytes = 0;
             let mut records = 0;
             while let Some(record) = log.next()? {
+                (self.go_on)()?;
                 let is_superseded =
                     given_again.is_some_and(|seqno| record.first_seqno + record.entry_count > seqno);
                 if is_superseded {
