@@ -16,7 +16,7 @@ use super::rows::{
     encode_definition, encode_meta, record_prefix, rows_of_prefix,
 };
 use crate::engine::{CommitOptions, Direction, Engine, WriteBatch};
-use crate::error::{Code, Error, Result};
+use crate::error::{Code, Error, Result, shown};
 
 /// The most series of a database.
 pub const SERIES_MAX: usize = 10_000;
@@ -203,13 +203,13 @@ fn check_name(name: &str) -> Result<()> {
     } else {
         return Ok(());
     };
-    let shown: String = name.chars().take(40).collect();
-    Err(Error::new(Code::InvalidArgument, format!("{shown:?} can't be the name of a series: {what}")))
+    let message = format!("{} can't be the name of a series: {what}", shown(name));
+    Err(Error::new(Code::InvalidArgument, message))
 }
 
 /// A `NotFound` that names the series.
 pub(super) fn not_found(name: &str) -> Error {
-    Error::new(Code::NotFound, format!("there is no series {name:?}"))
+    Error::new(Code::NotFound, format!("there is no series {}", shown(name)))
 }
 
 fn exists(name: &str) -> Error {
