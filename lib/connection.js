@@ -41,6 +41,9 @@ const LONG_WORK = new Set(/** @type {number[]} */ ([VERB.COMPACT, VERB.VERIFY, V
 /** One for all connections: an operation is sent as soon as it is packed. @type {Lane} */
 const longWork = { run: new Run(), numbers: [], name: 'submitLongWork' }
 
+/** The operation that is tried in a call, one at a time. */
+const inCall = new Run()
+
 const keyScratch = Buffer.allocUnsafeSlow(KEY_BYTES_MAX)
 const ignore = () => {}
 
@@ -287,6 +290,22 @@ class Connection {
     if (this.#pendingWrites > 0) return native.NOT_AT_HAND
     const length = writeKey(key, keyScratch, 0)
     return read(this.#database, store, keyScratch, length)
+  }
+
+  /**
+   * Reads a record in the call if it lies in memory and no write is ahead of the read.
+   *
+   * @param {Pack} pack the fields of the operation that would read it
+   * @returns {import('./packing.js').SeriesRecord | undefined | typeof native.NOT_AT_HAND}
+   */
+  readRecordInCall (pack) {
+    if (this.#pendingWrites > 0) return native.NOT_AT_HAND
+    try {
+      pack(inCall.begin(VERB.GET_RECORD, 0, 0))
+      return native.tryGetRecord(this.#database, inCall.bytes)
+    } finally {
+      inCall.reset()
+    }
   }
 
   /**

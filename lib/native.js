@@ -11,7 +11,7 @@
 
 const util = require('node:util')
 const { FlowDBError } = require('./errors.js')
-const { Failure, readAnswers } = require('./packing.js')
+const { Failure, readAnswers, readRecord } = require('./packing.js')
 const { readDocument } = require('./values.js')
 const addon = /** @type {typeof import('../native.d.ts')} */ (require('../native.js'))
 
@@ -279,6 +279,24 @@ function tryHas (database, store, key, keyLength) {
 }
 
 /**
+ * Reads a record that lies in memory.
+ *
+ * @param {number} database
+ * @param {Uint8Array} run the operation that would read it
+ * @returns {import('./packing.js').SeriesRecord | undefined | typeof NOT_AT_HAND} `undefined` where there is none
+ */
+function tryGetRecord (database, run) {
+  const length = addon.tryGetRecord(link(), database, run, fastDocument)
+  if (length === -1) return undefined
+  if (length < 0) return NOT_AT_HAND
+  try {
+    return readRecord(fastDocument, readDocument)
+  } catch (error) {
+    throw new FlowDBError('FLOWDB_INTERNAL', `a record could not be read: ${error}`, { cause: error })
+  }
+}
+
+/**
  * Lets go of a closed handle.
  *
  * @param {number} database
@@ -295,5 +313,6 @@ exports.options = options
 exports.request = request
 exports.submit = submit
 exports.tryGet = tryGet
+exports.tryGetRecord = tryGetRecord
 exports.tryHas = tryHas
 exports.withdraw = withdraw

@@ -14,6 +14,7 @@ const { KeyRange, toBounds, toBoundsOf } = require('./key-range.js')
 const { plainKey } = require('./key.js')
 const { timeOf } = require('./key-intrinsics.js')
 const { checkOptions, checkText, entriesOf, invalid, kindOf, nameBytes } = require('./names.js')
+const native = require('./native.js')
 const { VERB } = require('./packing.js')
 const { Rows } = require('./cursor.js')
 const { encodeDocument } = require('./values.js')
@@ -234,7 +235,12 @@ class Series {
    */
   async get (key, ts) {
     const [plain, time] = [plainKey(key), toTime('ts of get', ts)]
-    return await this.#session.issue(VERB.GET_RECORD, {}, (run) => this.#pack(run).key(plain).i64(time))
+    this.#session.checkUsable()
+    const pack = (/** @type {import('./packing.js').Run} */ run) => this.#pack(run).key(plain).i64(time)
+    const { connection } = this.#session
+    const found = connection.readRecordInCall(pack)
+    if (found !== native.NOT_AT_HAND) return await connection.resolved(found)
+    return await this.#session.issue(VERB.GET_RECORD, {}, pack)
   }
 
   /**

@@ -84,6 +84,11 @@ impl Ledger {
         Ok(loaded(&mut catalog, engine)?.by_name.get(name).cloned())
     }
 
+    /// As [`Ledger::find`], but `None` also where that would have to wait for a writer or read the rows.
+    pub(super) fn try_find(&self, name: &str) -> Option<Arc<Definition>> {
+        self.catalog.try_read()?.as_ref()?.by_name.get(name).cloned()
+    }
+
     /// Every series, in the order of the names.
     pub(super) fn list(&self, engine: &Engine) -> Result<Vec<Arc<Definition>>> {
         let mut catalog = self.catalog.write();
