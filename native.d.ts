@@ -56,6 +56,12 @@ export interface OptionSetting {
 /** Queues a run of operations behind all that were submitted before. */
 export declare function submit(environment: object, database: number, run: Uint8Array): void
 
+/**
+ * Submits one operation on a whole database that may take long. It waits for nothing that was submitted before, and
+ * nothing waits for it.
+ */
+export declare function submitLongWork(environment: object, database: number, run: Uint8Array): void
+
 /** Submits reads that need not wait for anything; what they see is fixed in this call. */
 export declare function submitReads(environment: object, database: number, run: Uint8Array): void
 
@@ -71,3 +77,9 @@ export declare function take(environment: object, out: Buffer): number
  * bytes of `key`, a buffer that is used again and again.
  */
 export declare function tryGet(environment: object, database: number, store: Uint8Array, key: Uint8Array, keyLength: number, out: Buffer): number
+
+/**
+ * Reads a record that lies in memory into `out`, as an answer would have it: returns its length, or `-1` when there is
+ * none, or `-2` when this can't be told in the call. `run` holds the operation that would read it.
+ */
+export declare function tryGetRecord(environment: object, database: number, run: Uint8Array, out: Buffer): number

@@ -5,6 +5,7 @@
 const assert = require('node:assert/strict')
 const { join } = require('node:path')
 const { test } = require('node:test')
+const { isNativeError } = require('node:util/types')
 const { FlowDB, KeyRange } = require('..')
 const { errorOf, flashInMemory, openInMemory, runProgram, temporary } = require('./support')
 
@@ -225,4 +226,143 @@ test('process.exit with a hundred megabytes in flight does not wait for them, an
   await db.close()
   assert.ok(keys.length < 100_000, 'everything was waited for')
   assert.deepEqual(keys, Array.from(keys, (_, id) => id))
+})
+
+/** Arguments whose code throws where it is looked at, each made by a function. */
+const THROWING = {
+  'a revoked object': () => revoked({}),
+  'a revoked array': () => revoked([]),
+  'a revoked function': () => revoked(() => {}),
+  'an array of a revoked object': () => [revoked({})],
+  'a property that is revoked': () => ({ id: 1, key: revoked({}) }),
+  'traps that throw': () => trapped(() => { throw new Error('thrown by a trap') }),
+  'traps that throw what is revoked': () => trapped(() => { throw revoked({}) }),
+  'traps that throw an error whose message throws': () => trapped(() => {
+    throw Object.defineProperty(new Error(), 'message', { get () { throw new Error('thrown by a message') } })
+  }),
+  'traps that throw an error without a text': () => trapped(() => {
+    throw Object.assign(new Error(), { message: Symbol('no text') })
+  }),
+  'a getter that throws': () => ({ id: 1, get name () { throw new Error('thrown by a getter') } }),
+  'an element that throws': () => Object.defineProperty([], 0, { get () { throw revoked({}) }, enumerable: true }),
+  'a range that throws': () => Object.create(KeyRange.prototype, {
+    lower: { get () { throw new Error('thrown by a bound') }, enumerable: true }
+  })
+}
+
+function revoked (target) {
+  const { proxy, revoke } = Proxy.revocable(target, {})
+  revoke()
+  return proxy
+}
+
+const trapped = (trap) => new Proxy({}, { get: trap, getPrototypeOf: trap, ownKeys: trap })
+
+/** Every place of a call on `db` and its series `series` for something of a user's. */
+const placesIn = (db, series) => ({
+  put: (it) => db.put('users', it),
+  'put with a key': (it) => db.put('notes', 1, it),
+  get: (it) => db.get('users', it),
+  delete: (it) => db.delete('users', it),
+  'delete from': (it) => db.delete(it, 1),
+  count: (it) => db.count('users', it),
+  scan: (it) => db.scan('users', it).next(),
+  'options of scan': (it) => db.scan('users', undefined, it).next(),
+  getAll: (it) => db.getAll('users', it),
+  getByIndex: (it) => db.getByIndex('users', 'name', it),
+  rangeByIndex: (it) => db.rangeByIndex('users', 'name', 1, it),
+  createObjectStore: (it) => db.createObjectStore('new', it),
+  createIndex: (it) => db.createIndex('users', 'new', it),
+  'options of createIndex': (it) => db.createIndex('users', 'new', 'a', it),
+  transaction: (it) => db.transaction(it),
+  'store of a transaction': (it) => db.transaction([it]),
+  'mode of a transaction': (it) => db.transaction('users', it),
+  series: (it) => db.series(it),
+  'options of series': (it) => db.series('new', it),
+  checkpoint: (it) => db.checkpoint(it),
+  compact: (it) => db.compact('users', it),
+  append: (it) => series.append(it, 1),
+  'value of append': (it) => series.append('key', { v: it }),
+  'options of append': (it) => series.append('key', 1, it),
+  'ts of append': (it) => series.append('key', 1, { ts: it }),
+  'record of appendMany': (it) => series.appendMany([{ key: 'key', value: 1 }, it]),
+  'key of range': (it) => series.range({ key: it }).next(),
+  'prefix of range': (it) => series.range({ prefix: it }).next(),
+  'options of range': (it) => series.range(it).next(),
+  latest: (it) => series.latest(it),
+  'path of downsample': (it) => series.downsample({ window: 1, aggregate: 'sum', path: it }).next(),
+  'key of deleteRange': (it) => series.deleteRange({ key: it }),
+  patch: (it) => series.patch('key', 5, { v: it }),
+  'options of patch': (it) => series.patch('key', 5, {}, it)
+})
+
+test('code that throws out of an argument becomes the cause of a typed error, and nothing is changed', async (t) => {
+  const db = await openInMemory(t, { users: 'id', notes: null })
+  await db.createIndex('users', 'name', 'name')
+  const series = db.series('records')
+  await series.append('key', { v: 1 }, { ts: 5 })
+
+  for (const [place, call] of Object.entries(placesIn(db, series))) {
+    for (const [what, make] of Object.entries(THROWING)) {
+      const where = `${place}: ${what}`
+      const error = await Promise.resolve().then(() => call(make())).then(() => undefined, (error) => error)
+      // What is taken without a look at what throws is none of this.
+      if (error === undefined) continue
+      assert.ok(isNativeError(error) && error.name === 'FlowDBError', `${where}: ${isNativeError(error) && error.stack}`)
+      assert.match(error.code, /^FLOWDB_(INVALID|NOT_FOUND)/, where)
+    }
+  }
+  assert.equal(await db.count('users'), 0)
+  assert.deepEqual(await db.storeNames(), ['notes', 'users'])
+  assert.deepEqual(await db.seriesNames(), ['records'])
+  assert.equal(await series.latest('key').then(({ value }) => value.v), 1)
+  await assert.rejects(db.put('users', THROWING['a getter that throws']()), ({ cause }) => cause.message === 'thrown by a getter')
+  await assert.rejects(db.count('users', THROWING['traps that throw']()), ({ cause }) => cause.message === 'thrown by a trap')
+  const walked = { [Symbol.iterator] () { throw new Error('thrown by an iterator') } }
+  await assert.rejects(series.appendMany(walked), ({ cause }) => cause.message === 'thrown by an iterator')
+  await assert.rejects(series.patch('key', 5, { v: THROWING['a getter that throws']() }), ({ cause }) => cause.message === 'thrown by a getter')
+})
+
+test('messages show little of what is long, and half a surrogate pair is refused', async (t) => {
+  const db = await openInMemory(t, { users: 'id' })
+  const series = db.series('records')
+  const long = 'x'.repeat(1 << 20)
+  const down = (path) => series.downsample({ window: 1, aggregate: 'sum', path }).next()
+  for (const call of [
+    () => down('.'.repeat(1 << 20)), () => series.range({ [long]: 1 }), () => series.deleteRange({ [long]: undefined }),
+    () => db.put('users', { id: 1, [long]: NaN }), () => db.scan('users', undefined, { [long]: 1 }),
+    () => db.checkpoint(long), () => FlowDB.destroy({ dataDir: `/${long}` }), () => db.transaction('users', long),
+    () => FlowDB.open({ dataDir: `/${long}` }).ready
+  ]) {
+    const error = await errorOf(Promise.resolve().then(call))
+    assert.match(error.code, /^FLOWDB_/, String(call))
+    assert.ok(error.message.length < 2000, `${call}: ${error.message.length} characters`)
+  }
+  for (const call of [
+    () => down('a\ud800'), () => db.checkpoint('/tmp/a\udfff'), () => FlowDB.open({ dataDir: '/tmp/\ud800' }),
+    () => FlowDB.destroy({ dataDir: '/tmp/\ud800' })
+  ]) {
+    const error = await errorOf(Promise.resolve().then(call))
+    assert.equal(error.code, 'FLOWDB_INVALID_ARGUMENT', String(call))
+    assert.match(error.message, /surrogate/)
+  }
+})
+
+test('what asks for nothing is refused by a closed database, and in a transaction that has ended', async () => {
+  const db = FlowDB.open({ inMemory: true })
+  await db.createObjectStore('users', 'id')
+  const series = db.series('records')
+  const tx = db.transaction('users')
+  await tx.commit()
+  const none = { limit: 0 }
+  await assert.rejects(tx.getAll('users', undefined, none), { code: 'FLOWDB_TRANSACTION_INACTIVE' })
+  await db.close()
+
+  for (const call of [
+    () => series.appendMany([]), () => series.range(none).next(), () => series.getAll(none),
+    () => series.downsample({ window: 1, aggregate: 'sum', limit: 0 }).next(), () => db.getAll('users', undefined, 0),
+    () => db.scan('users', undefined, none).next(), () => db.rangeByIndex('users', 'name', 2, 1)
+  ]) {
+    assert.equal((await errorOf(Promise.resolve().then(call))).code, 'FLOWDB_CLOSED', String(call))
+  }
 })

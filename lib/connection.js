@@ -12,7 +12,7 @@
  */
 
 const { rmdir } = require('node:fs/promises')
-const { FlowDBError } = require('./errors.js')
+const { FlowDBError, cut } = require('./errors.js')
 const { KEY_BYTES_MAX, writeKey } = require('./key.js')
 const native = require('./native.js')
 const { Run, VERB } = require('./packing.js')
@@ -29,6 +29,21 @@ const EFFORT_MAX = 1000
 const EFFORT_BETWEEN_LOOKS = 32
 const MS_BETWEEN_TURNS = 2
 
+/** Long work on a whole database: it has workers of its own, so that nothing waits behind it. */
+const LONG_WORK = new Set(/** @type {number[]} */ ([VERB.COMPACT, VERB.VERIFY, VERB.CHECKPOINT]))
+
+/**
+ * What is gathered on its way to the addon.
+ *
+ * @typedef {{ run: Run, numbers: number[], name: import('./native.js').Lane }} Lane
+ */
+
+/** One for all connections: an operation is sent as soon as it is packed. @type {Lane} */
+const longWork = { run: new Run(), numbers: [], name: 'submitLongWork' }
+
+/** The operation that is tried in a call, one at a time. */
+const inCall = new Run()
+
 const keyScratch = Buffer.allocUnsafeSlow(KEY_BYTES_MAX)
 const ignore = () => {}
 
@@ -40,6 +55,7 @@ const ignore = () => {}
  * @property {boolean} [isWrite] later reads have to see what it does
  * @property {boolean} [isOrdered] it keeps its place among what was issued
  * @property {boolean} [isFree] it has a snapshot of its own, which no write can change
+ * @property {boolean} [isLong] it goes to the workers for long work
  * @property {number} [wants] what the page that it asks for carries
  * @property {(failed: boolean) => void} [settled] called with the answer, before anybody who waits for it goes on
  */
@@ -48,8 +64,10 @@ const ignore = () => {}
 
 class Connection {
   #database
-  #ordered = { run: new Run(), numbers: /** @type {number[]} */ ([]) }
-  #reads = { run: new Run(), numbers: /** @type {number[]} */ ([]) }
+  /** @type {Lane} */
+  #ordered = { run: new Run(), numbers: [], name: 'submit' }
+  /** @type {Lane} */
+  #reads = { run: new Run(), numbers: [], name: 'submitReads' }
   #isFlushing = false
   /** Operations that have no answer yet. */
   #pending = 0
@@ -115,7 +133,7 @@ class Connection {
     const run = new Run()
     const { number, answer } = native.request()
     run.begin(verb, number, 0)
-    native.submit(database, run.bytes, [number], false)
+    native.submit(database, run.bytes, [number], 'submitLongWork')
     try {
       return await answer
     } finally {
@@ -138,7 +156,7 @@ class Connection {
     try {
       // Answered when everything before it has been done.
       if (this.hasPendingWrites) await this.#issue(VERB.SCHEMA, { isOrdered: true }, ignore)
-      return await this.#issue(verb, { isFree: true }, pack)
+      return await this.#issue(verb, { isFree: true, isLong: LONG_WORK.has(verb) }, pack)
     } finally {
       this.#settled(false)
     }
@@ -221,7 +239,8 @@ class Connection {
   }
 
   /** @param {Way} way */
-  #laneFor ({ isWrite = false, isOrdered = false, isFree = false }) {
+  #laneFor ({ isWrite = false, isOrdered = false, isFree = false, isLong = false }) {
+    if (isLong) return longWork
     return isWrite || isOrdered || (this.#pendingWrites > 0 && !isFree) ? this.#ordered : this.#reads
   }
 
@@ -231,8 +250,10 @@ class Connection {
     if (--this.#pending === 0 && this.#onIdle !== undefined) this.#onIdle()
   }
 
-  /** @param {{ run: Run }} lane the one that has just grown */
-  #flushLater ({ run }) {
+  /** @param {Lane} lane the one that has just grown */
+  #flushLater (lane) {
+    const { run } = lane
+    if (lane === longWork) return this.#send(lane)
     if (run.length >= RUN_BYTES_MAX || (run === this.#reads.run && run.count >= READS_MAX)) this.#flush()
     if (this.#isFlushing) return
     this.#isFlushing = true
@@ -244,19 +265,16 @@ class Connection {
   }
 
   #flush () {
-    this.#send(this.#reads, true)
-    this.#send(this.#ordered, false)
+    this.#send(this.#reads)
+    this.#send(this.#ordered)
   }
 
-  /**
-   * @param {{ run: Run, numbers: number[] }} lane
-   * @param {boolean} readsOnly
-   */
-  #send (lane, readsOnly) {
+  /** @param {Lane} lane */
+  #send (lane) {
     if (lane.run.count === 0) return
     const numbers = lane.numbers
     lane.numbers = []
-    native.submit(this.#database, lane.run.bytes, numbers, readsOnly)
+    native.submit(this.#database, lane.run.bytes, numbers, lane.name)
     lane.run.reset()
   }
 
@@ -272,6 +290,22 @@ class Connection {
     if (this.#pendingWrites > 0) return native.NOT_AT_HAND
     const length = writeKey(key, keyScratch, 0)
     return read(this.#database, store, keyScratch, length)
+  }
+
+  /**
+   * Reads a record in the call if it lies in memory and no write is ahead of the read.
+   *
+   * @param {Pack} pack the fields of the operation that would read it
+   * @returns {import('./packing.js').SeriesRecord | undefined | typeof native.NOT_AT_HAND}
+   */
+  readRecordInCall (pack) {
+    if (this.#pendingWrites > 0) return native.NOT_AT_HAND
+    try {
+      pack(inCall.begin(VERB.GET_RECORD, 0, 0))
+      return native.tryGetRecord(this.#database, inCall.bytes)
+    } finally {
+      inCall.reset()
+    }
   }
 
   /**
@@ -324,7 +358,7 @@ async function removeIfEmpty (directory) {
   } catch (error) {
     const { code } = /** @type {NodeJS.ErrnoException} */ (error)
     if (code === 'ENOENT' || code === 'ENOTEMPTY' || code === 'EEXIST') return
-    throw new FlowDBError('FLOWDB_IO', `removing the directory ${directory}: ${code}`, { cause: error })
+    throw new FlowDBError('FLOWDB_IO', `removing the directory ${cut(directory)}: ${code}`, { cause: error })
   }
 }
 

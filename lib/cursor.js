@@ -87,6 +87,8 @@ class Cursor {
     this.#pageBytes = isGathered ? GATHERED_PAGE_BYTES : PAGE_BYTES
     this.#left = limit
     const firstBytes = isGathered ? GATHERED_PAGE_BYTES : FIRST_PAGE_BYTES
+    // Who asks for no rows asks nothing of the addon, and is refused by a closed database all the same.
+    if (limit === 0) session.checkUsable()
     this.#ahead = limit === 0
       ? Promise.resolve(undefined)
       : this.#take(session.issue(verb, { store: storeName, wants }, (run) => {

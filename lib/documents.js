@@ -2,7 +2,7 @@
 
 /* The calls on documents that a FlowDB database and its transactions have in common. */
 
-const { KeyRange, toBounds } = require('./key-range.js')
+const { KeyRange, toBounds, toBoundsOf } = require('./key-range.js')
 const { compareKeys, plainKey } = require('./key.js')
 const { checkCount, checkOptions } = require('./names.js')
 const { WANTS } = require('./packing.js')
@@ -101,7 +101,7 @@ class Documents {
    * @returns {Promise<any[]>} documents in key order
    */
   async getAll (store, range, options) {
-    return await this.#gather('getAll', { store, range, options }, WANTS.DOCUMENTS, documentsOf)
+    return await this.#gather(toScan('getAll', { store, range, options }, WANTS.DOCUMENTS), documentsOf)
   }
 
   /**
@@ -111,7 +111,7 @@ class Documents {
    * @returns {Promise<any[]>} primary keys in order
    */
   async getAllKeys (store, range, options) {
-    return await this.#gather('getAllKeys', { store, range, options }, WANTS.KEYS, keysOf)
+    return await this.#gather(toScan('getAllKeys', { store, range, options }, WANTS.KEYS), keysOf)
   }
 
   /**
@@ -124,8 +124,8 @@ class Documents {
    */
   async getByIndex (store, index, key) {
     // Here `null` is a key like any other, and `undefined` is a mistake and not everything.
-    const range = key instanceof KeyRange ? key : KeyRange.only(key)
-    return await this.#gather('getByIndex', { store, index, range }, WANTS.DOCUMENTS, documentsOf)
+    const scan = { ...toScan('getByIndex', { store, index }, WANTS.DOCUMENTS), bounds: toBoundsOf(key) }
+    return await this.#gather(scan, documentsOf)
   }
 
   /**
@@ -141,19 +141,18 @@ class Documents {
     const range = halfOpen(plainKey(start), plainKey(end))
     const options = range === 'empty' ? { limit: 0 } : undefined
     const bounds = range === 'empty' ? undefined : range
-    return await this.#gather('rangeByIndex', { store, index, range: bounds, options }, WANTS.DOCUMENTS, documentsOf)
+    const scan = toScan('rangeByIndex', { store, index, range: bounds, options }, WANTS.DOCUMENTS)
+    return await this.#gather(scan, documentsOf)
   }
 
   /**
    * @template T
-   * @param {string} where
-   * @param {Ask} ask
-   * @param {number} wants
+   * @param {ReturnType<typeof toScan>} scan
    * @param {(page: import('./packing.js').Page) => readonly T[]} select
    * @returns {Promise<T[]>}
    */
-  #gather (where, ask, wants, select) {
-    return this.#session.rows({ ...toScan(where, ask, wants), isGathered: true }, select).gather()
+  #gather (scan, select) {
+    return this.#session.rows({ ...scan, isGathered: true }, select).gather()
   }
 }
 

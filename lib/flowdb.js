@@ -9,7 +9,7 @@
 
 const { Connection } = require('./connection.js')
 const { Documents } = require('./documents.js')
-const { FlowDBError } = require('./errors.js')
+const { FlowDBError, reading } = require('./errors.js')
 const { checkKeyPath, checkName, checkOptions, invalid, kindOf, nameBytes } = require('./names.js')
 const { readDirectory, readOptions } = require('./options.js')
 const { VERB } = require('./packing.js')
@@ -89,7 +89,7 @@ class FlowDB extends Documents {
    * @returns {Promise<void>}
    */
   async createObjectStore (name, keyPath, autoIncrement) {
-    const isPath = keyPath === undefined || keyPath === null || typeof keyPath === 'string' || Array.isArray(keyPath)
+    const isPath = keyPath === undefined || keyPath === null || typeof keyPath === 'string' || isArray(keyPath)
     if (!isPath && autoIncrement !== undefined) {
       throw invalid('createObjectStore takes autoIncrement in the options or after the key path, not both')
     }
@@ -294,6 +294,11 @@ class FlowDB extends Documents {
   async [Symbol.asyncDispose] () {
     await this.#connection.close()
   }
+}
+
+/** @param {unknown} value anything, also a proxy that was revoked */
+function isArray (value) {
+  return reading('FLOWDB_INVALID_ARGUMENT', 'a key path', () => Array.isArray(value))
 }
 
 /**

@@ -5,7 +5,8 @@
  * the float below a bigint. docs/format/keys.md describes the format.
  */
 
-const { FlowDBError } = require('./errors.js')
+const { types } = require('node:util')
+const { FlowDBError, unreadable } = require('./errors.js')
 
 /** The longest encoded key, in bytes. */
 const KEY_BYTES_MAX = 16 * 1024
@@ -51,9 +52,14 @@ class Fault {
   }
 }
 
-/** @param {unknown} error */
+/**
+ * @param {unknown} error a fault, or what code of a user's in a key has thrown
+ * @returns {FlowDBError}
+ */
 function toFlowDBError (error) {
-  return error instanceof Fault ? new FlowDBError('FLOWDB_INVALID_KEY', error.message) : error
+  // Asked so because a proxy that was thrown could answer `instanceof` with more of a user's code.
+  if (!types.isProxy(error) && error instanceof Fault) return new FlowDBError('FLOWDB_INVALID_KEY', error.message)
+  return unreadable('FLOWDB_INVALID_KEY', 'a key', error)
 }
 
 const tooLong = () => new Fault(`a key takes more than ${KEY_BYTES_MAX} bytes encoded`, true)

@@ -2,6 +2,7 @@
 
 /* Ranges of keys, as in IndexedDB. */
 
+const { reading } = require('./errors.js')
 const { compareKeys, encodeKey, plainKey } = require('./key.js')
 const { invalid } = require('./names.js')
 
@@ -104,11 +105,25 @@ function checked (key) {
  */
 function toBounds (range) {
   if (range === undefined || range === null) return undefined
-  if (!(range instanceof KeyRange)) return KeyRange.only(range)
   // Read now: what a user made of a range or of an array in it may run code, and packing must not.
-  const { lower, upper, lowerOpen, upperOpen } = range
-  return { lower: plainKey(lower), upper: plainKey(upper), lowerOpen, upperOpen }
+  return reading('FLOWDB_INVALID_KEY', 'a range of keys', () => {
+    if (!(range instanceof KeyRange)) return KeyRange.only(range)
+    const { lower, upper, lowerOpen, upperOpen } = range
+    const [from, to] = [plainKey(lower), plainKey(upper)]
+    return { lower: from, upper: to, lowerOpen: Boolean(lowerOpen), upperOpen: Boolean(upperOpen) }
+  })
+}
+
+/**
+ * The bounds that an argument means where `undefined` and `null` are not everything but keys like any other, or none.
+ *
+ * @param {unknown} range a range or a key
+ * @returns {import('./packing.js').Bounds | undefined}
+ */
+function toBoundsOf (range) {
+  return range === undefined || range === null ? KeyRange.only(range) : toBounds(range)
 }
 
 exports.KeyRange = KeyRange
 exports.toBounds = toBounds
+exports.toBoundsOf = toBoundsOf

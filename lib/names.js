@@ -2,16 +2,13 @@
 
 /* Names of stores and indexes, and key paths, as arguments: checked here, once for all facades. */
 
-const { FlowDBError } = require('./errors.js')
+const { FlowDBError, cut, reading } = require('./errors.js')
 
 /** So many names are remembered as bytes; a program that uses more has them encoded again. */
 const REMEMBERED_MAX = 1000
 
 /** The longest name, in bytes of UTF-8. */
 const NAME_BYTES_MAX = 255
-
-/** Messages show so much of a value. */
-const SHOWN_MAX = 100
 
 /** Bigints below this are shown. */
 const BIGINT_SHOWN_MAX = 10n ** 40n
@@ -48,9 +45,7 @@ function checkName (what, name) {
   if (Buffer.byteLength(name) > NAME_BYTES_MAX) {
     throw invalid(`the name of ${article(what)} has at most ${NAME_BYTES_MAX} bytes, not ${Buffer.byteLength(name)}`)
   }
-  // Bytes can't tell lone surrogates apart: two names would be one.
-  if (/\p{Surrogate}/u.test(name)) throw invalid(`the name of ${article(what)} can't have half a surrogate pair in it`)
-  return name
+  return checkText(`the name of ${article(what)}`, name)
 }
 
 /**
@@ -59,13 +54,28 @@ function checkName (what, name) {
  */
 function checkKeyPath (keyPath) {
   if (typeof keyPath === 'string') return checkPath(keyPath)
-  if (Array.isArray(keyPath) && keyPath.length > 0) {
-    const paths = []
-    // The first that is none ends the loop: an array of any length with nothing in it is not copied.
-    for (const path of keyPath) paths.push(checkPath(path))
-    return paths
-  }
-  throw invalidPath()
+  // The first that is none ends it: an array of any length with nothing in it is not copied.
+  const paths = eachOf('a key path', keyPath, checkPath)
+  if (paths === undefined || paths.length === 0) throw invalidPath()
+  return paths
+}
+
+/**
+ * What `check` makes of every element of an array, or `undefined` where it is none. The elements are read once.
+ *
+ * @template T
+ * @param {string} what for messages
+ * @param {unknown} array
+ * @param {(element: unknown) => T} check
+ * @returns {T[] | undefined}
+ */
+function eachOf (what, array, check) {
+  return reading('FLOWDB_INVALID_ARGUMENT', what, () => {
+    if (!Array.isArray(array)) return undefined
+    const checked = []
+    for (const element of array) checked.push(check(element))
+    return checked
+  })
 }
 
 /**
@@ -75,8 +85,19 @@ function checkKeyPath (keyPath) {
 function checkPath (path) {
   if (typeof path !== 'string') throw invalidPath()
   // No property that JSON holds can have such a name and keep it.
-  if (/\p{Surrogate}/u.test(path)) throw invalid('a key path can\'t have half a surrogate pair in it')
-  return path
+  return checkText('a key path', path)
+}
+
+/**
+ * Refuses half a surrogate pair, which bytes can't hold: two texts would be one.
+ *
+ * @param {string} what for messages
+ * @param {string} text
+ * @returns {string}
+ */
+function checkText (what, text) {
+  if (/\p{Surrogate}/u.test(text)) throw invalid(`${what} can't have half a surrogate pair in it`)
+  return text
 }
 
 const invalidPath = () => invalid('a key path is a string with dots, or an array of at least one of them')
@@ -95,7 +116,7 @@ function checkOptions (where, options, known) {
   const checked = {}
   for (const [name, value] of entriesOf(where, options)) {
     const type = Object.hasOwn(known, name) ? known[name] : undefined
-    if (type === undefined) throw invalid(`${where} has no option ${JSON.stringify(name)}`)
+    if (type === undefined) throw invalid(`${where} has no option ${JSON.stringify(cut(name))}`)
     if (value === undefined) continue
     if (type === 'boolean' && typeof value !== 'boolean') throw wrongType(where, name, 'true or false', value)
     if (type === 'count') checkCount(where, name, value)
@@ -115,12 +136,9 @@ function checkOptions (where, options, known) {
  * @returns {Array<[string, any]>}
  */
 function entriesOf (where, options) {
-  let entries
-  try {
-    if (isPlain(options)) entries = Object.entries(/** @type {object} */ (options))
-  } catch (cause) {
-    throw new FlowDBError('FLOWDB_INVALID_ARGUMENT', `the options of ${where} can't be read`, { cause })
-  }
+  const entries = reading('FLOWDB_INVALID_ARGUMENT', `the options of ${where}`, () => {
+    return isPlain(options) ? Object.entries(/** @type {object} */ (options)) : undefined
+  })
   if (entries === undefined) throw invalid(`the options of ${where} are a plain object, not ${kindOf(options)}`)
   return entries
 }
@@ -181,9 +199,6 @@ function kindOf (value) {
  */
 const isShown = (value) => value < BIGINT_SHOWN_MAX && value > -BIGINT_SHOWN_MAX
 
-/** @param {string} text */
-const cut = (text) => text.length > SHOWN_MAX ? `${text.slice(0, SHOWN_MAX)}…` : text
-
 /** @param {string} what */
 const article = (what) => what === 'index' ? 'an index' : `a ${what}`
 
@@ -194,7 +209,9 @@ exports.checkCount = checkCount
 exports.checkKeyPath = checkKeyPath
 exports.checkName = checkName
 exports.checkOptions = checkOptions
-exports.cut = cut
+exports.checkPath = checkPath
+exports.checkText = checkText
+exports.eachOf = eachOf
 exports.entriesOf = entriesOf
 exports.invalid = invalid
 exports.kindOf = kindOf

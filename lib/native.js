@@ -11,7 +11,7 @@
 
 const util = require('node:util')
 const { FlowDBError } = require('./errors.js')
-const { Failure, readAnswers } = require('./packing.js')
+const { Failure, readAnswers, readRecord } = require('./packing.js')
 const { readDocument } = require('./values.js')
 const addon = /** @type {typeof import('../native.d.ts')} */ (require('../native.js'))
 
@@ -29,6 +29,13 @@ const FAST_DOCUMENT_BYTES_MAX = 64 * 1024
 let environment
 const portion = Buffer.allocUnsafeSlow(PORTION_BYTES)
 const fastDocument = Buffer.allocUnsafeSlow(FAST_DOCUMENT_BYTES_MAX)
+
+/**
+ * Where a run goes: behind what was submitted before, to any worker, or to those for long work, which take one
+ * operation.
+ *
+ * @typedef {'submit' | 'submitReads' | 'submitLongWork'} Lane
+ */
 
 /** What `tryGet` gives when it can't tell without waiting. */
 const NOT_AT_HAND = Symbol('not at hand')
@@ -188,12 +195,11 @@ function unregister (number, failed) {
  * @param {number} database
  * @param {Uint8Array} run
  * @param {number[]} numbers the requests in it
- * @param {boolean} readsOnly whether it may overtake what was submitted before
+ * @param {Lane} lane
  */
-function submit (database, run, numbers, readsOnly) {
+function submit (database, run, numbers, lane) {
   try {
-    if (readsOnly) addon.submitReads(link(), database, run)
-    else addon.submit(link(), database, run)
+    addon[lane](link(), database, run)
   } catch (error) {
     const failure = new Failure(described(error))
     for (const number of numbers) unregister(number, true)?.reject(failure)
@@ -273,6 +279,24 @@ function tryHas (database, store, key, keyLength) {
 }
 
 /**
+ * Reads a record that lies in memory.
+ *
+ * @param {number} database
+ * @param {Uint8Array} run the operation that would read it
+ * @returns {import('./packing.js').SeriesRecord | undefined | typeof NOT_AT_HAND} `undefined` where there is none
+ */
+function tryGetRecord (database, run) {
+  const length = addon.tryGetRecord(link(), database, run, fastDocument)
+  if (length === -1) return undefined
+  if (length < 0) return NOT_AT_HAND
+  try {
+    return readRecord(fastDocument, readDocument)
+  } catch (error) {
+    throw new FlowDBError('FLOWDB_INTERNAL', `a record could not be read: ${error}`, { cause: error })
+  }
+}
+
+/**
  * Lets go of a closed handle.
  *
  * @param {number} database
@@ -289,5 +313,6 @@ exports.options = options
 exports.request = request
 exports.submit = submit
 exports.tryGet = tryGet
+exports.tryGetRecord = tryGetRecord
 exports.tryHas = tryHas
 exports.withdraw = withdraw

@@ -6,7 +6,8 @@
  */
 
 const { resolve } = require('node:path')
-const { cut, entriesOf, invalid, kindOf } = require('./names.js')
+const { cut } = require('./errors.js')
+const { checkText, entriesOf, invalid, kindOf } = require('./names.js')
 const native = require('./native.js')
 
 const MIB = 1024 * 1024
@@ -76,6 +77,7 @@ function readValue (name, { description, synonym }, value) {
 function readDirectory (name, value) {
   if (typeof value !== 'string' || value === '') throw invalid(`${name} is the path of a directory, not ${kindOf(value)}`)
   if (value.includes('\0')) throw invalid(`${name} can't have a NUL in it`)
+  checkText(name, value)
   // Made absolute now: a later change of the working directory must not move the database.
   return resolve(value)
 }

@@ -426,9 +426,19 @@ class RecordReader {
   }
 }
 
+/**
+ * Reads a record that stands at the start of a buffer.
+ *
+ * @param {Buffer} buffer
+ * @param {ReadDocument} readDocument
+ * @returns {SeriesRecord}
+ */
+const readRecord = (buffer, readDocument) => new RecordReader(buffer, 0, readDocument).record()
+
 exports.FORMAT = FORMAT
 exports.Failure = Failure
 exports.Run = Run
 exports.VERB = VERB
 exports.WANTS = WANTS
 exports.readAnswers = readAnswers
+exports.readRecord = readRecord

@@ -9,10 +9,12 @@
  * Invariant: all that can run a user's code has run before an operation is packed.
  */
 
-const { toBounds, KeyRange } = require('./key-range.js')
+const { cut, reading } = require('./errors.js')
+const { KeyRange, toBounds, toBoundsOf } = require('./key-range.js')
 const { plainKey } = require('./key.js')
 const { timeOf } = require('./key-intrinsics.js')
-const { checkOptions, entriesOf, invalid, kindOf, nameBytes } = require('./names.js')
+const { checkOptions, checkText, entriesOf, invalid, kindOf, nameBytes } = require('./names.js')
+const native = require('./native.js')
 const { VERB } = require('./packing.js')
 const { Rows } = require('./cursor.js')
 const { encodeDocument } = require('./values.js')
@@ -121,7 +123,7 @@ function toQuery (where, { key, prefix, from, to, reverse = false }) {
  * @param {unknown} key a key or a KeyRange; `undefined` for every key
  */
 function toKeys (key) {
-  return toBounds(key === undefined || key instanceof KeyRange ? key : KeyRange.only(key))
+  return key === undefined ? undefined : toBoundsOf(key)
 }
 
 /**
@@ -130,8 +132,8 @@ function toKeys (key) {
  */
 function toPrefix (where, prefix) {
   const plain = plainKey(prefix)
-  const isPrefix = typeof plain === 'string' || Array.isArray(plain) || ArrayBuffer.isView(plain) ||
-    types.isAnyArrayBuffer(plain)
+  const isPrefix = typeof plain === 'string' || ArrayBuffer.isView(plain) || types.isAnyArrayBuffer(plain) ||
+    (typeof plain === 'object' && Array.isArray(plain))
   if (!isPrefix) throw invalid(`prefix of ${where} is a string, bytes or an array, not ${kindOf(prefix)}`)
   return toBounds(KeyRange.lowerBound(plain))
 }
@@ -212,15 +214,8 @@ class Series {
    * @returns {Promise<number[]>} their times
    */
   async appendMany (records) {
-    if (typeof records !== 'object' || records === null || typeof records[Symbol.iterator] !== 'function') {
-      throw invalid(`appendMany takes an array of records, not ${kindOf(records)}`)
-    }
-    const known = /** @type {const} */ ({ key: 'any', value: 'any', ts: 'any', ttl: 'any', expiresAt: 'any' })
-    const plain = []
-    for (const record of records) {
-      if (record === undefined) throw invalid('a record of appendMany is an object, not undefined')
-      plain.push(toRecord('appendMany', checkOptions('appendMany', record, known)))
-    }
+    this.#session.checkUsable()
+    const plain = reading('FLOWDB_INVALID_ARGUMENT', 'the records of appendMany', () => toRecords(records))
     return plain.length === 0 ? [] : await this.#append(plain)
   }
 
@@ -240,7 +235,12 @@ class Series {
    */
   async get (key, ts) {
     const [plain, time] = [plainKey(key), toTime('ts of get', ts)]
-    return await this.#session.issue(VERB.GET_RECORD, {}, (run) => this.#pack(run).key(plain).i64(time))
+    this.#session.checkUsable()
+    const pack = (/** @type {import('./packing.js').Run} */ run) => this.#pack(run).key(plain).i64(time)
+    const { connection } = this.#session
+    const found = connection.readRecordInCall(pack)
+    if (found !== native.NOT_AT_HAND) return await connection.resolved(found)
+    return await this.#session.issue(VERB.GET_RECORD, {}, pack)
   }
 
   /**
@@ -308,6 +308,7 @@ class Series {
     if (path !== undefined && typeof path !== 'string') {
       throw invalid(`path of downsample is a string with dots, not ${kindOf(path)}`)
     }
+    if (path !== undefined) checkText('path of downsample', path)
     const pack = (/** @type {import('./packing.js').Run} */ run) => {
       packQuery(this.#pack(run), query)
       run.i64(width).u8(number)
@@ -340,7 +341,7 @@ class Series {
     // Who meant a key and has none must not lose every record.
     const asked = entriesOf('deleteRange', options)
     const missing = asked.find(([, value]) => value === undefined)
-    if (missing !== undefined) throw invalid(`${missing[0]} of deleteRange is undefined: leave it out, or give it`)
+    if (missing !== undefined) throw invalid(`${cut(missing[0])} of deleteRange is undefined: leave it out, or give it`)
     const query = toQuery('deleteRange', checkOptions('deleteRange', Object.fromEntries(asked), QUERY_OPTIONS))
     await this.#session.issue(VERB.DELETE_RECORDS, { isWrite: true }, (run) => packQuery(this.#pack(run), query))
   }
@@ -375,6 +376,20 @@ function toRecord (where, { key, value, ts, ttl, expiresAt }) {
   const time = ts === undefined ? now() : toTime(`ts of ${where}`, ts)
   const expiry = toExpiry(where, time, { ttl, expiresAt })
   return { key: plain, ts: time, expiry, text: /** @type {string} */ (encodeDocument(value).text) }
+}
+
+/** @param {any} records */
+function toRecords (records) {
+  if (typeof records !== 'object' || records === null || typeof records[Symbol.iterator] !== 'function') {
+    throw invalid(`appendMany takes an array of records, not ${kindOf(records)}`)
+  }
+  const known = /** @type {const} */ ({ key: 'any', value: 'any', ts: 'any', ttl: 'any', expiresAt: 'any' })
+  const plain = []
+  for (const record of records) {
+    if (record === undefined) throw invalid('a record of appendMany is an object, not undefined')
+    plain.push(toRecord('appendMany', checkOptions('appendMany', record, known)))
+  }
+  return plain
 }
 
 exports.Series = Series

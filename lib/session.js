@@ -46,6 +46,11 @@ class Session {
     return session
   }
 
+  /** Throws when nothing can be issued any more. */
+  checkUsable () {
+    this.connection.checkOpen()
+  }
+
   /**
    * Issues an operation.
    *

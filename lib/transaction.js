@@ -12,7 +12,7 @@
 
 const { Documents } = require('./documents.js')
 const { FlowDBError } = require('./errors.js')
-const { invalid, kindOf, nameBytes } = require('./names.js')
+const { checkName, eachOf, invalid, kindOf, nameBytes } = require('./names.js')
 const native = require('./native.js')
 const { VERB } = require('./packing.js')
 const { Session } = require('./session.js')
@@ -101,7 +101,7 @@ class TransactionSession extends Session {
    * @returns {Promise<any>}
    */
   issue (verb, what, pack) {
-    this.#checkActive()
+    this.checkUsable()
     if (what.isWrite && this.#isReadOnly) {
       throw new FlowDBError('FLOWDB_READ_ONLY', 'the transaction is read-only: begin one with the mode "readwrite"')
     }
@@ -148,8 +148,8 @@ class TransactionSession extends Session {
     return write
   }
 
-  #checkActive () {
-    this.connection.checkOpen()
+  checkUsable () {
+    super.checkUsable()
     if (this.#isActive) return
     throw new FlowDBError('FLOWDB_TRANSACTION_INACTIVE', 'the transaction has been committed or aborted')
   }
@@ -218,7 +218,7 @@ class TransactionSession extends Session {
 
   /** @returns {Promise<void>} */
   commit () {
-    this.#checkActive()
+    this.checkUsable()
     const reliedOn = [...this.#writes].filter((write) => !write.isObserved)
     const culprit = reliedOn.find((write) => write.hasFailed)
     if (culprit !== undefined) {
@@ -259,7 +259,7 @@ class TransactionSession extends Session {
 
   /** @returns {Promise<void>} */
   abort () {
-    this.#checkActive()
+    this.checkUsable()
     this.#end()
     if (this.#isReadOnly) return this.#letGo().catch(ignore)
     return this.connection.issue(VERB.ABORT, this.#way({}), ignore)
@@ -356,12 +356,8 @@ class Transaction extends Documents {
  * @returns {Transaction}
  */
 function beginTransaction (session, stores, mode) {
-  /** @type {string[]} */
-  const names = []
-  for (const name of Array.isArray(stores) ? stores : [stores]) {
-    nameBytes('store', name)
-    names.push(name)
-  }
+  const checked = (/** @type {unknown} */ name) => checkName('store', name)
+  const names = eachOf('the stores of a transaction', stores, checked) ?? [checked(stores)]
   if (names.length === 0) throw invalid('a transaction is begun for at least one store')
   if (mode !== 'readonly' && mode !== 'readwrite') {
     throw invalid(`the mode of a transaction is "readonly" or "readwrite", not ${kindOf(mode)}`)

@@ -11,7 +11,7 @@
 
 const { types } = require('node:util')
 const v8 = require('node:v8')
-const { FlowDBError } = require('./errors.js')
+const { FlowDBError, cut, reasonOf } = require('./errors.js')
 const { FORMAT } = require('./packing.js')
 
 /** A document may be nested so deep; deeper ones are taken for cyclic ones unless they are looked at closely. */
@@ -47,9 +47,9 @@ class Damage {
   get place () {
     const steps = this.path.map((step) => {
       if (typeof step === 'number') return `[${step}]`
-      return /^[\p{ID_Start}_$][\p{ID_Continue}$]*$/u.test(step) ? `.${step}` : `[${JSON.stringify(step)}]`
+      return /^[\p{ID_Start}_$][\p{ID_Continue}$]*$/u.test(step) ? `.${step}` : `[${JSON.stringify(cut(step))}]`
     })
-    return steps.length === 0 ? 'the document' : `the document's ${steps.join('').replace(/^\./, '')}`
+    return steps.length === 0 ? 'the document' : `the document's ${cut(steps.join('').replace(/^\./, ''))}`
   }
 }
 
@@ -80,11 +80,6 @@ function encodeDocument (document) {
 /** @param {unknown} error thrown by a getter or proxy, or by a stack or string that grew too large */
 function unreadable (error) {
   return new FlowDBError('FLOWDB_INVALID_VALUE', `the value could not be read: ${reasonOf(error)}`, { cause: error })
-}
-
-/** @param {unknown} error anything: it was thrown by a user's code */
-function reasonOf (error) {
-  return types.isNativeError(error) ? error.message : `something that is no error was thrown (${typeof error})`
 }
 
 /**

@@ -86,6 +86,30 @@ impl Code {
     }
 }
 
+/// Messages show so many characters of a text that a user gave.
+const TEXT_SHOWN_MAX: usize = 100;
+
+/// Messages show so many characters of a path: the systems that we know open none that is longer by much.
+const PATH_SHOWN_MAX: usize = 1_000;
+
+/// `text` in quotes, as messages show it: cut where it is long.
+pub(crate) fn shown(text: &str) -> String {
+    match text.char_indices().nth(TEXT_SHOWN_MAX) {
+        None => format!("{text:?}"),
+        Some((end, _)) => format!("{:?}…", &text[..end]),
+    }
+}
+
+/// `path` as messages show it: cut where it is longer than one that could be opened.
+pub(crate) fn shown_path(path: &Path) -> String {
+    let mut whole = path.display().to_string();
+    if let Some((end, _)) = whole.char_indices().nth(PATH_SHOWN_MAX) {
+        whole.truncate(end);
+        whole.push('…');
+    }
+    whole
+}
+
 /// A failure: its [`Code`], what was being done to what, and the cause beneath it.
 #[derive(Clone)]
 pub struct Error(Arc<Inner>);
@@ -111,7 +135,7 @@ impl Error {
     /// An operating-system error met while `doing` something to `path`, for example `"opening"`.
     #[must_use]
     pub fn io(doing: &str, path: &Path, cause: std::io::Error) -> Self {
-        let message = format!("{doing} {}: {cause}", path.display());
+        let message = format!("{doing} {}: {cause}", shown_path(path));
         Self(Arc::new(Inner { code: Code::Io, message, cause: Some(Cause::Io(cause)) }))
     }
 
@@ -182,5 +206,20 @@ impl std::error::Error for Error {
             Some(Cause::Io(error)) => Some(error),
             None => None,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_user_gave_is_cut_where_it_is_long() {
+        assert_eq!(shown("a\nb"), r#""a\nb""#);
+        assert_eq!(shown(&"é".repeat(1 << 20)), format!("\"{}\"…", "é".repeat(TEXT_SHOWN_MAX)));
+        assert_eq!(shown_path(Path::new("/a/b")), "/a/b");
+        let cause = std::io::Error::from_raw_os_error(36);
+        let error = Error::io("opening", Path::new(&"/long".repeat(1 << 18)), cause);
+        assert!(error.message().len() < 2_000, "{} bytes", error.message().len());
     }
 }

@@ -1,8 +1,8 @@
 //! One open handle of a JavaScript environment: its lane of ordered work, its transactions and its cursors.
 //!
-//! Two ways lead through here. Work that must keep the order in which it was issued goes through the lane, which one
+//! Three ways lead through here. Work that must keep the order in which it was issued goes through the lane, which one
 //! worker at a time empties. Reads that no earlier write of the handle could change go straight to the pool, so they
-//! never wait behind a sync.
+//! never wait behind a sync. Long work on the whole database has a pool of its own, so that nothing waits behind it.
 //!
 //! Invariant: the lane is scheduled whenever it holds runs; runs are executed in the order they came.
 #![forbid(unsafe_code)]
@@ -19,7 +19,8 @@ use crate::jsondb::{self, DocumentsReport, JsonDb, Mode, Transaction};
 
 use super::cursor::{Pages, SharedCursor};
 use super::definitions;
-use super::execute::{Snapshots, run_in_order, run_reads};
+use super::execute::{Snapshots, run_in_order, run_long_work, run_reads};
+use super::long_work::LongWork;
 use super::outbox::Outbox;
 use super::packing::{self, Answer, Operation, PageSize};
 use super::pool::Pool;
@@ -35,6 +36,8 @@ const TURN_BYTES: usize = 1 << 20;
 pub(crate) struct Database {
     outbox: Arc<Outbox>,
     pool: Arc<Pool>,
+    long_work_pool: Arc<Pool>,
+    long_work: LongWork,
     config: Config,
     state: Mutex<State>,
     lane: Mutex<Lane>,
@@ -59,10 +62,17 @@ struct Lane {
 
 impl Database {
     /// A handle that the operation `Open` will open.
-    pub(crate) fn new(config: Config, outbox: Arc<Outbox>, pool: Arc<Pool>) -> Self {
+    pub(crate) fn new(
+        config: Config,
+        outbox: Arc<Outbox>,
+        pool: Arc<Pool>,
+        long_work_pool: Arc<Pool>,
+    ) -> Self {
         Self {
             outbox,
             pool,
+            long_work_pool,
+            long_work: LongWork::default(),
             config,
             state: Mutex::new(State::Unopened),
             lane: Mutex::new(Lane {
@@ -110,6 +120,39 @@ impl Database {
             }
         };
         self.pool.run(Box::new(job)).map_err(|_| busy())
+    }
+
+    /// Hands one operation to the threads for long work, or to that which waits for them already and asks for the same.
+    ///
+    /// # Errors
+    ///
+    /// `Busy` when too much waits already; `Internal` for a run that is not of one operation.
+    pub(crate) fn submit_long_work(self: &Arc<Self>, run: &[u8]) -> Result<()> {
+        let operations = packing::read_run(run)?;
+        let [operation] = operations.as_slice() else {
+            return Err(Error::new(Code::Internal, "long work came in a run with other operations"));
+        };
+        self.long_work.add(run, operation, || {
+            let database = Arc::clone(self);
+            let job = move || {
+                if let Some(waiting) = database.long_work.take() {
+                    run_long_work(&database, &waiting);
+                }
+            };
+            self.long_work_pool.run(Box::new(job)).map_err(|_| busy())
+        })
+    }
+
+    /// Whether the environment stays, so that somebody can be told of what is done.
+    ///
+    /// # Errors
+    ///
+    /// `Closed`.
+    pub(crate) fn check_wanted(&self) -> Result<()> {
+        if self.pool.is_stopped() {
+            return Err(Error::new(Code::Closed, "the work was ended, because its thread of JavaScript has"));
+        }
+        Ok(())
     }
 
     fn schedule(self: &Arc<Self>) -> Result<()> {
@@ -210,13 +253,13 @@ impl Database {
     /// Removes the files of the database, which this handle has not open.
     pub(crate) fn destroy(&self) -> Result<()> {
         self.close()?;
-        engine::destroy(&self.config)
+        engine::destroy_while(&self.config, &|| self.check_wanted())
     }
 
     /// Makes one that can be opened of the files of a damaged database, which this handle has not open.
     pub(crate) fn repair(&self) -> Result<DocumentsReport> {
         self.close()?;
-        jsondb::repair(&self.config)
+        jsondb::repair_while(&self.config, &|| self.check_wanted())
     }
 
     /// Begins a transaction under a number.
@@ -302,13 +345,15 @@ fn busy() -> Error {
 
 #[cfg(test)]
 mod tests {
+    use super::super::outbox::Taken;
     use super::*;
 
     /// An operation that asks for the schema.
     const SCHEMA: [u8; 9] = [17, 1, 0, 0, 0, 0, 0, 0, 0];
 
     fn database() -> Arc<Database> {
-        Arc::new(Database::new(Config::in_memory(), Arc::default(), Arc::new(Pool::new())))
+        let (pool, long_work_pool) = (Arc::new(Pool::new()), Arc::new(Pool::new()));
+        Arc::new(Database::new(Config::in_memory(), Arc::default(), pool, long_work_pool))
     }
 
     #[test]
@@ -341,10 +386,61 @@ mod tests {
         assert!(database.lane.lock().runs.is_empty());
     }
 
+    /// As four verifications of a large database would.
+    #[test]
+    fn reads_are_answered_while_long_work_has_all_its_threads() {
+        let database = database();
+        database.open(None).unwrap();
+        let (release, wait) = crossbeam_channel::bounded::<()>(0);
+        for _ in 0..4 {
+            let wait = wait.clone();
+            assert!(database.long_work_pool.run(Box::new(move || _ = wait.recv())).is_ok());
+        }
+        let (verification, statistics) = ([34, 1, 0, 0, 0, 0, 0, 0, 0], [35, 2, 0, 0, 0, 0, 0, 0, 0]);
+        let next_answer = || {
+            let mut out = [0; 64 << 10];
+            loop {
+                if let Taken::Bytes(_) = database.outbox.take(&mut out) {
+                    return out[0];
+                }
+                std::thread::yield_now();
+            }
+        };
+
+        database.submit_long_work(&verification).unwrap();
+        database.submit_reads(&statistics).unwrap();
+
+        assert_eq!(next_answer(), 2);
+        drop(release);
+        assert_eq!(next_answer(), 1);
+    }
+
+    #[test]
+    fn long_work_ends_when_its_environment_goes() {
+        let database = database();
+        database.check_wanted().unwrap();
+        let (started, wait) = crossbeam_channel::bounded::<()>(1);
+        let working = Arc::clone(&database);
+        let job = move || {
+            started.send(()).unwrap();
+            while working.check_wanted().is_ok() {
+                std::thread::yield_now();
+            }
+        };
+        assert!(database.long_work_pool.run(Box::new(job)).is_ok());
+        wait.recv().unwrap();
+
+        database.pool.take_no_more();
+        database.long_work_pool.stop();
+
+        assert_eq!(database.check_wanted().unwrap_err().code(), Code::Closed);
+    }
+
     #[test]
     fn a_database_that_could_not_be_opened_says_why_to_every_operation() {
         let config = Config { create_if_missing: false, ..Config::new("/nowhere/at/all") };
-        let database = Database::new(config, Arc::default(), Arc::new(Pool::new()));
+        let (pool, long_work_pool) = (Arc::new(Pool::new()), Arc::new(Pool::new()));
+        let database = Database::new(config, Arc::default(), pool, long_work_pool);
 
         let error = database.open(None).unwrap_err();
 

@@ -7,13 +7,14 @@ use std::ops::Bound;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 
-use crate::engine::Snapshot;
+use crate::engine::{GoOn, Snapshot};
 use crate::error::{Code, Error, Result};
 use crate::jsondb::{JsonDb, Key, Mode, Transaction};
 
 use super::cursor::Cursor;
 use super::database::Database;
-use super::packing::{Answer, Answers, Operation, RawRange, Verb};
+use super::long_work::Waiting;
+use super::packing::{Answer, Answers, Operation, RawRange, Verb, read_run};
 use super::transactions::shared;
 use super::{definitions, error, series, upkeep, writes};
 
@@ -113,6 +114,20 @@ pub(crate) fn run_reads(database: &Database, operations: &[Operation<'_>], mut s
     database.send(answers.take());
 }
 
+/// Does long work, and tells all who wait for it.
+pub(crate) fn run_long_work(database: &Database, work: &Waiting) {
+    let Ok(operations) = read_run(&work.run) else { return };
+    let mut answers = Answers::default();
+    for operation in &operations {
+        let done = guarded(|| execute(database, operation, &mut Snapshots::default()));
+        for request in work.requests.iter().skip(1) {
+            answers.push(*request, done.as_ref().map(|_| Answer::Nothing).map_err(Error::clone));
+        }
+        answers.push(operation.request, done);
+    }
+    database.send(answers.take());
+}
+
 fn send_if_full(database: &Database, answers: &mut Answers) {
     if answers.len() >= SEND_BYTES {
         database.send(answers.take());
@@ -185,21 +200,26 @@ fn execute(database: &Database, operation: &Operation<'_>, snapshots: &mut Snaps
         | Verb::Stats
         | Verb::Metrics
         | Verb::Compact { .. }
-        | Verb::ApproximateSize { .. } => look_after(&database.json()?, &operation.verb),
+        | Verb::ApproximateSize { .. } => {
+            look_after(&database.json()?, &operation.verb, &|| database.check_wanted())
+        }
     }
 }
 
 /// What keeps a database in order, or tells how it is.
-fn look_after(json: &JsonDb, verb: &Verb<'_>) -> Result<Answer> {
+fn look_after(json: &JsonDb, verb: &Verb<'_>, go_on: GoOn<'_>) -> Result<Answer> {
     let engine = json.engine();
     match verb {
-        Verb::Checkpoint { dir } => engine.checkpoint(Path::new(dir)).map(|()| Answer::Nothing),
-        Verb::Verify => engine.verify().map(|()| Answer::Nothing),
+        Verb::Checkpoint { dir } => engine.checkpoint_while(Path::new(dir), go_on).map(|()| Answer::Nothing),
+        Verb::Verify => engine.verify_while(go_on).map(|()| Answer::Nothing),
         Verb::Stats => Ok(Answer::Text(upkeep::stats(&engine.stats()))),
         Verb::Metrics => Ok(Answer::Text(upkeep::metrics(&engine.stats()))),
-        Verb::Compact { store: None, .. } => engine.compact_all().map(|()| Answer::Nothing),
+        Verb::Compact { store: None, .. } => {
+            let all = (Bound::Unbounded, Bound::Unbounded);
+            engine.compact_range_while(all.0, all.1, go_on).map(|()| Answer::Nothing)
+        }
         Verb::Compact { store: Some(store), range } => {
-            json.compact(store, &range.decode()?).map(|()| Answer::Nothing)
+            json.compact_while(store, &range.decode()?, go_on).map(|()| Answer::Nothing)
         }
         Verb::ApproximateSize { store: None, .. } => {
             engine.approximate_size(Bound::Unbounded, Bound::Unbounded).map(Answer::Count)

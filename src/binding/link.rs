@@ -23,6 +23,7 @@ use super::pool::Pool;
 pub(crate) struct Link {
     pub(crate) outbox: Arc<Outbox>,
     pool: Arc<Pool>,
+    long_work_pool: Arc<Pool>,
     databases: Mutex<Databases>,
 }
 
@@ -35,7 +36,8 @@ struct Databases {
 impl Link {
     /// A link without databases.
     pub(crate) fn new() -> Self {
-        Self { outbox: Arc::default(), pool: Arc::new(Pool::new()), databases: Mutex::default() }
+        let (pool, long_work_pool) = (Arc::new(Pool::new()), Arc::new(Pool::new()));
+        Self { outbox: Arc::default(), pool, long_work_pool, databases: Mutex::default() }
     }
 
     /// Makes a handle for the database of `config` and returns its number. Nothing is opened yet.
@@ -45,7 +47,12 @@ impl Link {
     /// `InvalidArgument` for a setting outside its limits.
     pub(crate) fn add(&self, config: Config) -> Result<u32> {
         config.check()?;
-        let database = Database::new(config, Arc::clone(&self.outbox), Arc::clone(&self.pool));
+        let database = Database::new(
+            config,
+            Arc::clone(&self.outbox),
+            Arc::clone(&self.pool),
+            Arc::clone(&self.long_work_pool),
+        );
         let mut databases = self.databases.lock();
         databases.last_id += 1;
         let id = databases.last_id;
@@ -66,10 +73,15 @@ impl Link {
         drop(removed);
     }
 
-    /// Ends everything: work that waits is dropped, work that runs is waited for, databases are closed.
+    /// Ends everything: work that waits is dropped, long work ends between two of its steps, other work that runs is
+    /// waited for, databases are closed.
     pub(crate) fn shut_down(&self) {
         self.outbox.disconnect();
+        // Both at first, so that the one pool does not take up more while the other is waited for.
+        self.pool.take_no_more();
+        self.long_work_pool.take_no_more();
         self.pool.stop();
+        self.long_work_pool.stop();
         let databases = std::mem::take(&mut self.databases.lock().by_id);
         for database in databases.into_values() {
             // Nobody is left to be told of an error here; the next open reads what is on disk.

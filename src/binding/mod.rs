@@ -14,6 +14,7 @@ mod definitions;
 mod error;
 mod execute;
 mod link;
+mod long_work;
 mod options;
 mod outbox;
 mod packing;
@@ -34,6 +35,7 @@ use parking_lot::Mutex;
 
 use crate::error::Error;
 use crate::jsondb::{Format, Key, TryRow};
+use crate::series::TryRecord;
 
 use link::Link;
 use options::{OptionDescription, OptionSetting};
@@ -129,6 +131,18 @@ pub fn submit_reads(
     database.submit_reads(run).map_err(|error| thrown(&error))
 }
 
+/// Submits one operation on a whole database that may take long. It waits for nothing that was submitted before, and
+/// nothing waits for it.
+#[napi]
+pub fn submit_long_work(
+    #[napi(ts_arg_type = "object")] environment: &External<Environment>,
+    database: u32,
+    run: &[u8],
+) -> napi::Result<()> {
+    let database = environment.link.database(database).map_err(|error| thrown(&error))?;
+    database.submit_long_work(run).map_err(|error| thrown(&error))
+}
+
 /// Takes answers into `out`: returns how many bytes there are, 0 when nothing waits any more, or less than 0 when the
 /// next answers need as many bytes.
 #[napi]
@@ -179,6 +193,34 @@ fn read_from_memory(link: &Link, database: u32, store: &[u8], key: &[u8], out: &
                 Format::Raw => return None,
             };
             Some(i32::try_from(bytes.len()).ok()? * 2 + structured)
+        }
+    }
+}
+
+/// Reads a record that lies in memory into `out`, as an answer would have it: returns its length, or `-1` when there is
+/// none, or `-2` when this can't be told in the call. `run` holds the operation that would read it.
+#[napi]
+pub fn try_get_record(
+    #[napi(ts_arg_type = "object")] environment: &External<Environment>,
+    database: u32,
+    run: &[u8],
+    mut out: BufferSlice<'_>,
+) -> i32 {
+    record_from_memory(&environment.link, database, run, &mut out).unwrap_or(NOT_AT_HAND)
+}
+
+fn record_from_memory(link: &Link, database: u32, run: &[u8], out: &mut [u8]) -> Option<i32> {
+    let json = link.database(database).ok()?.json().ok()?;
+    let operations = packing::read_run(run).ok()?;
+    let packing::Verb::Series(verb) = &operations.first()?.verb else { return None };
+    match series::try_get(&json, verb)? {
+        TryRecord::Missing => Some(MISSING),
+        TryRecord::NeedsIo => None,
+        TryRecord::Found(record) => {
+            let mut packed = Vec::new();
+            series_packing::put_record(&mut packed, &record);
+            out.get_mut(..packed.len())?.copy_from_slice(&packed);
+            i32::try_from(packed.len()).ok()
         }
     }
 }

@@ -24,6 +24,9 @@ pub(crate) const WANTS_KEYS: u8 = 1;
 /// A page carries the documents of its rows.
 pub(crate) const WANTS_DOCUMENTS: u8 = 2;
 
+/// Verb, request and transaction come before the fields of an operation.
+const OPERATION_HEAD_BYTES: usize = 9;
+
 const LOWER: u8 = 1;
 const LOWER_OPEN: u8 = 2;
 const UPPER: u8 = 4;
@@ -220,6 +223,11 @@ pub(crate) fn read_run(mut run: &[u8]) -> Result<Vec<Operation<'_>>> {
         operations.push(operation);
     }
     Ok(operations)
+}
+
+/// What the first operation of a run asks for: its verb and its fields, without request and transaction.
+pub(crate) fn fields_of(run: &[u8]) -> (Option<&u8>, Option<&[u8]>) {
+    (run.first(), run.get(OPERATION_HEAD_BYTES..))
 }
 
 fn malformed(at: usize) -> Error {

@@ -9,6 +9,7 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -35,6 +36,8 @@ pub(crate) struct Pool {
 struct Shared {
     state: Mutex<State>,
     receiver: Receiver<Job>,
+    /// Set when `sender` has gone, for those who ask often.
+    stopped: AtomicBool,
     idle_max: Duration,
 }
 
@@ -55,7 +58,8 @@ impl Pool {
     fn with_idle_max(idle_max: Duration) -> Self {
         let (sender, receiver) = bounded(JOBS_WAITING_MAX);
         let state = State { sender: Some(sender), live: 0, idle: 0, threads: Vec::new() };
-        Self { shared: Arc::new(Shared { state: Mutex::new(state), receiver, idle_max }) }
+        let stopped = AtomicBool::new(false);
+        Self { shared: Arc::new(Shared { state: Mutex::new(state), receiver, stopped, idle_max }) }
     }
 
     /// Queues `job`, and gives it back where the queue is full, the pool stopped, or no thread can be had.
@@ -80,7 +84,7 @@ impl Pool {
 
     /// Whether the pool takes no more jobs, because its environment goes.
     pub(crate) fn is_stopped(&self) -> bool {
-        self.shared.state.lock().sender.is_none()
+        self.shared.stopped.load(Ordering::Acquire)
     }
 
     fn start_thread(&self, state: &mut State) {
@@ -93,13 +97,17 @@ impl Pool {
         }
     }
 
+    /// Takes no more jobs. Who does long work looks at [`Pool::is_stopped`] between its steps, and ends.
+    pub(crate) fn take_no_more(&self) {
+        let sender = self.shared.state.lock().sender.take();
+        self.shared.stopped.store(true, Ordering::Release);
+        drop(sender);
+    }
+
     /// Drops the jobs that wait, lets those that run end, and joins the threads.
     pub(crate) fn stop(&self) {
-        let threads = {
-            let mut state = self.shared.state.lock();
-            state.sender = None;
-            std::mem::take(&mut state.threads)
-        };
+        self.take_no_more();
+        let threads = std::mem::take(&mut self.shared.state.lock().threads);
         // Dropping a job may drop a database, which may do anything: not under the lock.
         while self.shared.receiver.try_recv().is_ok() {}
         for thread in threads {
@@ -141,7 +149,7 @@ impl Shared {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::atomic::{AtomicUsize, Ordering};
+    use std::sync::atomic::AtomicUsize;
 
     use super::*;
 

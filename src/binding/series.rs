@@ -9,7 +9,7 @@ use crate::engine::Snapshot;
 use crate::error::{Code, Error, Result};
 use crate::jsondb::{Extracted, Extractor, JsonDb, Key, KeyValue, Wanted};
 use crate::series::{
-    Aggregate, Change, Patch, Query, Record, Series, SeriesDb, SeriesOptions, Window,
+    Aggregate, Change, Patch, Query, Record, Series, SeriesDb, SeriesOptions, TryRecord, Window,
     commit as commit_changes,
 };
 
@@ -170,6 +170,14 @@ pub(crate) fn execute(
         SeriesVerb::Names => Ok(Answer::Text(Value::from(all_of(&json).names()?).to_string())),
         SeriesVerb::Append(..) | SeriesVerb::Delete(..) | SeriesVerb::Patch { .. } => Err(mistaken()),
     }
+}
+
+/// What reading one record gives, or `None` where that can't be told without waiting.
+pub(crate) fn try_get(json: &JsonDb, verb: &SeriesVerb<'_>) -> Option<TryRecord> {
+    let SeriesVerb::Get(asked, key, ts) = verb else { return None };
+    let series = all_of(json).try_open(asked.name)?;
+    let is_as_asked = asked.retention.is_none() || asked.retention == series.options().retention_secs;
+    if is_as_asked { series.try_get(checked(key).ok()?, *ts).ok() } else { None }
 }
 
 fn all_of(json: &JsonDb) -> SeriesDb {

@@ -4,7 +4,7 @@
 
 use super::nearest::nearest;
 use super::{Compression, Config, SYNC_INTERVAL_MS, SyncMode};
-use crate::error::{Code, Error, Result};
+use crate::error::{Code, Error, Result, shown};
 
 const MIB: u64 = 1 << 20;
 
@@ -188,13 +188,9 @@ pub(crate) fn setting(name: &str) -> Result<&'static Setting> {
     if let Some(setting) = settings().find(|setting| setting.name == name || setting.alias == Some(name)) {
         return Ok(setting);
     }
-    let shown: String = name.chars().take(NAME_SHOWN_MAX).collect();
     let meant = nearest_name(name).map(|meant| format!("; did you mean {meant}?")).unwrap_or_default();
-    Err(Error::new(Code::InvalidArgument, format!("there is no setting {shown:?}{meant}")))
+    Err(Error::new(Code::InvalidArgument, format!("there is no setting {}{meant}", shown(name))))
 }
-
-/// Messages show so many characters of a name.
-const NAME_SHOWN_MAX: usize = 100;
 
 /// The name that is most like one that no setting has, if any is like it.
 pub(crate) fn nearest_name(name: &str) -> Option<&'static str> {
@@ -230,8 +226,7 @@ impl Setting {
         let path = text;
         let text = text.trim();
         let wrong = |wanted: &str| {
-            let shown: String = text.chars().take(NAME_SHOWN_MAX).collect();
-            Error::new(Code::InvalidArgument, format!("{name} is {wanted}, not {shown:?}"))
+            Error::new(Code::InvalidArgument, format!("{name} is {wanted}, not {}", shown(text)))
         };
         let value = match self.kind {
             Kind::Path => {

@@ -16,6 +16,7 @@ use parking_lot::{Condvar, Mutex};
 use super::log::LogState;
 use super::pacing::{Pace, pace};
 use super::shared::{Shared, View};
+use super::upkeep::{GoOn, always};
 use crate::compaction::{
     Reasons, Retention, Task, Written, held_back, job, pick, pick_rewrite, pick_value_garbage,
     pick_when_quiet, pick_within,
@@ -30,6 +31,9 @@ const RETRY_INTERVAL: Duration = Duration::from_millis(250);
 
 /// A writer that waits looks up this often, in case a wake-up was meant for the moment before it slept.
 const STALL_CHECK_INTERVAL: Duration = Duration::from_millis(100);
+
+/// Who waits for a turn or a pause in work that somebody may end asks so often whether to go on.
+const GO_ON_INTERVAL: Duration = Duration::from_millis(20);
 
 /// Compaction takes up what only quiet times allow when nothing was committed for so long.
 const QUIET_INTERVAL: Duration = Duration::from_millis(300);
@@ -91,18 +95,19 @@ impl Background {
         self.wake_everyone();
     }
 
-    /// Waits for `duration`, or until the engine closes.
-    fn pause(&self, duration: Duration) {
+    /// Waits for `duration`, or until the engine closes, or `go_on` gives an error.
+    fn pause(&self, duration: Duration, go_on: GoOn<'_>) {
         if duration.is_zero() {
             return;
         }
         let started = Instant::now();
         let mut state = self.state.lock();
-        while !state.stopping {
+        while !state.stopping && go_on().is_ok() {
             let left = duration.saturating_sub(started.elapsed());
-            if left.is_zero() || self.pause.wait_for(&mut state, left).timed_out() {
+            if left.is_zero() {
                 return;
             }
+            self.pause.wait_for(&mut state, left.min(GO_ON_INTERVAL));
         }
     }
 
@@ -389,13 +394,19 @@ impl Shared {
             }
             return Ok(false);
         };
-        self.run_task(&task, now_ms)?;
+        self.run_task(&task, now_ms, &always)?;
         Ok(true)
     }
 
-    /// Merges what there is within `bounds` into one level, dropping all that nobody can see.
-    pub(crate) fn compact_within(&self, bounds: KeyBounds<'_>) -> Result<()> {
-        let _one_at_a_time = self.compacting.lock();
+    /// Merges what there is within `bounds` into one level, dropping all that nobody can see, for as long as `go_on`
+    /// lets it.
+    pub(crate) fn compact_within(&self, bounds: KeyBounds<'_>, go_on: GoOn<'_>) -> Result<()> {
+        let _one_at_a_time = loop {
+            go_on()?;
+            if let Some(turn) = self.compacting.try_lock_for(GO_ON_INTERVAL) {
+                break turn;
+            }
+        };
         self.check_open()?;
         let version = || Arc::clone(&self.view().version);
         let before = version();
@@ -405,22 +416,22 @@ impl Shared {
         let now_ms = self.config.clock.now_ms();
         for level in 0..bottom {
             if let Some(task) = pick_within(&version(), level, bounds) {
-                self.run_task(&task, now_ms)?;
+                self.run_task(&task, now_ms, go_on)?;
             }
         }
         if let Some(task) = pick_rewrite(&version(), bottom, bounds) {
-            self.run_task(&task, now_ms)?;
+            self.run_task(&task, now_ms, go_on)?;
         }
         // What was dropped may have left value files of which little is needed.
         while let Some(task) = pick_value_garbage(&version()) {
-            self.run_task(&task, now_ms)?;
+            self.run_task(&task, now_ms, go_on)?;
         }
         // What had to be kept for a snapshot is waited for by the compaction thread.
         self.background.wake_compaction();
         Ok(())
     }
 
-    fn run_task(&self, task: &Task, now_ms: u64) -> Result<()> {
+    fn run_task(&self, task: &Task, now_ms: u64, go_on: GoOn<'_>) -> Result<()> {
         let version = Arc::clone(&self.view().version);
         let removed: Vec<(u8, u64)> =
             (task.inputs.iter().map(|table| (task.level as u8, table.meta().number)))
@@ -433,12 +444,14 @@ impl Shared {
             Written { tables, ..Written::default() }
         } else {
             let snapshots = self.snapshots.to_keep();
-            let wait = |bytes| self.background.pause(self.write_limit.take(bytes));
-            let written = self.in_job(&|| self.background.is_stopping(), &wait, |context| {
+            let wait = |bytes| self.background.pause(self.write_limit.take(bytes), go_on);
+            let is_stopped = || self.background.is_stopping() || go_on().is_err();
+            let written = self.in_job(&is_stopped, &wait, |context| {
                 job::compact(context, task, &version, |tombstones| {
                     Retention::new(snapshots.clone(), tombstones, now_ms)
                 })
-            })?;
+            });
+            let written = written.map_err(|error| go_on().err().unwrap_or(error))?;
             self.counters.compacted_bytes.fetch_add(bytes_of(&written.tables), Ordering::Relaxed);
             self.count_values(&written);
             written

@@ -13,13 +13,14 @@ use std::sync::Arc;
 
 use super::destroy::remove_database;
 use super::shared::{Shared, whole_of};
+use super::upkeep::{GoOn, always};
 use crate::error::{Code, Error, Result};
 use crate::fs::FileSystem;
 use crate::version::{FileKind, Manifest, Version, VersionEdit, lock_path, parse, table_path, values_path};
 
 impl Shared {
-    /// Makes `dir` a database that holds what the tables do now.
-    pub(crate) fn checkpoint(&self, dir: &Path) -> Result<()> {
+    /// Makes `dir` a database that holds what the tables do now, for as long as `go_on` lets it.
+    pub(crate) fn checkpoint(&self, dir: &Path, go_on: GoOn<'_>) -> Result<()> {
         let fs = self.fs.as_ref();
         fs.create_dir_all(dir)?;
         check_target(fs, dir)?;
@@ -27,10 +28,10 @@ impl Shared {
         let lock = fs.lock(&lock_path(dir))?;
         check_empty_but_lock(fs, dir)?;
         let version = Arc::clone(&self.view().version);
-        let written = self.write_checkpoint(dir, &version);
+        let written = self.write_checkpoint(dir, &version, go_on);
         if written.is_err() {
             // What can't be removed now has no CURRENT, or a CURRENT that leads to a whole copy.
-            let _ = remove_database(dir, fs);
+            let _ = remove_database(dir, fs, &always);
         }
         drop(lock);
         if written.is_err() {
@@ -39,17 +40,19 @@ impl Shared {
         written
     }
 
-    fn write_checkpoint(&self, dir: &Path, version: &Version) -> Result<()> {
+    fn write_checkpoint(&self, dir: &Path, version: &Version, go_on: GoOn<'_>) -> Result<()> {
         let fs = self.fs.as_ref();
         // Read behind the version, so that no entry of its tables has a higher one.
         let last_seqno = self.snapshots.visible();
         for (_, table) in version.tables() {
             self.check_open()?;
+            go_on()?;
             let number = table.meta().number;
             fs.hard_link(&table_path(&self.dir, number), &table_path(dir, number))?;
         }
         for (file, _) in version.values().files() {
             self.check_open()?;
+            go_on()?;
             let number = file.meta().number;
             fs.hard_link(&values_path(&self.dir, number), &values_path(dir, number))?;
         }

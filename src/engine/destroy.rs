@@ -3,6 +3,7 @@
 
 use std::path::Path;
 
+use super::upkeep::{GoOn, always};
 use crate::config::Config;
 use crate::error::{Code, Error, Result};
 use crate::fs::{DiskFs, FileSystem};
@@ -15,6 +16,12 @@ use crate::version::{FileKind, lock_path, parse};
 /// `Locked` while anybody has the database open, this process included; `ReadOnly` where the settings say that nothing is
 /// to be changed; `Io`. What has been removed by then is gone.
 pub fn destroy(config: &Config) -> Result<()> {
+    destroy_while(config, &always)
+}
+
+/// As [`destroy`], for as long as `go_on` lets it. What is left then is no database any more, and can be removed by
+/// another call.
+pub(crate) fn destroy_while(config: &Config, go_on: GoOn<'_>) -> Result<()> {
     if config.read_only {
         let message = "a database that is to be read only can't be removed: leave read_only out";
         return Err(Error::new(Code::ReadOnly, message));
@@ -22,23 +29,23 @@ pub fn destroy(config: &Config) -> Result<()> {
     if config.in_memory {
         return Ok(());
     }
-    destroy_on(&config.data_dir, &DiskFs)
+    destroy_on(&config.data_dir, &DiskFs, go_on)
 }
 
-fn destroy_on(dir: &Path, fs: &dyn FileSystem) -> Result<()> {
+fn destroy_on(dir: &Path, fs: &dyn FileSystem, go_on: GoOn<'_>) -> Result<()> {
     if !fs.exists(dir)? {
         return Ok(());
     }
     let lock = fs.lock(&lock_path(dir))?;
-    remove_database(dir, fs)?;
+    remove_database(dir, fs, go_on)?;
     drop(lock);
     // Last, because Windows does not remove a file that is open.
     fs.remove(&lock_path(dir))?;
     fs.sync_dir(dir)
 }
 
-/// Removes our files in `dir` but its lock, which the caller holds.
-pub(crate) fn remove_database(dir: &Path, fs: &dyn FileSystem) -> Result<()> {
+/// Removes our files in `dir` but its lock, which the caller holds, for as long as `go_on` lets it.
+pub(crate) fn remove_database(dir: &Path, fs: &dyn FileSystem, go_on: GoOn<'_>) -> Result<()> {
     let ours: Vec<FileKind> = fs.list(dir)?.iter().filter_map(|name| parse(name)).collect();
     // Without CURRENT the other files are nothing, so a destruction that is cut short leaves no half a database.
     if ours.contains(&FileKind::Current) {
@@ -46,6 +53,7 @@ pub(crate) fn remove_database(dir: &Path, fs: &dyn FileSystem) -> Result<()> {
         fs.sync_dir(dir)?;
     }
     for kind in ours.iter().filter(|kind| !matches!(kind, FileKind::Current | FileKind::Lock)) {
+        go_on()?;
         fs.remove(&kind.path(dir))?;
     }
     Ok(())
@@ -75,7 +83,7 @@ mod tests {
         database(&fs).close().unwrap();
         fs.create(Path::new("/db/notes.txt")).unwrap();
 
-        destroy_on(Path::new("/db"), &fs).unwrap();
+        destroy_on(Path::new("/db"), &fs, &always).unwrap();
 
         assert_eq!(fs.list(Path::new("/db")).unwrap(), ["notes.txt"]);
     }
@@ -91,7 +99,20 @@ mod tests {
         let fs = SimFs::in_memory();
         let engine = database(&fs);
 
-        assert_eq!(destroy_on(Path::new("/db"), &fs).unwrap_err().code(), Code::Locked);
+        assert_eq!(destroy_on(Path::new("/db"), &fs, &always).unwrap_err().code(), Code::Locked);
         assert!(engine.get(b"key", None).unwrap().is_some());
+    }
+
+    #[test]
+    fn what_a_stopped_removal_leaves_is_no_database_and_can_be_removed() {
+        let fs = SimFs::in_memory();
+        database(&fs).close().unwrap();
+        let stop = || Err(Error::new(Code::Closed, "stopped"));
+
+        assert_eq!(destroy_on(Path::new("/db"), &fs, &stop).unwrap_err().code(), Code::Closed);
+
+        assert!(!fs.exists(Path::new("/db/CURRENT")).unwrap());
+        destroy_on(Path::new("/db"), &fs, &always).unwrap();
+        assert!(fs.list(Path::new("/db")).unwrap().is_empty());
     }
 }

@@ -38,11 +38,12 @@ mod size;
 mod snapshot;
 mod source;
 mod stats;
+mod upkeep;
 mod value;
 mod verify;
 
 use std::ops::Bound;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -52,7 +53,7 @@ use arc_swap::ArcSwap;
 use parking_lot::Mutex;
 
 use crate::config::Config;
-use crate::error::{Code, Error, Result};
+use crate::error::{Code, Error, Result, shown_path};
 use crate::fs::{DiskFs, FileBudget, FileSystem, SimFs};
 use crate::sstable::BlockCache;
 use crate::times::Times;
@@ -63,11 +64,15 @@ pub use crate::key::{KEY_BYTES_MAX, VALUE_BYTES_MAX};
 pub use batch::{BATCH_BYTES_MAX, WriteBatch};
 pub use commit::{CommitCheck, CommitOptions};
 pub use destroy::destroy;
+#[cfg(feature = "node")]
+pub(crate) use destroy::destroy_while;
 pub use read::{Direction, Row, Scan, ScanRange, TryGet, Value, ValueRef};
 pub use recovery::{Loss, SalvageReport};
+pub(crate) use repair::repair_while;
 pub use repair::{ManifestFound, RepairReport, repair, repair_on};
 pub use snapshot::Snapshot;
 pub use stats::Stats;
+pub(crate) use upkeep::{GoOn, always};
 pub use value::{TRY_GET_BYTES_MAX, ValueReader, ValueSlice};
 
 use shared::{Shared, View};
@@ -117,7 +122,7 @@ impl Engine {
         } else if config.create_if_missing || config.in_memory {
             fs.create_dir_all(&dir)?;
         } else if !fs.exists(&dir)? {
-            let message = format!("{} does not exist, and it was not to be created", dir.display());
+            let message = format!("{} does not exist, and it was not to be created", shown_path(&dir));
             return Err(Error::new(Code::NotFound, message));
         }
         let lock = fs.lock(&lock_path(&dir))?;
@@ -326,26 +331,6 @@ impl Engine {
         Ok(())
     }
 
-    /// Merges all tables into one level, dropping everything that nobody can see. Takes time and disk space in
-    /// proportion to the whole database; reads and writes go on meanwhile.
-    ///
-    /// # Errors
-    ///
-    /// `Io`, `Corruption`, `Poisoned`, `ReadOnly` or `Closed`.
-    pub fn compact_all(&self) -> Result<()> {
-        self.compact_range(Bound::Unbounded, Bound::Unbounded)
-    }
-
-    /// As [`Engine::compact_all`], but for the tables with keys between `start` and `end` only, each as a whole.
-    ///
-    /// # Errors
-    ///
-    /// `Io`, `Corruption`, `Poisoned`, `ReadOnly` or `Closed`.
-    pub fn compact_range(&self, start: Bound<&[u8]>, end: Bound<&[u8]>) -> Result<()> {
-        self.flush()?;
-        self.shared().compact_within((start, end))
-    }
-
     /// How many bytes the tables have between `start` and `end`, what is overwritten or deleted included, with the
     /// values that they lead to in value files; what is only in memory is not counted.
     ///
@@ -412,42 +397,6 @@ impl Engine {
         // durable any more: only a table does.
         while is_unproven && !shared.config.in_memory && shared.flush_oldest()? {}
         shared.sync_up_to(written)
-    }
-
-    /// Reads every table and value file whole and checks all that it says: checksums, order, indexes, filters and
-    /// counts, and that tables and value files agree. Takes time in proportion to the database; reads and writes go on
-    /// meanwhile.
-    ///
-    /// # Errors
-    ///
-    /// `Corruption` for the first damage that is found, `Io` or `Closed`.
-    pub fn verify(&self) -> Result<()> {
-        let shared = self.shared();
-        shared.check_open()?;
-        verify::verify(&shared.view().version)
-    }
-
-    /// Makes `dir` a database of its own that holds what this one does at a moment during the call: at least
-    /// everything that was visible when it began. Reads and writes go on meanwhile.
-    ///
-    /// What is in memory is flushed; the tables are then linked, so that the copy takes next to no room and time
-    /// until compaction has replaced them here, or copied where `dir` is on another volume. When this returns, the
-    /// copy is durable. `dir` is created where it is missing. After a failure its files are removed again; after a
-    /// crash it may hold files, but never a database that is not whole.
-    ///
-    /// # Errors
-    ///
-    /// `InvalidArgument` where `dir` is not an empty directory, `Unsupported` for a database in memory, `Locked`
-    /// where somebody else is writing a database to `dir`, `Io`, `Poisoned`, `ReadOnly` or `Closed`.
-    pub fn checkpoint(&self, dir: &Path) -> Result<()> {
-        if self.shared().config.in_memory {
-            let message = "a database in memory has no files that a checkpoint could be made of";
-            return Err(Error::new(Code::Unsupported, message));
-        }
-        self.shared().check_open()?;
-        checkpoint::check_target(self.shared().fs.as_ref(), dir)?;
-        self.flush()?;
-        self.shared().checkpoint(dir)
     }
 
     /// Whether the database was opened with `read_only`, so that everything that writes gives `ReadOnly`.

@@ -27,7 +27,7 @@ use super::commit::apply;
 use super::log::LogState;
 use super::shared::{LOG_TO_COME, LoggedMemtable};
 use crate::config::Config;
-use crate::error::{Code, Error, Result};
+use crate::error::{Code, Error, Result, shown_path};
 use crate::fs::FileSystem;
 use crate::key::SeqNo;
 use crate::memtable::Memtable;
@@ -93,7 +93,7 @@ pub(crate) fn check_exists(fs: &dyn FileSystem, dir: &Path) -> Result<()> {
 }
 
 fn no_database(dir: &Path) -> Error {
-    let message = format!("{} holds no database, and none was to be created", dir.display());
+    let message = format!("{} holds no database, and none was to be created", shown_path(dir));
     Error::new(Code::NotFound, message)
 }
 

@@ -19,7 +19,7 @@ use super::schema::{
     INDEXES_MAX, IndexDef, IndexOptions, STORES_MAX, Schema, StoreDef, StoreOptions, check_name,
 };
 use crate::engine::{CommitOptions, Direction, Engine, ScanRange, WriteBatch};
-use crate::error::{Code, Error, Result};
+use crate::error::{Code, Error, Result, shown};
 
 /// The first id of a store or index.
 const FIRST_ID: u64 = 1;
@@ -249,5 +249,5 @@ fn exists(what: &str, name: &str) -> Error {
 
 /// A `NotFound` that names the index.
 pub(crate) fn no_index(store: &str, name: &str) -> Error {
-    Error::new(Code::NotFound, format!("the object store {store:?} has no index {name:?}"))
+    Error::new(Code::NotFound, format!("the object store {store:?} has no index {}", shown(name)))
 }

@@ -16,7 +16,7 @@ pub(crate) use insert::set_top_level_path;
 use scanner::{Scanner, StringToken};
 
 use super::key::{ARRAY_DEPTH_MAX, ENCODED_KEY_BYTES_MAX, Key, KeyValue};
-use crate::error::{Code, Error, Result};
+use crate::error::{Code, Error, Result, shown};
 
 /// How deep arrays and objects may lie within each other in a document.
 pub(crate) const DOCUMENT_DEPTH_MAX: usize = 1000;
@@ -143,10 +143,13 @@ fn segments(path: &str) -> Result<Vec<&str>> {
     }
     let segments: Vec<_> = path.split('.').collect();
     if segments.contains(&"") {
-        return Err(Error::new(Code::InvalidArgument, format!("the key path {path:?} has an empty segment")));
+        return Err(Error::new(
+            Code::InvalidArgument,
+            format!("the key path {} has an empty segment", shown(path)),
+        ));
     }
     if segments.len() > PATH_SEGMENTS_MAX {
-        let what = format!("the key path {path:?} has more than {PATH_SEGMENTS_MAX} segments");
+        let what = format!("the key path {} has more than {PATH_SEGMENTS_MAX} segments", shown(path));
         return Err(Error::new(Code::InvalidArgument, what));
     }
     Ok(segments)

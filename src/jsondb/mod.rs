@@ -37,6 +37,8 @@ pub(crate) use document::{Extracted, Extractor, Wanted};
 pub use conflict::{COMMITTED_BYTES_MAX, COMMITTED_WRITES_MAX, READS_BYTES_MAX};
 pub use key::{ARRAY_DEPTH_MAX, BigInt, ENCODED_KEY_BYTES_MAX, Key, KeyRange, KeyValue, compare_values};
 pub use overlay::TRANSACTION_BYTES_MAX;
+#[cfg(feature = "node")]
+pub(crate) use repair::repair_while;
 pub use repair::{DocumentsReport, repair, repair_documents_on};
 pub use schema::{
     INDEXES_MAX, IndexOptions, IndexSchema, KEY_PATH_BYTES_MAX, KEY_PATH_PARTS_MAX, KeyPath, NAME_BYTES_MAX,

@@ -13,7 +13,7 @@ use parking_lot::Mutex;
 use super::ledger::Database;
 use crate::config::Config;
 use crate::engine::Engine;
-use crate::error::{Code, Error, Result};
+use crate::error::{Code, Error, Result, shown_path};
 use crate::fs::{DiskFs, FileSystem};
 
 /// The places by the one absolute path of their directory.
@@ -42,7 +42,7 @@ pub(super) fn open_shared(config: Config) -> Result<(Arc<Database>, Share)> {
         DiskFs.create_dir_all(dir)?;
     } else if !DiskFs.exists(dir)? {
         let message =
-            format!("opening {}: there is no such directory, and it was not to be created", dir.display());
+            format!("opening {}: there is no such directory, and it was not to be created", shown_path(dir));
         return Err(Error::new(Code::NotFound, message));
     }
     let path = DiskFs.canonicalize(dir)?;

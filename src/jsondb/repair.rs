@@ -22,7 +22,9 @@ use super::rows::{
 use super::schema::StoreDef;
 use crate::coding::take_varint;
 use crate::config::{Config, SyncMode};
-use crate::engine::{CommitOptions, Direction, Engine, RepairReport, ScanRange, WriteBatch, repair_on};
+use crate::engine::{
+    self, CommitOptions, Direction, Engine, GoOn, RepairReport, ScanRange, WriteBatch, always,
+};
 use crate::error::Result;
 use crate::fs::{DiskFs, FileSystem};
 
@@ -52,7 +54,12 @@ pub struct DocumentsReport {
 ///
 /// As [`crate::engine::repair`].
 pub fn repair(config: &Config) -> Result<DocumentsReport> {
-    repair_documents_on(config, Arc::new(DiskFs))
+    repair_while(config, &always)
+}
+
+/// As [`repair`], for as long as `go_on` lets it: what is left then can be repaired by another call.
+pub(crate) fn repair_while(config: &Config, go_on: GoOn<'_>) -> Result<DocumentsReport> {
+    repair_documents_while(config, Arc::new(DiskFs), go_on)
 }
 
 /// As [`repair`], on a file system of the caller's.
@@ -61,12 +68,21 @@ pub fn repair(config: &Config) -> Result<DocumentsReport> {
 ///
 /// As [`crate::engine::repair`].
 pub fn repair_documents_on(config: &Config, fs: Arc<dyn FileSystem>) -> Result<DocumentsReport> {
-    let files = repair_on(config, Arc::clone(&fs))?;
+    repair_documents_while(config, fs, &always)
+}
+
+fn repair_documents_while(
+    config: &Config,
+    fs: Arc<dyn FileSystem>,
+    go_on: GoOn<'_>,
+) -> Result<DocumentsReport> {
+    let files = engine::repair_while(config, Arc::clone(&fs), go_on)?;
     let engine = Engine::open_on(config.clone(), fs)?;
     let mut work = Work {
         engine: engine.clone(),
         report: DocumentsReport { files, ..DocumentsReport::default() },
         batch: WriteBatch::new(),
+        go_on,
     };
     let put_right = work.put_right();
     let closed = engine.close();
@@ -75,14 +91,15 @@ pub fn repair_documents_on(config: &Config, fs: Arc<dyn FileSystem>) -> Result<D
     Ok(work.report)
 }
 
-struct Work {
+struct Work<'a> {
     engine: Engine,
     report: DocumentsReport,
     /// Changes on their way.
     batch: WriteBatch,
+    go_on: GoOn<'a>,
 }
 
-impl Work {
+impl Work<'_> {
     fn put_right(&mut self) -> Result<()> {
         let stores = self.stores()?;
         self.give_ids(&stores)?;
@@ -184,6 +201,7 @@ impl Work {
         let mut documents = self.engine.scan(ScanRange::between(start, end), Direction::Forward, None)?;
         let mut count = 0;
         while documents.advance()? {
+            (self.go_on)()?;
             let primary = decode_document_key(documents.key(), &prefix)?;
             if store.options.auto_increment
                 && let Ok(KeyValue::Number(number)) = primary.decode()
@@ -258,6 +276,7 @@ impl Work {
         let RowRange { start, end } = RowRange::prefix(index_prefix(store.id, index.id));
         let mut rows = self.engine.scan(ScanRange::between(start, end), Direction::Forward, None)?;
         while rows.advance()? {
+            (self.go_on)()?;
             let stands = self.stands_for_a_document(store, rows.key(), rows.value())?;
             if !stands {
                 self.report.index_rows_removed += 1;

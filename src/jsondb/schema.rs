@@ -12,7 +12,7 @@ use serde_json::{Map, Value, json};
 use super::document::{Extractor, Wanted};
 use super::generator::Generator;
 use super::rows::{catalog_key, damaged};
-use crate::error::{Code, Error, Result};
+use crate::error::{Code, Error, Result, shown};
 
 /// The most object stores a database may have.
 pub const STORES_MAX: usize = 1_000;
@@ -340,7 +340,8 @@ fn take_bool(fields: &mut Map<String, Value>, name: &str) -> Option<bool> {
 pub(crate) fn check_name(what: &str, name: &str) -> Result<()> {
     if name.is_empty() || name.len() > NAME_BYTES_MAX || name.chars().any(char::is_control) {
         let message = format!(
-            "the {what} name {name:?}: it takes 1 to {NAME_BYTES_MAX} bytes of UTF-8 without control characters"
+            "the {what} name {}: it takes 1 to {NAME_BYTES_MAX} bytes of UTF-8 without control characters",
+            shown(name)
         );
         return Err(Error::new(Code::InvalidArgument, message));
     }
@@ -362,7 +363,7 @@ impl Schema {
     pub(crate) fn store(&self, name: &str) -> Result<&Arc<StoreDef>> {
         self.stores
             .get(name)
-            .ok_or_else(|| Error::new(Code::NotFound, format!("there is no object store {name:?}")))
+            .ok_or_else(|| Error::new(Code::NotFound, format!("there is no object store {}", shown(name))))
     }
 
     /// This schema with `store` in it, in the place of one of the same name.

@@ -22,7 +22,7 @@ use super::view::View;
 use super::{Document, Format, Mode, Row};
 use crate::config::SyncMode;
 use crate::engine::VALUE_BYTES_MAX;
-use crate::error::{Code, Error, Result};
+use crate::error::{Code, Error, Result, shown};
 
 /// The longest document, in bytes: the longest value of the engine less room for the header.
 pub const DOCUMENT_BYTES_MAX: usize = VALUE_BYTES_MAX - 64;
@@ -157,7 +157,10 @@ impl Transaction {
     pub(super) fn store(&self, name: &str) -> Result<Arc<StoreDef>> {
         self.handle.check_open()?;
         let involved = self.stores.get(name).ok_or_else(|| {
-            Error::new(Code::NotFound, format!("the object store {name:?} is not in the transaction's scope"))
+            Error::new(
+                Code::NotFound,
+                format!("the object store {} is not in the transaction's scope", shown(name)),
+            )
         })?;
         Ok(Arc::clone(&involved.store))
     }

@@ -5,6 +5,7 @@ use std::ops::Bound;
 
 use super::rows::{RowRange, document_prefix, indexes_prefix};
 use super::{JsonDb, KeyRange};
+use crate::engine::{GoOn, always};
 use crate::error::Result;
 
 impl JsonDb {
@@ -15,9 +16,15 @@ impl JsonDb {
     ///
     /// `NotFound` for the store, `Closed`, `ReadOnly`, and what the engine gives.
     pub fn compact(&self, store: &str, range: &KeyRange) -> Result<()> {
+        self.compact_while(store, range, &always)
+    }
+
+    /// As [`JsonDb::compact`], for as long as `go_on` lets it.
+    pub(crate) fn compact_while(&self, store: &str, range: &KeyRange, go_on: GoOn<'_>) -> Result<()> {
         let ranges = self.rows_of(store, range)?;
         ranges.iter().try_for_each(|rows| {
-            self.engine().compact_range(Bound::Included(&rows.start), Bound::Excluded(&rows.end))
+            let (start, end) = (Bound::Included(&*rows.start), Bound::Excluded(&*rows.end));
+            self.engine().compact_range_while(start, end, go_on)
         })
     }
 

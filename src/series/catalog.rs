@@ -16,7 +16,7 @@ use super::rows::{
     encode_definition, encode_meta, record_prefix, rows_of_prefix,
 };
 use crate::engine::{CommitOptions, Direction, Engine, WriteBatch};
-use crate::error::{Code, Error, Result};
+use crate::error::{Code, Error, Result, shown};
 
 /// The most series of a database.
 pub const SERIES_MAX: usize = 10_000;
@@ -82,6 +82,11 @@ impl Ledger {
         }
         let mut catalog = self.catalog.write();
         Ok(loaded(&mut catalog, engine)?.by_name.get(name).cloned())
+    }
+
+    /// As [`Ledger::find`], but `None` also where that would have to wait for a writer or read the rows.
+    pub(super) fn try_find(&self, name: &str) -> Option<Arc<Definition>> {
+        self.catalog.try_read()?.as_ref()?.by_name.get(name).cloned()
     }
 
     /// Every series, in the order of the names.
@@ -203,13 +208,13 @@ fn check_name(name: &str) -> Result<()> {
     } else {
         return Ok(());
     };
-    let shown: String = name.chars().take(40).collect();
-    Err(Error::new(Code::InvalidArgument, format!("{shown:?} can't be the name of a series: {what}")))
+    let message = format!("{} can't be the name of a series: {what}", shown(name));
+    Err(Error::new(Code::InvalidArgument, message))
 }
 
 /// A `NotFound` that names the series.
 pub(super) fn not_found(name: &str) -> Error {
-    Error::new(Code::NotFound, format!("there is no series {name:?}"))
+    Error::new(Code::NotFound, format!("there is no series {}", shown(name)))
 }
 
 fn exists(name: &str) -> Error {

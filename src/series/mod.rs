@@ -39,6 +39,7 @@ mod query;
 mod record;
 mod rows;
 mod scan;
+mod try_get;
 mod write;
 
 use std::ops::Bound;
@@ -50,6 +51,7 @@ pub use query::Query;
 pub use record::{NEVER, Patch, Record, SECONDS_MAX, SeriesOptions};
 pub use rows::RECORD_KEY_BYTES_MAX;
 pub use scan::RecordScan;
+pub use try_get::TryRecord;
 pub(crate) use write::{Change, commit};
 
 use catalog::{Definition, Ledger};

@@ -32,6 +32,11 @@ impl Table {
     ///
     /// `Corruption` that names the first part found wrong, `Io` from the file.
     pub(crate) fn verify(&self) -> Result<()> {
+        self.verify_while(&|| Ok(()))
+    }
+
+    /// As [`Table::verify`]; ends with the first error that `go_on` gives, which is asked often.
+    pub(crate) fn verify_while(&self, go_on: &dyn Fn() -> Result<()>) -> Result<()> {
         let uncached = Arc::new(BlockCache::new(0));
         let table = Self::open(Arc::clone(self.file()), self.number(), self.size(), uncached)?;
         let filter = read_filter(&table)?;
@@ -48,6 +53,7 @@ impl Table {
         let damaged = |damage| table.damaged(damage, Role::TopIndex, table.footer().top_index);
         let mut at = 0;
         while let Some(entry) = top.entry(at).map_err(damaged)? {
+            go_on()?;
             walk.partition(&entry, top.times(at).map_err(damaged)?)?;
             at += 1;
         }

@@ -123,6 +123,11 @@ impl ValueFile {
     ///
     /// `Corruption` that names the first part found wrong, `Io` from the file.
     pub(crate) fn verify(&self) -> Result<()> {
+        self.verify_while(&|| Ok(()))
+    }
+
+    /// As [`Self::verify`]; ends with the first error that `go_on` gives, which is asked often.
+    pub(crate) fn verify_while(&self, go_on: &dyn Fn() -> Result<()>) -> Result<()> {
         let mut counted = Footer { records: 0, value_bytes: 0, number: self.number };
         let (mut end, mut payload) = (self.records_end, Vec::new());
         // Directories stand behind their chunks, so the way leads from the last record to the first.
@@ -131,6 +136,7 @@ impl ValueFile {
             let mut window = Window::default();
             let all = 0..directory.chunks();
             for chunk in all.clone() {
+                go_on()?;
                 payload.clear();
                 let frame = self.frame(&directory, chunk, &all, &mut window)?;
                 self.unpack(frame, &directory, chunk, &mut payload)?;

@@ -9,6 +9,7 @@ use super::{ManifestFound, Repair};
 use crate::engine::batch::decode;
 use crate::engine::commit::apply;
 use crate::error::Result;
+use crate::key::SeqNo;
 use crate::memtable::Memtable;
 use crate::version::{FileKind, TableMeta, log_path};
 use crate::wal::{LogKind, LogSalvage};
@@ -17,16 +18,23 @@ impl Repair<'_> {
     /// Writes what the logs hold to tables.
     pub(super) fn save_logs(&mut self) -> Result<Vec<TableMeta>> {
         let logs = self.logs();
-        let ends = self.ends_of(&logs)?;
+        let (ends, beginnings) = self.bounds_of(&logs)?;
         let mut memtable = Arc::new(Memtable::new());
         let mut tables = Vec::new();
         for number in logs {
             let path = log_path(self.dir(), number);
             let end = ends.get(&number).copied();
+            let given_again = beginnings.range(number + 1..).map(|(_, &first)| first).min();
             let mut log = LogSalvage::open(self.fs(), &path, LogKind::Wal, number, end)?;
             let mut refused_bytes = 0;
             let mut records = 0;
             while let Some(record) = log.next()? {
+                (self.go_on)()?;
+                let is_superseded =
+                    given_again.is_some_and(|seqno| record.first_seqno + record.entry_count > seqno);
+                if is_superseded {
+                    continue;
+                }
                 let entries = decode(record.body, record.first_seqno);
                 // Looked at first, so that a batch is taken whole or not at all.
                 let count = entries.take_while(Option::is_some).count() as u64;
@@ -64,13 +72,21 @@ impl Repair<'_> {
         logs
     }
 
-    /// Where the logs end, as far as their successors or the manifest say. What lies behind was never acknowledged, and
-    /// its seqnos were given out again. Counts the logs that are needed and not there, if the manifest tells.
-    fn ends_of(&mut self, logs: &[u64]) -> Result<BTreeMap<u64, u64>> {
-        let mut ends = BTreeMap::new();
+    /// Where the logs end, as far as their successors or the manifest say, and with which seqno they begin. What lies
+    /// behind an end was never acknowledged, and its seqnos were given out again: that is how it is known, too, where
+    /// the successor has lost its header. (Where that has lost its first records as well, what lies between may be either,
+    /// and is kept: rather one batch too many than an acknowledged one less.) Counts the logs that are needed and not
+    /// there, if the manifest tells.
+    fn bounds_of(&mut self, logs: &[u64]) -> Result<(BTreeMap<u64, u64>, BTreeMap<u64, SeqNo>)> {
+        let (mut ends, mut beginnings) = (BTreeMap::new(), BTreeMap::new());
         for &number in logs {
             let path = log_path(self.dir(), number);
-            let log = LogSalvage::open(self.fs(), &path, LogKind::Wal, number, None)?;
+            let mut log = LogSalvage::open(self.fs(), &path, LogKind::Wal, number, None)?;
+            let first_seqno = match log.header {
+                Some(header) => Some(header.first_seqno),
+                None => log.next()?.map(|record| record.first_seqno),
+            };
+            beginnings.extend(first_seqno.map(|first| (number, first)));
             if let Some(previous) = log.header.and_then(|header| header.previous) {
                 ends.insert(previous.number, previous.end_offset);
             }
@@ -84,7 +100,7 @@ impl Repair<'_> {
             named.extend((1..self.known.next_file_number).contains(&first).then_some(first));
             self.report.logs_lost = named.iter().filter(|number| !logs.contains(number)).count() as u64;
         }
-        Ok(ends)
+        Ok((ends, beginnings))
     }
 
     fn write_memtable(&mut self, memtable: &Arc<Memtable>) -> Result<Vec<TableMeta>> {

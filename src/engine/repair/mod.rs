@@ -21,10 +21,11 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use super::upkeep::{GoOn, always};
 use crate::compaction::Written;
 use crate::compaction::job::{self, JobContext};
 use crate::config::Config;
-use crate::error::{Code, Error, Result};
+use crate::error::{Code, Error, Result, shown_path};
 use crate::fs::{DiskFs, FileBudget, FileSystem};
 use crate::iter::InternalIterator;
 use crate::key::SeqNo;
@@ -114,6 +115,15 @@ pub fn repair(config: &Config) -> Result<RepairReport> {
 ///
 /// As [`repair`].
 pub fn repair_on(config: &Config, fs: Arc<dyn FileSystem>) -> Result<RepairReport> {
+    repair_while(config, fs, &always)
+}
+
+/// As [`repair_on`], for as long as `go_on` lets it.
+pub(crate) fn repair_while(
+    config: &Config,
+    fs: Arc<dyn FileSystem>,
+    go_on: GoOn<'_>,
+) -> Result<RepairReport> {
     config.check()?;
     if config.in_memory {
         return Err(Error::new(
@@ -127,14 +137,14 @@ pub fn repair_on(config: &Config, fs: Arc<dyn FileSystem>) -> Result<RepairRepor
     }
     let dir = config.data_dir.clone();
     if !fs.exists(&dir)? || our_files(fs.as_ref(), &dir)?.iter().all(|kind| *kind == FileKind::Lock) {
-        let message = format!("{} holds no files of a database", dir.display());
+        let message = format!("{} holds no files of a database", shown_path(&dir));
         return Err(Error::new(Code::NotFound, message));
     }
     let lock = fs.lock(&lock_path(&dir))?;
     let fs: Arc<dyn FileSystem> = Arc::new(FileBudget::new(fs, config.max_open_files));
     let cache = Arc::new(BlockCache::with_pins(0, config.index_memory_budget_bytes));
     let source = Arc::new(TableSource { fs: Arc::clone(&fs), dir, cache });
-    let report = Repair::begin(config, source)?.run();
+    let report = Repair::begin(config, source, go_on)?.run();
     drop(lock);
     report
 }
@@ -150,6 +160,7 @@ fn our_files(fs: &dyn FileSystem, dir: &Path) -> Result<Vec<FileKind>> {
 struct Repair<'a> {
     config: &'a Config,
     source: Arc<TableSource>,
+    go_on: GoOn<'a>,
     files: Vec<FileKind>,
     known: Knowledge,
     next_number: AtomicU64,
@@ -198,7 +209,7 @@ impl Knowledge {
 }
 
 impl<'a> Repair<'a> {
-    fn begin(config: &'a Config, source: Arc<TableSource>) -> Result<Self> {
+    fn begin(config: &'a Config, source: Arc<TableSource>, go_on: GoOn<'a>) -> Result<Self> {
         let (fs, dir) = (source.fs.as_ref(), source.dir.as_path());
         let files = our_files(fs, dir)?;
         let found = Manifest::known(fs, dir)?;
@@ -219,6 +230,7 @@ impl<'a> Repair<'a> {
         Ok(Self {
             config,
             source,
+            go_on,
             files,
             known,
             next_number,
@@ -239,6 +251,7 @@ impl<'a> Repair<'a> {
             self.damaged.extend(manifests.map(|kind| kind.name()));
         }
         self.keep_what_is_lost()?;
+        (self.go_on)()?;
         self.establish(arranged)?;
         self.report.files_moved = self.damaged.into_iter().collect();
         Ok(self.report)
@@ -277,10 +290,10 @@ impl<'a> Repair<'a> {
             dir: self.dir(),
             config: self.config,
             next_number: &|| self.next_number(),
-            is_cancelled: &|| false,
+            is_cancelled: &|| (self.go_on)().is_err(),
             pace: &|_| {},
         };
-        job::rewrite(&context, entries, tombstones)
+        job::rewrite(&context, entries, tombstones).map_err(|error| (self.go_on)().err().unwrap_or(error))
     }
 
     /// Gives what is damaged a second name in `lost`.

@@ -19,6 +19,7 @@ impl Repair<'_> {
     pub(super) fn save_tables(&mut self) -> Result<Vec<(u8, TableMeta)>> {
         let mut saved = Vec::new();
         for (level, number, meta) in self.candidates() {
+            (self.go_on)()?;
             match self.open_whole(number, meta.as_ref())? {
                 Opened::Whole(table) => {
                     self.report.tables_whole += 1;
