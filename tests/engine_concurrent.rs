@@ -139,6 +139,84 @@ fn check_concurrent_readers(config: &Config) -> u64 {
     stats.value_bytes_relocated
 }
 
+/// Each entry is named after its seqno, by a check, which knows it: so an entry that is missing below what is visible,
+/// one that was published before its turn, and one that was lost between two memtables all show.
+#[test]
+fn everything_up_to_the_visible_seqno_is_there_whoever_wrote_it() {
+    let dir = TemporaryDir::new("in-order");
+    let in_memory = Config { in_memory: true, ..small(&dir) };
+    check_order(&Engine::open(in_memory).unwrap());
+
+    let engine = Engine::open(small(&dir)).unwrap();
+    let last = check_order(&engine);
+    engine.close().unwrap();
+    let engine = Engine::open(small(&dir)).unwrap();
+    check_whole(&engine, last);
+}
+
+fn check_order(engine: &Engine) -> u64 {
+    let rounds = if cfg!(debug_assertions) { 300 } else { 3000 };
+    let is_done = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        let writers: Vec<_> = (0..WRITERS * 2)
+            .map(|writer| {
+                scope.spawn(move || {
+                    let mut random = Random::new(writer);
+                    let mut last = 0;
+                    for _ in 0..rounds {
+                        let sync = [SyncMode::Never, SyncMode::Interval(5), SyncMode::Always];
+                        // Seldom a sync, which would make everybody slow.
+                        let sync = sync[random.below(20).saturating_sub(17) as usize];
+                        last = commit_numbered(engine, 1 + random.below(4) * random.below(20), sync);
+                        assert!(engine.visible_seqno() >= last, "what was acknowledged is visible");
+                        assert!(engine.get(&last.to_be_bytes(), None).unwrap().is_some(), "seqno {last}");
+                    }
+                    last
+                })
+            })
+            .collect();
+        for reader in 0..2 {
+            let is_done = &is_done;
+            scope.spawn(move || {
+                let mut random = Random::new(100 + reader);
+                while !is_done.load(Ordering::Acquire) {
+                    let visible = engine.visible_seqno();
+                    for seqno in (visible.saturating_sub(50)..=visible).filter(|&seqno| seqno > 0) {
+                        assert!(engine.get(&seqno.to_be_bytes(), None).unwrap().is_some(), "seqno {seqno}");
+                    }
+                    if random.below(20) == 0 {
+                        check_whole(engine, visible);
+                    }
+                }
+            });
+        }
+        let last = writers.into_iter().map(|writer| writer.join().unwrap()).max().unwrap();
+        is_done.store(true, Ordering::Release);
+        assert_eq!(engine.visible_seqno(), last);
+        check_whole(engine, last);
+        last
+    })
+}
+
+/// Commits so many entries whose keys are their seqnos, and returns the last of them.
+fn commit_numbered(engine: &Engine, entries: u64, sync: SyncMode) -> u64 {
+    let check = Box::new(move |batch: &mut WriteBatch, first: u64| {
+        (first..first + entries).try_for_each(|seqno| batch.put(&seqno.to_be_bytes(), b"value"))
+    });
+    let options = CommitOptions { sync: Some(sync), check: Some(check) };
+    engine.commit(WriteBatch::new(), options).unwrap()
+}
+
+/// A scan finds every entry up to `visible`, and each with its own seqno.
+fn check_whole(engine: &Engine, visible: u64) {
+    let mut scan = engine.scan(ScanRange::all(), Direction::Forward, None).unwrap();
+    for seqno in 1..=visible {
+        assert!(scan.advance().unwrap(), "seqno {seqno} of {visible} is missing");
+        let row = scan.row();
+        assert_eq!((number(row.key), row.seqno), (seqno, seqno));
+    }
+}
+
 #[test]
 fn a_snapshot_stays_exact_while_everything_it_sees_is_overwritten() {
     let dir = TemporaryDir::new("snapshot");

@@ -160,7 +160,7 @@ impl Shared {
     /// Sees to it that the active memtable has room for one more group: seals it where it is full, and waits
     /// where flush or compaction can't keep up.
     pub(crate) fn make_room(&self, log: &mut LogState) -> Result<()> {
-        let view = self.view();
+        let view = self.view.load();
         let has_room = view.active.memtable.size_bytes() < self.config.memtable_size_bytes;
         if has_room && pace(view.version.level(0).len(), self.config.compaction_threshold) == Pace::Go {
             return Ok(());

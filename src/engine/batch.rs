@@ -17,6 +17,10 @@ pub const BATCH_BYTES_MAX: usize = VALUE_BYTES_MAX + (64 << 20);
 /// tiny entries is bounded too.
 const ENTRY_CHARGE_BYTES: usize = 64;
 
+/// What the encoding of an entry takes at most beside its key and value: the tag, their lengths, which are below 2^35,
+/// and the expiry.
+const ENTRY_BYTES_FIXED: usize = 1 + 5 + 5 + 8;
+
 const EXPIRES_FLAG: u8 = 0x80;
 
 /// Puts and deletes that become visible together.
@@ -64,6 +68,8 @@ impl WriteBatch {
         }
         self.check_room(key, value.len())?;
         let expires = expires_at_ms != NEVER_EXPIRES;
+        // At once, where a new batch would grow with each of the parts.
+        self.bytes.reserve(ENTRY_BYTES_FIXED + key.len() + value.len());
         self.bytes.push(Kind::Value as u8 | if expires { EXPIRES_FLAG } else { 0 });
         put_prefixed(&mut self.bytes, key);
         if expires {

@@ -1,12 +1,14 @@
 //! Group commit: many writers, one write to the log, one sync, and no waiting for the sync of others before the own
 //! record is written.
 //!
-//! A leader takes what waits as one group. Holding the log, it runs each batch's check, writes the group as one
-//! record and puts it into the memtable, where nobody sees it yet. Then it lets the log go to the next leader and the
-//! group goes on through the pipeline, which makes it visible in its turn; a sync runs beside the writing of the
-//! groups after it.
+//! A leader takes what waits as one group. Holding the log, it runs each batch's check and writes the group as one
+//! record. Then it takes the memtable, lets the log go to the next leader, and puts the group's entries in, where nobody
+//! sees them yet. The group goes on through the pipeline, which makes it visible in its turn; a sync runs beside the
+//! writing of the groups after it.
 //!
-//! Invariant: a seqno becomes visible only after its record is as durable as its writer asked for.
+//! Invariants: a seqno becomes visible only after its record is as durable as its writer asked for. The memtable is taken
+//! with the log in hand and kept until the group has entered the pipeline, so that groups go into both in the order of
+//! the log.
 #![forbid(unsafe_code)]
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -20,8 +22,8 @@ use super::queue::{Joined, Request, Turn, Waiter};
 use super::shared::Shared;
 use crate::config::SyncMode;
 use crate::error::{Code, Error, Result};
-use crate::key::{EntryRef, Kind, SEQNO_MAX, SeqNo};
-use crate::memtable::Memtable;
+use crate::key::{EntryRef, Kind, SEQNO_MAX, SeqNo, hash_key};
+use crate::memtable::{Memtable, MemtableWriter};
 use crate::wal::LogWriter;
 
 /// With durability `none`, the log is written once so many bytes wait.
@@ -33,6 +35,9 @@ const DIRECT_BYTES_MIN: usize = 32 << 10;
 
 /// So many entries of a batch are decoded before they go into the memtable.
 const APPLY_WINDOW: usize = 32;
+
+/// What so many inserts will touch is fetched while their group is written to the log.
+const PREFETCHED_MAX: u64 = 16;
 
 /// What stands in the window before an entry does.
 const NO_ENTRY: EntryRef<'_> = EntryRef { key: &[], seqno: 0, kind: Kind::Value, expires_at: 0, value: &[] };
@@ -94,6 +99,21 @@ struct Admitted {
 }
 
 impl Admitted {
+    /// How many entries the batches have together.
+    fn entries(&self) -> u64 {
+        self.next_seqno - self.first_seqno
+    }
+
+    /// The entries of all batches, in order.
+    fn decoded(&self) -> impl Iterator<Item = Option<EntryRef<'_>>> {
+        let mut first_seqno = self.first_seqno;
+        self.batches.iter().flat_map(move |batch| {
+            let entries = decode(batch.encoded(), first_seqno);
+            first_seqno += batch.len() as u64;
+            entries
+        })
+    }
+
     /// Runs the check of a request and numbers the batch if it passes.
     fn admit(&mut self, request: Request) -> Result<SeqNo> {
         let Request { mut batch, check, sync } = request;
@@ -200,28 +220,46 @@ impl Shared {
         }
     }
 
-    /// What is done with the log in hand: takes the group, checks it, writes it to the log and into the memtable.
+    /// What is done in the order of the log: takes the group, checks it, writes it to the log and into the memtable.
+    /// The log is handed over in between.
     fn write_group(
         &self,
         lead: &mut Lead<'_>,
         own: Option<Request>,
     ) -> Result<(Entered, Option<Result<SeqNo>>)> {
+        if let Some(own) = &own {
+            self.expect(&own.batch);
+        }
         let mut log = self.log.lock();
         lead.members = self.commits.take(own.as_ref().map_or(0, |own| own.batch.size_bytes()));
         self.prepare(&mut log)?;
         let admitted = self.admit(lead, own, log.last_seqno + 1);
         if !admitted.batches.is_empty() {
+            self.prefetch(&admitted);
             self.log_group(&mut log, &admitted)?;
-            self.apply_group(&mut log, &admitted);
+            log.applied_seqno = log.last_seqno;
         }
+        let view = self.view.load();
+        let mut memtable = view.active.memtable.writer();
+        let (last_seqno, written_seqno) = (log.last_seqno, log.written_seqno);
+        let has_log = log.writer.is_some();
+        drop(log);
+        lead.hand_over();
+        insert_group(&mut memtable, &admitted);
         let Admitted { own, results, needs_sync, .. } = admitted;
         let group = pipeline::Group {
-            last_seqno: log.last_seqno,
-            needs_sync: needs_sync && log.writer.is_some(),
+            last_seqno,
+            needs_sync: needs_sync && has_log,
             members: std::mem::take(&mut lead.members).into_iter().zip(results).collect(),
         };
-        let entered = self.enter(group, own.clone(), log.written_seqno)?;
+        let entered = self.enter(group, own.clone(), written_seqno)?;
         Ok((entered, own))
+    }
+
+    /// Waits until every group that was written is in the memtable and in the pipeline. The caller holds the log, so that
+    /// no other comes.
+    pub(crate) fn await_inserts(&self) {
+        drop(self.view.load().active.memtable.writer());
     }
 
     /// Everything that must be well before a group is let in.
@@ -258,7 +296,7 @@ impl Shared {
         let durable = self.pipeline.durable();
         let mut direct: &[u8] = &[];
         if let Some(writer) = &mut log.writer {
-            let (first, entries) = (group.first_seqno, group.next_seqno - group.first_seqno);
+            let (first, entries) = (group.first_seqno, group.entries());
             let bytes = group.batches.iter().map(|batch| batch.encoded().len() as u64).sum();
             self.counters.wal_bytes.fetch_add(bytes, Ordering::Relaxed);
             match &group.batches[..] {
@@ -281,34 +319,62 @@ impl Shared {
         Ok(())
     }
 
-    fn apply_group(&self, log: &mut LogState, group: &Admitted) {
-        let view = self.view();
-        let mut first_seqno = group.first_seqno;
-        for batch in &group.batches {
-            apply(&view.active.memtable, batch.encoded(), first_seqno)
-                .expect("the batch was encoded by this process");
-            first_seqno += batch.len() as u64;
+    /// Begins to fetch what a batch of one entry will need first, for which it would have to wait later.
+    fn expect(&self, batch: &WriteBatch) {
+        if batch.len() == 1
+            && let Some(Some(entry)) = decode(batch.encoded(), 0).next()
+        {
+            self.view.load().active.memtable.prefetch_slot(hash_key(entry.key));
         }
-        log.applied_seqno = log.last_seqno;
+    }
+
+    /// Lets the processor fetch what the inserts of a small group will touch, while the group is written to the log. A
+    /// large one has enough inserts to fetch for some while it does others.
+    fn prefetch(&self, group: &Admitted) {
+        if group.entries() > PREFETCHED_MAX {
+            return;
+        }
+        let view = self.view.load();
+        let memtable = &view.active.memtable;
+        if group.entries() > 1 {
+            group.decoded().flatten().for_each(|entry| memtable.prefetch_slot(hash_key(entry.key)));
+        }
+        group.decoded().flatten().for_each(|entry| memtable.prefetch_insert(entry.key, hash_key(entry.key)));
+    }
+}
+
+/// Puts the entries of a group into the memtable.
+fn insert_group(memtable: &mut MemtableWriter<'_>, group: &Admitted) {
+    const ENCODED_HERE: &str = "the batch was encoded by this process";
+    if group.entries() == 1 {
+        let entry = group.decoded().next().flatten().expect(ENCODED_HERE);
+        memtable.insert_one(&entry);
+    } else if group.entries() > 1 {
+        insert(memtable, group.decoded()).expect(ENCODED_HERE);
     }
 }
 
 /// Puts the entries of an encoded batch into a memtable. `None` where the bytes are not a batch.
 pub(crate) fn apply(memtable: &Memtable, encoded: &[u8], first_seqno: SeqNo) -> Option<u64> {
-    let mut entries = decode(encoded, first_seqno);
+    insert(&mut memtable.writer(), decode(encoded, first_seqno))
+}
+
+fn insert<'a>(
+    memtable: &mut MemtableWriter<'_>,
+    mut entries: impl Iterator<Item = Option<EntryRef<'a>>>,
+) -> Option<u64> {
     let mut window = [NO_ENTRY; APPLY_WINDOW];
-    let mut applied = 0;
-    let mut writer = memtable.writer();
+    let mut inserted = 0;
     loop {
         let mut len = 0;
         for (place, entry) in window.iter_mut().zip(&mut entries) {
             *place = entry?;
             len += 1;
         }
-        writer.insert_all(&window[..len]);
-        applied += len as u64;
+        memtable.insert_all(&window[..len]);
+        inserted += len as u64;
         if len < APPLY_WINDOW {
-            return Some(applied);
+            return Some(inserted);
         }
     }
 }

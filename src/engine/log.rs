@@ -30,7 +30,7 @@ pub(crate) struct LogState {
     pub(crate) last_seqno: SeqNo,
     /// Everything up to this seqno is in the log file (not only in a buffer).
     pub(crate) written_seqno: SeqNo,
-    /// Everything up to this seqno is in the memtables, visible or not.
+    /// Everything up to this seqno is in the memtables, visible or not, or will be as soon as the groups before are.
     pub(crate) applied_seqno: SeqNo,
     /// How long the log was when the sync thread was woken last.
     pub(crate) early_sync_at: u64,
@@ -116,6 +116,7 @@ impl Shared {
     /// Ends the log at its last whole record, durably, and begins the next one, whose header says where that is.
     pub(crate) fn roll_log(&self, log: &mut LogState) -> Result<()> {
         if self.config.in_memory {
+            self.await_inserts();
             log.is_sealed = false;
             return Ok(());
         }

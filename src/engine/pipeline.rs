@@ -116,7 +116,7 @@ impl Pipeline {
 }
 
 impl Shared {
-    /// Lets a group in whose record is written and whose entries are in the memtable. The caller holds the log, so
+    /// Lets a group in whose record is written and whose entries are in the memtable. The caller holds the memtable, so
     /// that groups enter in commit order; `leads_alone` says that its own batch is in the group, but not it.
     ///
     /// # Errors
@@ -210,6 +210,7 @@ impl Shared {
     /// Makes everything in the log durable and waits until all groups are visible. The caller holds the log, so that
     /// none enters meanwhile.
     pub(crate) fn drain(&self) -> Result<()> {
+        self.await_inserts();
         self.sync_up_to(SeqNo::MAX)?;
         let mut state = self.pipeline.state.lock();
         while !state.groups.is_empty() || state.is_syncing {

@@ -1,8 +1,8 @@
 //! What the threads of one open database share, and the two ways in which it changes: a memtable is sealed, or
 //! an edit makes the next version.
 //!
-//! Lock order, outermost first: `log`, `flushing` or `compacting`, `manifest`, `lock`, `changing_view`; the state of the
-//! pipeline comes after `log`, and a writer's turn after that. A reader takes none of them: it loads the view.
+//! Lock order, outermost first: `log`, `flushing` or `compacting`, `manifest`, `lock`, `changing_view`; the writer's
+//! side of the active memtable comes after `log`, the state of the pipeline after that, and a writer's turn last. A reader takes none of them: it loads the view.
 #![forbid(unsafe_code)]
 
 use std::collections::HashSet;

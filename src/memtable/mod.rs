@@ -98,6 +98,18 @@ impl Memtable {
         MemtableWriter { memtable: self, state: self.writer.0.lock() }
     }
 
+    /// Lets the processor fetch where a key with this [`hash_key`] stands among the others, if it is there.
+    pub(crate) fn prefetch_slot(&self, hash: u64) {
+        self.hash.prefetch(&self.arena, Tag::of_hash(hash));
+    }
+
+    /// Lets the processor fetch what an insert of `key` will touch, best when its slot has come. Takes no lock.
+    pub(crate) fn prefetch_insert(&self, key: &[u8], hash: u64) {
+        if self.hash.find(&self.arena, Tag::of_hash(hash), key).is_none() {
+            self.tree.prefetch_leaf(&self.arena, key);
+        }
+    }
+
     /// Inserts one entry; see [`MemtableWriter::insert`].
     #[cfg(test)]
     pub(crate) fn insert(&self, key: &[u8], seqno: SeqNo, kind: Kind, expires_at: u64, value: &[u8]) {
@@ -184,6 +196,14 @@ impl MemtableWriter<'_> {
         }
     }
 
+    /// Inserts one entry; see [`MemtableWriter::insert_all`].
+    pub(crate) fn insert_one(&mut self, entry: &EntryRef<'_>) {
+        match entry.kind {
+            Kind::RangeTombstone => self.insert_range_tombstone(entry.key, entry.value, entry.seqno),
+            _ => self.insert_hinted(entry, Hint { tag: Tag::of(entry.key), leaf: None }),
+        }
+    }
+
     /// Fetches what the inserts of a window will touch, and returns the leaf of each key that is new.
     fn prefetch(&mut self, window: &[EntryRef<'_>]) -> [Hint; WINDOW] {
         let Memtable { arena, hash, tree, .. } = self.memtable;
@@ -193,7 +213,8 @@ impl MemtableWriter<'_> {
             hint.tag = Tag::of(entry.key);
             hash.prefetch(arena, hint.tag);
         }
-        if window.len() > 1 {
+        // Keys that come in order go to the leaf of the last one, and need no look at their slots beforehand.
+        if window.len() > 1 && !self.state.tree.is_appending() {
             for (hint, entry) in hints.iter_mut().zip(window) {
                 if hash.find(arena, hint.tag, entry.key).is_none() {
                     hint.leaf = tree.prefetch(arena, &self.state.tree, entry.key);
@@ -209,13 +230,16 @@ impl MemtableWriter<'_> {
         let EntryRef { key, seqno, kind, expires_at, value } = *entry;
         debug_assert!(kind != Kind::RangeTombstone, "range tombstones don't stand among point entries");
         let version = VersionRef { seqno, kind, expires_at, value };
-        match hash.find(arena, hint.tag, key) {
-            Some(record) => record::push_version(arena, bump, record, version),
-            None => {
-                let record = record::push_key(bump, key, version);
-                tree.insert(arena, bump, tree_writer, record, hint.leaf);
-                hash.insert(arena, bump, hash_writer, hint.tag, record);
-            }
+        if tree.is_next(arena, tree_writer, key) {
+            let record = record::push_key(bump, key, version);
+            tree.append(arena, tree_writer, record);
+            hash.insert(arena, bump, hash_writer, hint.tag, record);
+        } else if let Some(record) = hash.find(arena, hint.tag, key) {
+            record::push_version(arena, bump, record, version);
+        } else {
+            let record = record::push_key(bump, key, version);
+            tree.insert(arena, bump, tree_writer, record, hint.leaf);
+            hash.insert(arena, bump, hash_writer, hint.tag, record);
         }
         self.count_one(kind == Kind::Tombstone || expires_at != NEVER_EXPIRES);
     }
@@ -223,8 +247,7 @@ impl MemtableWriter<'_> {
     /// Inserts one entry. The entries of one key must come in with rising seqnos.
     #[cfg(test)]
     pub(crate) fn insert(&mut self, key: &[u8], seqno: SeqNo, kind: Kind, expires_at: u64, value: &[u8]) {
-        let entry = EntryRef { key, seqno, kind, expires_at, value };
-        self.insert_hinted(&entry, Hint { tag: Tag::of(key), leaf: None });
+        self.insert_one(&EntryRef { key, seqno, kind, expires_at, value });
     }
 
     /// Deletes the keys from `start` (inclusive) to `end` (exclusive) whose entries are older than `seqno`.

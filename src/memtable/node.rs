@@ -8,9 +8,12 @@
 //! only falls, when the upper part moves to a new node to which `next` then leads. So a reader that comes for a
 //! key that has moved away finds it by going right. The first key of a node other than the leftmost is `low`.
 //!
-//! All keys of a node share the `skip` first bytes that `low` and `high` share; `heads` are the eight bytes
-//! after those as big-endian numbers, short keys padded with zeros, so that most comparisons touch no key. The
-//! heads of unused entries are the largest, so that a search needs no count.
+//! All keys of a node share the `skip` first bytes; `heads` are the eight bytes after those as big-endian numbers,
+//! short keys padded with zeros, so that most comparisons touch no key. Where `low` and `high` share these bytes too,
+//! so does every key of the range. Elsewhere, as in the root, only the keys that are there do: then `sample` is a key
+//! that begins with them, a search compares with that first, and a key that comes in and differs makes `skip` fall.
+//! The heads of unused entries are the largest, so that a search needs no count, and that of the first entry of an
+//! inner node is the least, since no search goes before it.
 #![forbid(unsafe_code)]
 
 use std::hint;
@@ -41,6 +44,7 @@ pub(super) struct Node {
     sequence: AtomicU64,
     count: AtomicU32,
     skip: AtomicU32,
+    sample: AtomicRef<KeyRecord>,
     next: AtomicRef<Node>,
     high: AtomicRef<KeyRecord>,
     low: Option<Ref<KeyRecord>>,
@@ -61,11 +65,21 @@ pub(super) struct Place {
 pub(super) struct NodeEntry {
     pub(super) key: Option<Ref<KeyRecord>>,
     pub(super) child: Option<Ref<Node>>,
+    /// The head of the key in the node that it is in.
+    pub(super) head: u64,
 }
 
-/// What the writer fills a node with.
-pub(super) struct Content<'a> {
+/// Which bytes the heads of a node leave out.
+#[derive(Clone, Copy)]
+pub(super) struct Prefix {
     pub(super) skip: usize,
+    /// A key that begins with these bytes, where the bounds of the node don't prove that all of its range do.
+    pub(super) sample: Option<Ref<KeyRecord>>,
+}
+
+/// What the writer fills a node with; the heads of the entries leave out `prefix`.
+pub(super) struct Content<'a> {
+    pub(super) prefix: Prefix,
     pub(super) next: Option<Ref<Node>>,
     pub(super) high: Option<Ref<KeyRecord>>,
     pub(super) entries: &'a [NodeEntry],
@@ -90,6 +104,57 @@ fn head_of(key: &[u8], skip: usize) -> u64 {
     u64::from_be_bytes(head)
 }
 
+/// How many first bytes the keys `a` and `b` share.
+fn shared_len(a: &[u8], b: &[u8]) -> usize {
+    a.iter().zip(b).take_while(|(a, b)| a == b).count()
+}
+
+impl Prefix {
+    /// Nothing is left out.
+    pub(super) const NONE: Self = Self { skip: 0, sample: None };
+
+    /// What every key between the bounds begins with, if there are two.
+    fn of_range(arena: &Arena, low: Option<Ref<KeyRecord>>, high: Option<Ref<KeyRecord>>) -> Option<Self> {
+        let skip = shared_len(arena.bytes(low?), arena.bytes(high?));
+        Some(Self { skip, sample: None })
+    }
+
+    /// What the keys of `entries`, which stand in order, begin with.
+    pub(super) fn of_keys(arena: &Arena, entries: &[NodeEntry]) -> Self {
+        let first = entries.first().and_then(|entry| entry.key);
+        let last = entries.last().and_then(|entry| entry.key);
+        let Some((first, last)) = first.zip(last) else { return Self::NONE };
+        match shared_len(arena.bytes(first), arena.bytes(last)) {
+            0 => Self::NONE,
+            skip => Self { skip, sample: Some(first) },
+        }
+    }
+
+    /// The prefix for a node from `low` to `high` that gets `entries`, whose heads leave out `self` until now and the
+    /// result from now on. As long as the heads tell the keys apart, they stay, and no key is touched: the keys of a
+    /// node lie all over the memory.
+    pub(super) fn fit(
+        self,
+        arena: &Arena,
+        (low, high): (Option<Ref<KeyRecord>>, Option<Ref<KeyRecord>>),
+        is_inner: bool,
+        entries: &mut [NodeEntry],
+    ) -> Self {
+        let (bound, keys) = entries.split_at_mut(usize::from(is_inner).min(entries.len()));
+        bound.iter_mut().for_each(|entry| entry.head = 0);
+        if keys.is_sorted_by(|a, b| a.head < b.head) {
+            let is_proven = self.sample.is_some()
+                && Self::of_range(arena, low, high).is_some_and(|proven| proven.skip >= self.skip);
+            return if is_proven { Self { sample: None, ..self } } else { self };
+        }
+        let prefix = Self::of_range(arena, low, high).unwrap_or_else(|| Self::of_keys(arena, keys));
+        for entry in keys {
+            entry.head = entry.key.map_or(0, |key| head_of(arena.bytes(key), prefix.skip));
+        }
+        prefix
+    }
+}
+
 impl LeafCopy {
     /// A leaf without keys.
     pub(super) fn empty() -> Self {
@@ -109,6 +174,7 @@ impl Node {
             sequence: AtomicU64::new(0),
             count: AtomicU32::new(0),
             skip: AtomicU32::new(0),
+            sample: AtomicRef::empty(),
             next: AtomicRef::new(None),
             high: AtomicRef::new(None),
             low,
@@ -189,7 +255,16 @@ impl Node {
         // The first key of an inner node is the lower bound of its range (or missing), so no search goes there.
         let first = usize::from(self.children.is_some());
         let count = self.count().max(first);
-        let head = head_of(key, self.skip.load(Ordering::Relaxed) as usize);
+        let skip = self.skip();
+        if let Some(sample) = self.sample.load() {
+            let start = arena.bytes(sample);
+            match key[..skip.min(key.len())].cmp(&start[..skip.min(start.len())]) {
+                std::cmp::Ordering::Less => return Some(Place { index: first, found: false }),
+                std::cmp::Ordering::Equal => {}
+                std::cmp::Ordering::Greater => return Some(Place { index: count, found: false }),
+            }
+        }
+        let head = head_of(key, skip);
         let mut from = self.heads_below(head).clamp(first, count);
         if from == count || self.heads.0[from].load(Ordering::Relaxed) != head {
             return Some(Place { index: from, found: false });
@@ -227,24 +302,69 @@ impl Node {
         LeafCopy { keys, count, next: self.next() }
     }
 
-    /// The entry at `index`, for the writer.
-    pub(super) fn entry(&self, arena: &Arena, index: usize) -> NodeEntry {
-        NodeEntry { key: self.key(index), child: self.child(arena, index) }
+    fn skip(&self) -> usize {
+        self.skip.load(Ordering::Relaxed) as usize
     }
 
-    /// Puts an entry into a node that has room. Only for the one writer.
+    /// Which bytes the heads leave out, for the writer.
+    pub(super) fn prefix(&self) -> Prefix {
+        Prefix { skip: self.skip(), sample: self.sample.load() }
+    }
+
+    /// The entry at `index`, for the writer.
+    pub(super) fn entry(&self, arena: &Arena, index: usize) -> NodeEntry {
+        let head = self.heads.0[index].load(Ordering::Relaxed);
+        NodeEntry { key: self.key(index), child: self.child(arena, index), head }
+    }
+
+    /// An entry for a key of the node's range that is to come in, with its head. Where the key doesn't begin as the
+    /// others do, the heads of all are made to leave out less. Only for the one writer.
+    pub(super) fn entry_for(
+        &self,
+        arena: &Arena,
+        record: Ref<KeyRecord>,
+        child: Option<Ref<Self>>,
+    ) -> NodeEntry {
+        let key = arena.bytes(record);
+        if let Some(sample) = self.sample.load() {
+            let start = arena.bytes(sample);
+            if !key.starts_with(&start[..self.skip()]) {
+                self.leave_out(arena, shared_len(start, key));
+            }
+        }
+        NodeEntry { key: Some(record), child, head: head_of(key, self.skip()) }
+    }
+
+    /// Makes the heads leave out only `skip` bytes, fewer than now.
+    fn leave_out(&self, arena: &Arena, skip: usize) {
+        let first = usize::from(self.children.is_some());
+        let mut heads = [0; FANOUT];
+        let changed = first..self.count();
+        for at in changed.clone() {
+            heads[at] = self.key(at).map_or(0, |key| head_of(arena.bytes(key), skip));
+        }
+        self.write(|| {
+            for at in changed {
+                self.heads.0[at].store(heads[at], Ordering::Relaxed);
+            }
+            self.skip.store(skip as u32, Ordering::Relaxed);
+            if skip == 0 {
+                self.sample.store(None);
+            }
+        });
+    }
+
+    /// Puts an entry that [`Node::entry_for`] made into a node that has room. Only for the one writer.
     pub(super) fn insert(&self, arena: &Arena, index: usize, entry: NodeEntry) {
         let count = self.count();
         assert!(index <= count && count < FANOUT, "the writer splits a full node");
-        let skip = self.skip.load(Ordering::Relaxed) as usize;
-        let head = entry.key.map_or(0, |key| head_of(arena.bytes(key), skip));
         let children = self.children.map(|children| arena.get(children));
         self.write(|| {
             for at in (index..count).rev() {
                 self.heads.0[at + 1].store(self.heads.0[at].load(Ordering::Relaxed), Ordering::Relaxed);
                 self.keys[at + 1].store(self.keys[at].load());
             }
-            self.heads.0[index].store(head, Ordering::Relaxed);
+            self.heads.0[index].store(entry.head, Ordering::Relaxed);
             self.keys[index].store(entry.key);
             if let Some(children) = children {
                 for at in (index..count).rev() {
@@ -258,23 +378,19 @@ impl Node {
 
     /// Gives the node a new content. Only for the one writer.
     pub(super) fn replace(&self, arena: &Arena, content: &Content<'_>) {
-        // The keys may be far away in memory; no reader should wait for them.
-        let mut heads = [u64::MAX; FANOUT];
-        for (head, entry) in heads.iter_mut().zip(content.entries) {
-            *head = entry.key.map_or(0, |key| head_of(arena.bytes(key), content.skip));
-        }
         let children = self.children.map(|children| arena.get(children));
         self.write(|| {
-            for (cell, head) in self.heads.0.iter().zip(heads) {
-                cell.store(head, Ordering::Relaxed);
+            let (used, unused) = self.heads.0.split_at(content.entries.len());
+            for ((head, key), entry) in used.iter().zip(&self.keys).zip(content.entries) {
+                head.store(entry.head, Ordering::Relaxed);
+                key.store(entry.key);
             }
-            for (cell, entry) in self.keys.iter().zip(content.entries) {
-                cell.store(entry.key);
-            }
+            unused.iter().for_each(|head| head.store(u64::MAX, Ordering::Relaxed));
             for (cell, entry) in children.into_iter().flatten().zip(content.entries) {
                 cell.store(entry.child);
             }
-            self.skip.store(content.skip as u32, Ordering::Relaxed);
+            self.skip.store(content.prefix.skip as u32, Ordering::Relaxed);
+            self.sample.store(content.prefix.sample);
             self.next.store(content.next);
             self.high.store(content.high);
             self.count.store(content.entries.len() as u32, Ordering::Relaxed);

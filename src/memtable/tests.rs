@@ -39,7 +39,7 @@ impl Random {
 }
 
 /// Ways to make keys from numbers, each hard for some part of the index.
-pub(super) const KEY_SHAPES: [fn(u64) -> Vec<u8>; 6] = [
+pub(super) const KEY_SHAPES: [fn(u64) -> Vec<u8>; 7] = [
     // Scattered: every head differs.
     |number| number.wrapping_mul(0x9E37_79B9_7F4A_7C15).to_be_bytes().to_vec(),
     // In order.
@@ -53,6 +53,15 @@ pub(super) const KEY_SHAPES: [fn(u64) -> Vec<u8>; 6] = [
     // Several interleaved sequences.
     |number| {
         format!("{}/{:07}", ["docs", "docs/index", "meta"][(number % 3) as usize], number / 3).into_bytes()
+    },
+    // Most begin alike, and now and then one breaks with that, sooner or later, to either side.
+    |number| {
+        let start = "a/rather/long/prefix/that/most/keys/share";
+        let (kept, mark) = match number % 97 {
+            0 => ((number / 97 % 40) as usize, ["!", "~", ""][(number % 3) as usize]),
+            _ => (start.len(), ""),
+        };
+        format!("{}{mark}{number:09}", &start[..kept]).into_bytes()
     },
 ];
 

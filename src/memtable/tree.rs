@@ -7,8 +7,10 @@
 //! there.
 #![forbid(unsafe_code)]
 
+use std::sync::atomic::{AtomicUsize, Ordering};
+
 use super::arena::{Arena, AtomicRef, Bump, Ref};
-use super::node::{Content, FANOUT, LeafCopy, Node, NodeEntry, Place};
+use super::node::{Content, FANOUT, LeafCopy, Node, NodeEntry, Place, Prefix};
 use super::record::KeyRecord;
 
 /// After this many appends in a row a full node is split at its end, which leaves it full: keys that come in order
@@ -18,6 +20,8 @@ const APPENDS_MIN: u32 = 8;
 /// The ordered index of one memtable.
 pub(super) struct Tree {
     root: AtomicRef<Node>,
+    /// How many inner nodes there are from the root to a leaf. For a reader it may not belong to the root it sees.
+    inner_levels: AtomicUsize,
     first_leaf: Ref<Node>,
 }
 
@@ -29,9 +33,6 @@ pub(super) struct TreeWriter {
     appends: u32,
     /// The inner nodes on the way down and the child that was taken in each; kept for its memory.
     path: Vec<(Ref<Node>, usize)>,
-    /// How many inner nodes there were on the last way down, and the root then.
-    inner_levels: usize,
-    root: Option<Ref<Node>>,
     /// The leaves that were split since the last [`TreeWriter::begin_window`].
     split: Vec<Ref<Node>>,
 }
@@ -40,6 +41,11 @@ impl TreeWriter {
     /// Hints that are given from here on stay good until the next call.
     pub(super) fn begin_window(&mut self) {
         self.split.clear();
+    }
+
+    /// Whether the last inserts were at the end of a leaf, as where keys come in order. One alone may be chance.
+    pub(super) fn is_appending(&self) -> bool {
+        self.appends > 1
     }
 }
 
@@ -61,13 +67,11 @@ enum Step<R> {
 
 impl Tree {
     pub(super) fn new(arena: &Arena, bump: &mut Bump) -> (Self, TreeWriter) {
-        let empty = Content { skip: 0, next: None, high: None, entries: &[] };
+        let empty = Content { prefix: Prefix::NONE, next: None, high: None, entries: &[] };
         let leaf = bump.push(Node::new(arena, None, None, &empty));
-        let tree = Self { root: AtomicRef::new(Some(leaf)), first_leaf: leaf };
-        (
-            tree,
-            TreeWriter { leaf, appends: 0, path: Vec::new(), inner_levels: 0, root: None, split: Vec::new() },
-        )
+        let tree =
+            Self { root: AtomicRef::new(Some(leaf)), inner_levels: AtomicUsize::new(0), first_leaf: leaf };
+        (tree, TreeWriter { leaf, appends: 0, path: Vec::new(), split: Vec::new() })
     }
 
     fn root(&self) -> Ref<Node> {
@@ -147,6 +151,29 @@ impl Tree {
         }
     }
 
+    /// Whether `key` belongs behind the last key of the leaf of the last insert, which was behind the last one too. Then
+    /// it is new: nothing stands between that key and the end of the leaf's range.
+    pub(super) fn is_next(&self, arena: &Arena, writer: &TreeWriter, key: &[u8]) -> bool {
+        if writer.appends == 0 {
+            return false;
+        }
+        let leaf = arena.get(writer.leaf);
+        let count = leaf.count();
+        count < FANOUT
+            && count
+                .checked_sub(1)
+                .and_then(|last| leaf.key(last))
+                .is_some_and(|last| arena.bytes(last) < key)
+            && leaf.high().is_none_or(|high| key < arena.bytes(high))
+    }
+
+    /// Adds a key of which [`Tree::is_next`] was true just before.
+    pub(super) fn append(&self, arena: &Arena, writer: &mut TreeWriter, record: Ref<KeyRecord>) {
+        let leaf = arena.get(writer.leaf);
+        leaf.insert(arena, leaf.count(), leaf.entry_for(arena, record, None));
+        writer.appends = writer.appends.saturating_add(1);
+    }
+
     /// Adds a key that is not there. `writer` belongs to this tree; `hint` is what [`Tree::prefetch`] gave for the key.
     pub(super) fn insert(
         &self,
@@ -157,10 +184,6 @@ impl Tree {
         hint: Option<Ref<Node>>,
     ) {
         let key = arena.bytes(record);
-        if writer.appends > 0 && append(arena, writer.leaf, key, record) {
-            writer.appends = writer.appends.saturating_add(1);
-            return;
-        }
         // A leaf that has been split may have lost the key's range; one that is full needs the way to it.
         let usable = hint.filter(|leaf| !writer.split.contains(leaf) && arena.get(*leaf).count() < FANOUT);
         let place = match usable {
@@ -173,7 +196,7 @@ impl Tree {
         let leaf = arena.get(writer.leaf);
         let appends = place.index == leaf.count();
         writer.appends = if appends { writer.appends.saturating_add(1) } else { 0 };
-        let entry = NodeEntry { key: Some(record), child: None };
+        let entry = leaf.entry_for(arena, record, None);
         if leaf.count() < FANOUT {
             leaf.insert(arena, place.index, entry);
         } else {
@@ -185,21 +208,26 @@ impl Tree {
         }
     }
 
-    /// Lets the processor fetch the leaf that `key`, which is new, will go to, and returns it: the inner nodes are few
-    /// and near, the leaf is what an insert would wait for. Keys that come in order go to the leaf of the last one.
+    /// As [`Tree::prefetch_leaf`], for the writer, which gets the leaf as a hint for its insert. Keys that come in order
+    /// go to the leaf of the last one.
     pub(super) fn prefetch(&self, arena: &Arena, writer: &TreeWriter, key: &[u8]) -> Option<Ref<Node>> {
-        if writer.appends > 0 || writer.inner_levels == 0 {
+        if writer.is_appending() || self.inner_levels.load(Ordering::Relaxed) == 0 {
             return None;
         }
+        self.prefetch_leaf(arena, key)
+    }
+
+    /// Lets the processor fetch the leaf that `key`, which is new, will go to, and returns it: the inner nodes are few
+    /// and near, the leaf is what an insert would wait for. Anybody but the writer may get another node, or none.
+    pub(super) fn prefetch_leaf(&self, arena: &Arena, key: &[u8]) -> Option<Ref<Node>> {
         let mut at = self.root();
-        for _ in 0..writer.inner_levels {
+        for _ in 0..self.inner_levels.load(Ordering::Relaxed) {
             let node = arena.get(at);
             let place = node.find(arena, key)?;
             at = node.child(arena, place.index.checked_sub(1)?)?;
         }
         arena.prefetch(at);
-        // Since the last way down the root may have been split: then this is an inner node, and no leaf to insert into.
-        (writer.root == Some(self.root())).then_some(at)
+        Some(at)
     }
 
     /// Goes down to the leaf of `key` and notes it and the way to it in `writer`.
@@ -211,8 +239,6 @@ impl Tree {
             let place = node.find(arena, key).expect("the only writer never sees a torn node");
             if node.children().is_none() {
                 writer.leaf = at;
-                writer.inner_levels = writer.path.len();
-                writer.root = Some(self.root());
                 return place;
             }
             // The key is new, so it is no child's lowest key and belongs to the child before the place.
@@ -235,8 +261,9 @@ impl Tree {
         let mut added = split(arena, bump, writer.leaf, index, entry, in_order);
         let leaf = added;
         while let Some((parent, index)) = writer.path.pop() {
-            let entry = NodeEntry { key: arena.get(added).low(), child: Some(added) };
             let node = arena.get(parent);
+            let low = arena.get(added).low().expect("a node that came by a split has a lower bound");
+            let entry = node.entry_for(arena, low, Some(added));
             if node.count() < FANOUT {
                 node.insert(arena, index + 1, entry);
                 return leaf;
@@ -244,12 +271,15 @@ impl Tree {
             added = split(arena, bump, parent, index + 1, entry, in_order);
         }
         let entries = [
-            NodeEntry { key: None, child: Some(self.root()) },
-            NodeEntry { key: arena.get(added).low(), child: Some(added) },
+            NodeEntry { key: None, child: Some(self.root()), head: 0 },
+            NodeEntry { key: arena.get(added).low(), child: Some(added), head: 0 },
         ];
-        let content = Content { skip: 0, next: None, high: None, entries: &entries };
+        // One key begins with itself; those to come will say what they all begin with.
+        let prefix = Prefix::of_keys(arena, &entries[1..]);
+        let content = Content { prefix, next: None, high: None, entries: &entries };
         let children = bump.push([const { AtomicRef::empty() }; FANOUT]);
         self.root.store(Some(bump.push(Node::new(arena, None, Some(children), &content))));
+        self.inner_levels.store(self.inner_levels.load(Ordering::Relaxed) + 1, Ordering::Relaxed);
         leaf
     }
 }
@@ -262,21 +292,7 @@ fn is_beyond(arena: &Arena, high: Ref<KeyRecord>, key: &[u8], aim: Aim) -> bool 
     }
 }
 
-/// Puts a key at the end of `leaf` if it belongs there and there is room.
-fn append(arena: &Arena, leaf: Ref<Node>, key: &[u8], record: Ref<KeyRecord>) -> bool {
-    let leaf = arena.get(leaf);
-    let count = leaf.count();
-    let fits = count > 0
-        && count < FANOUT
-        && leaf.key(count - 1).is_some_and(|last| arena.bytes(last) < key)
-        && leaf.high().is_none_or(|high| key < arena.bytes(high));
-    if fits {
-        leaf.insert(arena, count, NodeEntry { key: Some(record), child: None });
-    }
-    fits
-}
-
-/// Splits a full node while inserting `entry` at `index`, and returns the new right node, which is not yet known
+/// Splits a full node while inserting `entry`, which the node has made, at `index`, and returns the new right node, which is not yet known
 /// to the parent.
 fn split(
     arena: &Arena,
@@ -292,18 +308,14 @@ fn split(
         entries[at + usize::from(at >= index)] = node.entry(arena, at);
     }
     let middle = if in_order && index == FANOUT { FANOUT } else { FANOUT / 2 };
-    let (below, above) = entries.split_at(middle);
+    let (below, above) = entries.split_at_mut(middle);
     let (low, high) = (above[0].key, node.high());
-    let upper = Content { skip: shared_prefix(arena, low, high), next: node.next(), high, entries: above };
+    let is_inner = node.children().is_some();
+    let prefix = node.prefix().fit(arena, (low, high), is_inner, above);
+    let upper = Content { prefix, next: node.next(), high, entries: above };
     let children = node.children().map(|_| bump.push([const { AtomicRef::empty() }; FANOUT]));
     let right = bump.push(Node::new(arena, low, children, &upper));
-    let skip = shared_prefix(arena, node.low(), low);
-    node.replace(arena, &Content { skip, next: Some(right), high: low, entries: below });
+    let prefix = node.prefix().fit(arena, (node.low(), low), is_inner, below);
+    node.replace(arena, &Content { prefix, next: Some(right), high: low, entries: below });
     right
-}
-
-/// How many first bytes all keys from `low` to `high` share. A missing bound shares none.
-fn shared_prefix(arena: &Arena, low: Option<Ref<KeyRecord>>, high: Option<Ref<KeyRecord>>) -> usize {
-    let (Some(low), Some(high)) = (low, high) else { return 0 };
-    arena.bytes(low).iter().zip(arena.bytes(high)).take_while(|(low, high)| low == high).count()
 }
