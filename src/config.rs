@@ -106,7 +106,8 @@ pub struct Config {
     pub bloom_bits_per_key: u8,
     /// How data blocks are compressed. Default LZ4.
     pub compression: Compression,
-    /// Level 0 is compacted once it has this many tables. Default 4; 2 to 64.
+    /// Level 0 is compacted once it has this many tables, or up to twice as many where level 1 is more than twice as large
+    /// as they are. Default 4; 2 to 64.
     pub compaction_threshold: usize,
     /// The size of level 1 in bytes; each further level holds ten times more. Default 64 MiB; 16 KiB to 1 TiB.
     pub level_size_bytes: u64,

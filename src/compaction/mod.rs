@@ -1,7 +1,7 @@
 //! Compaction: which tables to merge next, and the merging.
 //!
-//! Level 0 is merged into level 1 once it has `compaction_threshold` tables, or once nobody writes any more; a deeper
-//! level spills into the next once it is larger than its target (levelled compaction, as in LevelDB and RocksDB). Targets
+//! Level 0 is merged into level 1 once it has `compaction_threshold` tables, later where level 1 is large, or once nobody
+//! writes any more; a deeper level spills into the next once it is larger than its target (levelled compaction, as in LevelDB and RocksDB). Targets
 //! follow the deepest level, so that nine tenths of the data and more lie in it ([`level_target`]). Where every level is
 //! within its target, [`reclaim`] looks for space to give back in tables, and [`value_garbage`] in value files. [`pick`] is a pure function of a version, so that a test
 //! can ask it anything; [`job`] does what it says.
@@ -28,6 +28,12 @@ pub(crate) use value_garbage::pick as pick_value_garbage;
 
 /// Each level holds this many times what the one above it does.
 const LEVEL_GROWTH: u64 = 10;
+
+/// Level 0 waits for more tables while a merge of it would rewrite more than so many bytes of level 1 for each byte …
+const LEVEL_0_REWRITES_MAX: u64 = 2;
+
+/// … but never for more than so many times `compaction_threshold`, since each read looks into all of them.
+const LEVEL_0_PATIENCE: usize = 2;
 
 /// Tables of one level to be merged with what they overlap in the next one.
 pub(crate) struct Task {
@@ -91,9 +97,18 @@ fn pick_by_size(version: &Version, config: &Config) -> Option<Task> {
 /// How far `level` is over its target: 1.0 is just at it.
 fn score(version: &Version, level: usize, config: &Config) -> f64 {
     if level == 0 {
-        return version.level(0).len() as f64 / config.compaction_threshold as f64;
+        return version.level(0).len() as f64 / level_0_tables(version, config) as f64;
     }
     version.level_bytes(level) as f64 / level_target(version, level, config) as f64
+}
+
+/// With how many tables level 0 is merged into level 1. Where the two are of like size that costs little. A level 1 that
+/// is several times larger, as it is while it is the deepest, would be rewritten whole for each `compaction_threshold`
+/// tables, so that twice as many are gathered there.
+fn level_0_tables(version: &Version, config: &Config) -> usize {
+    let tables = config.compaction_threshold;
+    let is_worth_it = version.level_bytes(0).saturating_mul(LEVEL_0_REWRITES_MAX) >= version.level_bytes(1);
+    if is_worth_it { tables } else { tables.saturating_mul(LEVEL_0_PATIENCE) }
 }
 
 /// The bytes that `level` may hold: a tenth of what the level below holds, and at least `level_size_bytes`, times ten
@@ -186,3 +201,6 @@ pub(crate) fn pick_rewrite(version: &Version, level: usize, bounds: KeyBounds<'_
     };
     Some(task).filter(|task| !task.inputs.is_empty())
 }
+
+#[cfg(test)]
+mod tests;

@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 use parking_lot::{Condvar, Mutex};
 
 use super::log::LogState;
-use super::pacing::{Pace, pace};
+use super::pacing::{Lull, Pace, QUIET_INTERVAL, pace};
 use super::shared::{Shared, View};
 use super::upkeep::{GoOn, always};
 use crate::compaction::{
@@ -34,9 +34,6 @@ const STALL_CHECK_INTERVAL: Duration = Duration::from_millis(100);
 
 /// Who waits for a turn or a pause in work that somebody may end asks so often whether to go on.
 const GO_ON_INTERVAL: Duration = Duration::from_millis(20);
-
-/// Compaction takes up what only quiet times allow when nothing was committed for so long.
-const QUIET_INTERVAL: Duration = Duration::from_millis(300);
 
 /// How long a flush that nobody waits for may wait for the log.
 const SEAL_PATIENCE: Duration = Duration::from_millis(100);
@@ -225,16 +222,14 @@ impl Shared {
     fn run_steps(&self, step: Step) {
         let background = &self.background;
         let mut aging = Weak::new();
-        let opened_at = self.snapshots.visible();
-        let mut last_seqno = opened_at;
+        let mut lull = Lull::new(self.snapshots.visible(), Instant::now());
         loop {
             let done = match step {
                 Step::Flush => self.flush_oldest(),
                 Step::Compact => {
-                    let seqno = self.snapshots.visible();
-                    // A database that is only read is left as it is.
-                    let is_quiet = std::mem::replace(&mut last_seqno, seqno) == seqno && seqno != opened_at;
-                    self.compact_once(is_quiet)
+                    let is_quiet = lull.is_quiet(self.snapshots.visible(), Instant::now());
+                    // What is being flushed would be merged with the same tables once more.
+                    self.compact_once(is_quiet && self.view().frozen.is_empty())
                 }
             };
             let mut state = background.state.lock();
@@ -253,7 +248,7 @@ impl Shared {
                 Ok(true) => {}
                 Ok(false) => {
                     while !(state.stopping || take_asked(&mut state, step) || is_due) {
-                        match self.interval_of(step, last_seqno != opened_at) {
+                        match self.interval_of(step, lull.has_been_written()) {
                             Some(interval) => is_due = wake.wait_for(&mut state, interval).timed_out(),
                             None => wake.wait(&mut state),
                         }

@@ -1,9 +1,12 @@
-//! How fast background work writes, and how much writers wait for it: two small functions of numbers.
+//! How fast background work writes, how much writers wait for it, and when it has the time for itself: small functions
+//! of numbers and moments.
 #![forbid(unsafe_code)]
 
 use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
+
+use crate::key::SeqNo;
 
 /// What was not written in the past counts for so long.
 const BURST: Duration = Duration::from_millis(100);
@@ -16,6 +19,37 @@ const STOP_FACTOR: usize = 6;
 
 /// How long a commit waits when one table more would stop it.
 const SLOWDOWN_MAX: Duration = Duration::from_millis(16);
+
+/// Nobody writes if nothing was committed for so long.
+pub(crate) const QUIET_INTERVAL: Duration = Duration::from_millis(300);
+
+/// Tells whether anybody writes, from what is visible at the moments when it is asked.
+pub(crate) struct Lull {
+    opened_at: SeqNo,
+    seqno: SeqNo,
+    /// When that seqno was seen first.
+    since: Instant,
+}
+
+impl Lull {
+    /// From the opening on, with what was visible then.
+    pub(crate) fn new(opened_at: SeqNo, now: Instant) -> Self {
+        Self { opened_at, seqno: opened_at, since: now }
+    }
+
+    /// Whether somebody has written since the opening and nobody for [`QUIET_INTERVAL`].
+    pub(crate) fn is_quiet(&mut self, seqno: SeqNo, now: Instant) -> bool {
+        if seqno != self.seqno {
+            (self.seqno, self.since) = (seqno, now);
+        }
+        self.has_been_written() && now.saturating_duration_since(self.since) >= QUIET_INTERVAL
+    }
+
+    /// Whether anything had been written when it was asked last. A database that is only read is left as it is.
+    pub(crate) fn has_been_written(&self) -> bool {
+        self.seqno != self.opened_at
+    }
+}
 
 /// A limit of bytes in a second, as a bucket of tokens that may be overdrawn.
 pub(crate) struct WriteLimit {
@@ -106,6 +140,23 @@ mod tests {
 
         assert_eq!(limit.take_at(MS(1_000), 1_000), MS(3_001));
         assert_eq!(limit.take_at(MS(5_000), 1_000), Duration::ZERO);
+    }
+
+    /// A thread that is woken twice in a row, by two flushes, has not seen a quiet time.
+    #[test]
+    fn it_is_quiet_when_nobody_has_written_for_the_whole_interval() {
+        let opened = Instant::now();
+        let mut lull = Lull::new(7, opened);
+        let mut is_quiet = |seqno, ms| lull.is_quiet(seqno, opened + MS(ms));
+
+        assert!(!is_quiet(7, 60_000), "nobody has written since the opening");
+        assert!(!is_quiet(8, 60_001));
+        assert!(!is_quiet(8, 60_002), "asked twice is not an interval");
+        assert!(!is_quiet(9, 60_300));
+        assert!(!is_quiet(9, 60_599));
+        assert!(is_quiet(9, 60_600));
+        assert!(is_quiet(9, 90_000));
+        assert!(!is_quiet(10, 90_001));
     }
 
     #[test]

@@ -6,8 +6,8 @@
 //! stores release and whose loads acquire, so a reader never sees a record before its bytes.
 //!
 //! References are typed and can't be made elsewhere, so safe code can't confuse two kinds of record. They carry
-//! no mark of their arena: each memtable keeps its references to itself. This is the only file of the memtable
-//! with unsafe code.
+//! no mark of their arena: each memtable keeps its references to itself. Beside the memory of the chunks, this is the
+//! only file of the memtable with unsafe code.
 //!
 //! Limit: 16,384 chunks, each at least half full or as large as the one record in it, which holds 16 GiB in the
 //! worst case and 32 GiB in the usual one.
@@ -16,7 +16,6 @@
     reason = "records of different kinds share chunks of raw memory and are read without locks"
 )]
 
-use std::alloc::{Layout, alloc, dealloc, handle_alloc_error};
 use std::marker::PhantomData;
 use std::num::NonZeroU32;
 use std::ptr::{self, NonNull};
@@ -27,9 +26,7 @@ use std::sync::atomic::{AtomicPtr, AtomicU32, AtomicU64, AtomicUsize, Ordering};
 use parking_lot::Mutex;
 
 use super::Apart;
-
-/// The size of a chunk that many records share.
-const CHUNK_BYTES: usize = 2 << 20;
+use super::chunk::{CHUNK_ALIGN, CHUNK_BYTES, Chunk, recycle};
 
 /// Records above this get a chunk of their own, so that a shared chunk is closed at least half full.
 const SHARED_BYTES_MAX: usize = CHUNK_BYTES / 2;
@@ -42,13 +39,6 @@ const UNIT_BITS: u32 = 18;
 
 /// Every record starts at a multiple of this, in bytes.
 const UNIT_BYTES: usize = 8;
-
-/// Chunks are aligned to cache lines, and so is the largest alignment that a record may ask for.
-const CHUNK_ALIGN: usize = 64;
-
-/// A chunk of this size or more is aligned to it, so that the system can back it with one large page: a fifth of the
-/// time of inserts goes to the page tables otherwise.
-const LARGE_PAGE_BYTES: usize = 2 << 20;
 
 /// The size of a line of the processor's caches, as far as it matters here.
 const LINE_BYTES: usize = 64;
@@ -186,44 +176,16 @@ pub(super) struct Record<H: Header> {
 struct Chunks {
     /// The start of each chunk; null for those to come.
     starts: Box<[AtomicPtr<u8>]>,
-    /// What to free at the end, in the order of `starts`.
-    layouts: Mutex<Vec<Layout>>,
+    /// Those who own them, in the order of `starts`.
+    owned: Mutex<Vec<Chunk>>,
     used_bytes: Apart<AtomicUsize>,
 }
 
 impl Drop for Chunks {
     fn drop(&mut self) {
-        let mut pool = POOL.lock();
-        for (start, layout) in self.starts.iter_mut().zip(self.layouts.get_mut().iter()) {
-            let start = *start.get_mut();
-            if *layout == LARGE_CHUNK && pool.len() < POOLED_CHUNKS_MAX {
-                pool.push(Pooled(start));
-                continue;
-            }
-            // SAFETY: the memory was allocated with this layout, and no one is left who could read it.
-            unsafe { dealloc(start, *layout) };
-        }
+        recycle(std::mem::take(self.owned.get_mut()));
     }
 }
-
-/// Chunks of memtables that are gone, for those to come: memory that is fresh from the system has to be zeroed by it
-/// first, which took a tenth of the time of inserts.
-static POOL: Mutex<Vec<Pooled>> = Mutex::new(Vec::new());
-
-/// How much of it is kept: half a memtable of the usual size.
-const POOLED_CHUNKS_MAX: usize = 16;
-
-/// The layout of the chunks in the pool.
-const LARGE_CHUNK: Layout = match Layout::from_size_align(CHUNK_BYTES, LARGE_PAGE_BYTES) {
-    Ok(layout) => layout,
-    Err(_) => panic!("a large page is a power of two"),
-};
-
-/// The start of a chunk that belongs to nobody.
-struct Pooled(*mut u8);
-
-// SAFETY: the pool is the only owner of the memory, which any thread may use or free.
-unsafe impl Send for Pooled {}
 
 impl Chunks {
     fn new() -> Self {
@@ -231,26 +193,21 @@ impl Chunks {
         let starts: Box<[*mut u8]> = vec![ptr::null_mut(); CHUNKS_MAX].into_boxed_slice();
         // SAFETY: an atomic pointer is in memory what a pointer is, and the box is owned and not yet shared.
         let starts = unsafe { Box::from_raw(Box::into_raw(starts) as *mut [AtomicPtr<u8>]) };
-        Self { starts, layouts: Mutex::new(Vec::new()), used_bytes: Apart(AtomicUsize::new(0)) }
+        Self { starts, owned: Mutex::new(Vec::new()), used_bytes: Apart(AtomicUsize::new(0)) }
     }
 
     /// Adds a chunk and returns its number.
     fn add_chunk(&self, size_bytes: usize) -> usize {
-        let mut layouts = self.layouts.lock();
-        let number = layouts.len();
-        // A small memtable has one chunk and should not take a large page for it.
-        let is_large = number > 0 && size_bytes >= LARGE_PAGE_BYTES;
-        let layout =
-            Layout::from_size_align(size_bytes, if is_large { LARGE_PAGE_BYTES } else { CHUNK_ALIGN })
-                .expect("no record comes near the largest size that Rust can allocate");
+        let mut owned = self.owned.lock();
+        let number = owned.len();
         assert!(
             number < CHUNKS_MAX,
             "a memtable outgrew its address space of 16 GiB; it must be sealed earlier"
         );
-        let pooled = if layout == LARGE_CHUNK { POOL.lock().pop() } else { None };
-        let start = pooled.map_or_else(|| allocate(layout), |pooled| pooled.0);
-        layouts.push(layout);
-        self.starts[number].store(start, Ordering::Release);
+        // A small memtable has one chunk and should not take a large page for it.
+        let chunk = Chunk::new(size_bytes, number > 0);
+        self.starts[number].store(chunk.start(), Ordering::Release);
+        owned.push(chunk);
         number
     }
 
@@ -397,30 +354,6 @@ impl Bump {
         (address, raw)
     }
 }
-
-/// Memory of a chunk, with large pages where it is aligned to them.
-fn allocate(layout: Layout) -> *mut u8 {
-    // SAFETY: the size is not zero, as every chunk has at least the unused start.
-    let start = unsafe { alloc(layout) };
-    if start.is_null() {
-        handle_alloc_error(layout);
-    }
-    if layout.align() == LARGE_PAGE_BYTES {
-        ask_for_large_pages(start, layout.size());
-    }
-    start
-}
-
-/// Asks the system to back the memory with large pages. Where it can't, nothing is lost.
-#[cfg(target_os = "linux")]
-fn ask_for_large_pages(start: *mut u8, size_bytes: usize) {
-    // SAFETY: the advice changes how the memory is backed and nothing that is in it; the range was just allocated,
-    // and where its end is no multiple of a page the system rounds up to the page that the allocation ends in.
-    let _ = unsafe { rustix::mm::madvise(start.cast(), size_bytes, rustix::mm::Advice::LinuxHugepage) };
-}
-
-#[cfg(not(target_os = "linux"))]
-fn ask_for_large_pages(_start: *mut u8, _size_bytes: usize) {}
 
 #[cfg(target_arch = "x86_64")]
 fn prefetch_line(address: *const u8) {

@@ -37,10 +37,44 @@ pub(crate) fn line_of(hash: u64, lines: u32) -> usize {
     (((hash >> 32) * u64::from(lines)) >> 32) as usize
 }
 
+/// So many hashes lie in one piece of memory.
+const PIECE_HASHES: usize = 4096;
+
+/// The hashes of the keys of a filter to come: in pieces, so that millions of them are never copied as they grow, and
+/// leave no large holes in the allocator's heap when they go.
+#[derive(Default)]
+pub(crate) struct KeyHashes {
+    /// All but the last one are full.
+    pieces: Vec<Vec<u64>>,
+}
+
+impl KeyHashes {
+    /// Adds the hash of a further key.
+    pub(crate) fn push(&mut self, hash: u64) {
+        match self.pieces.last_mut() {
+            Some(piece) if piece.len() < PIECE_HASHES => piece.push(hash),
+            _ => {
+                let mut piece = Vec::with_capacity(PIECE_HASHES);
+                piece.push(hash);
+                self.pieces.push(piece);
+            }
+        }
+    }
+
+    /// How many there are.
+    pub(crate) fn len(&self) -> usize {
+        self.pieces.last().map_or(0, |last| (self.pieces.len() - 1) * PIECE_HASHES + last.len())
+    }
+
+    fn iter(&self) -> impl Iterator<Item = u64> {
+        self.pieces.iter().flatten().copied()
+    }
+}
+
 /// Builds the bytes of a filter of `lines` lines over `hashes`.
-pub(crate) fn build(hashes: &[u64], lines: u32, probes: u32) -> Vec<u8> {
+pub(crate) fn build(hashes: &KeyHashes, lines: u32, probes: u32) -> Vec<u8> {
     let mut bytes = vec![0; lines as usize * LINE_BYTES];
-    for &hash in hashes {
+    for hash in hashes.iter() {
         let line = line_of(hash, lines) * LINE_BYTES;
         for (byte, mask) in bits(hash, probes) {
             bytes[line + byte] |= mask;
@@ -93,11 +127,12 @@ mod tests {
     use crate::key::hash_key;
 
     fn false_positives(keys: usize, bits_per_key: u8) -> f64 {
-        let hashes: Vec<u64> = (0..keys).map(|key| hash_key(format!("user:{key:08}").as_bytes())).collect();
+        let mut hashes = KeyHashes::default();
+        (0..keys).for_each(|key| hashes.push(hash_key(format!("user:{key:08}").as_bytes())));
         let (lines, probes) = (lines_for(keys, bits_per_key), probes_for(bits_per_key));
         let page = FilterPage::new(build(&hashes, lines, probes), lines as usize).unwrap();
         let passes = |hash: u64| page.may_contain(line_of(hash, lines), hash, probes);
-        assert!(hashes.iter().all(|&hash| passes(hash)), "a key that was added must pass");
+        assert!(hashes.iter().all(passes), "a key that was added must pass");
         let absent = 200_000;
         let passed = (0..absent).filter(|key| passes(hash_key(format!("none:{key:08}").as_bytes()))).count();
         passed as f64 / f64::from(absent)
@@ -112,6 +147,17 @@ mod tests {
                 assert!(rate <= most, "{bits_per_key} bits, {keys} keys: {rate}");
             }
         }
+    }
+
+    #[test]
+    fn hashes_come_back_in_their_order_from_however_many_pieces() {
+        let mut hashes = KeyHashes::default();
+        for hash in 0..3 * PIECE_HASHES as u64 + 1 {
+            assert_eq!(hashes.len() as u64, hash);
+            hashes.push(hash);
+        }
+
+        assert!(hashes.iter().eq(0..3 * PIECE_HASHES as u64 + 1));
     }
 
     #[test]

@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use super::block::DataBlockBuilder;
 use super::expiry::ExpiryHistogram;
-use super::filter::{self, LINE_BYTES, PAGE_LINES};
+use super::filter::{self, KeyHashes, LINE_BYTES, PAGE_LINES};
 use super::footer::{FOOTER_BYTES, FilterPlace, Footer};
 use super::frame::{self, FrameOutput, Packing};
 use super::index::{self, IndexBlockBuilder, IndexEntry};
@@ -88,7 +88,7 @@ pub(crate) struct TableWriter {
     index: IndexBuilder,
     last: Option<(Vec<u8>, SeqNo)>,
     smallest: Vec<u8>,
-    hashes: Vec<u64>,
+    hashes: KeyHashes,
     range_tombstones: Vec<RangeTombstone>,
     properties: Properties,
     superseded: u64,
@@ -110,7 +110,7 @@ impl TableWriter {
             index: IndexBuilder::default(),
             last: None,
             smallest: Vec::new(),
-            hashes: Vec::new(),
+            hashes: KeyHashes::default(),
             range_tombstones: Vec::new(),
             properties: Properties::default(),
             superseded: 0,

@@ -1,0 +1,50 @@
+//! When a level is merged for its size.
+
+use std::path::PathBuf;
+
+use super::*;
+use crate::fs::SimFs;
+use crate::sstable::BlockCache;
+use crate::version::{TableMeta, TableSource, VersionEdit};
+
+const MIB: u64 = 1 << 20;
+
+/// `tables` of 20 MiB each in level 0, above `below` bytes in level 1.
+fn version(tables: u64, below: u64) -> Version {
+    let fs = Arc::new(SimFs::in_memory());
+    let source = Arc::new(TableSource { fs, dir: PathBuf::from("/db"), cache: Arc::new(BlockCache::new(0)) });
+    let table = |number: u64, size: u64| TableMeta {
+        number,
+        size,
+        entries: 100,
+        smallest: b"a".into(),
+        largest: b"z".into(),
+        seqno_min: number * 10 - 9,
+        seqno_max: number * 10,
+        ..TableMeta::default()
+    };
+    let mut added = vec![(1, table(1, below))];
+    added.extend((2..2 + tables).map(|number| (0, table(number, 20 * MIB))));
+    let edit = VersionEdit { added, ..VersionEdit::default() };
+    Version::default().apply(&edit, &source).unwrap()
+}
+
+/// How many tables of level 0 are merged first where there is so much below.
+fn merged_at(below: u64) -> u64 {
+    let config = Config::new("/db");
+    let is_picked = |tables: &u64| {
+        let task = pick_by_size(&version(*tables, below), &config);
+        task.is_some_and(|task| task.level == 0 && task.inputs.len() as u64 == *tables)
+    };
+    (1..).find(is_picked).unwrap()
+}
+
+#[test]
+fn level_0_gathers_more_tables_where_each_byte_of_it_would_rewrite_several_below() {
+    assert_eq!(merged_at(MIB), 4);
+    assert_eq!(merged_at(160 * MIB), 4);
+    assert_eq!(merged_at(161 * MIB), 5);
+    assert_eq!(merged_at(240 * MIB), 6);
+    assert_eq!(merged_at(320 * MIB), 8);
+    assert_eq!(merged_at(600 * MIB), 8, "reads have to look into all of them");
+}
