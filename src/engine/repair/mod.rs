@@ -276,6 +276,7 @@ impl<'a> Repair<'a> {
             fs: self.fs(),
             dir: self.dir(),
             config: self.config,
+            cache: None,
             next_number: &|| self.next_number(),
             is_cancelled: &|| false,
             pace: &|_| {},
