@@ -10,17 +10,19 @@
 //! shard's capacity.
 #![forbid(unsafe_code)]
 
-use std::collections::{HashMap, VecDeque};
-use std::hash::{BuildHasherDefault, Hash, Hasher};
+mod queues;
+
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU8, AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
 use parking_lot::RwLock;
 
+use self::queues::{Blocks, Place};
 use super::data_block::DataBlock;
 use super::filter::FilterPage;
 use super::index::IndexBlock;
 use super::pins::Pins;
+use super::spots::{Spots, USES_MAX};
 
 /// A shard is worth having from this capacity on; a smaller cache has fewer shards, so that large blocks fit.
 const SHARD_BYTES_MIN: usize = 4 << 20;
@@ -29,16 +31,10 @@ const SHARD_BYTES_MIN: usize = 4 << 20;
 const SHARDS_MAX: usize = 64;
 
 /// What a cached block takes besides its own bytes: its places in the map, a queue and the ghost list, and its counters.
-const ENTRY_OVERHEAD_BYTES: usize = 128;
-
-/// The probation queue holds one part in so many of a shard.
-const PROBATION_PART: usize = 10;
+const ENTRY_OVERHEAD_BYTES: usize = 144;
 
 /// A large value takes at most one part in so many of a shard.
 const VALUE_PART: usize = 8;
-
-/// How many uses are remembered.
-const USES_MAX: u8 = 3;
 
 /// A verified block of a table, shared by the cache and whoever reads it.
 #[derive(Clone)]
@@ -92,6 +88,8 @@ pub(crate) struct BlockCache {
     pinned: AtomicUsize,
     /// What they hold in all: the same, and what is beside the capacity.
     pins: Arc<Pins>,
+    /// How often blocks had been asked for when [`BlockCache::is_in_demand`] was last called.
+    asked_before: AtomicU64,
 }
 
 /// In cache lines of its own (two, as processors fetch them in pairs), since every reader writes to its lock.
@@ -101,72 +99,6 @@ struct Shard {
     blocks: RwLock<Blocks>,
     hits: AtomicU64,
     misses: AtomicU64,
-}
-
-/// The file and the offset of a block or a value. File numbers are never reused, so a place never holds two blocks.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Place {
-    file: u64,
-    offset: u64,
-}
-
-impl Place {
-    fn hash(self) -> u64 {
-        let mut hash = self.file.wrapping_mul(0x9E37_79B9_7F4A_7C15) ^ self.offset;
-        hash = (hash ^ (hash >> 32)).wrapping_mul(0xD6E8_FEB8_6659_FD93);
-        hash = (hash ^ (hash >> 32)).wrapping_mul(0xD6E8_FEB8_6659_FD93);
-        hash ^ (hash >> 32)
-    }
-}
-
-impl Hash for Place {
-    fn hash<H: Hasher>(&self, state: &mut H) {
-        state.write_u64((*self).hash());
-    }
-}
-
-/// Passes on a hash that is already one.
-#[derive(Default)]
-struct Passing(u64);
-
-impl Hasher for Passing {
-    fn finish(&self) -> u64 {
-        self.0
-    }
-
-    fn write(&mut self, bytes: &[u8]) {
-        for &byte in bytes {
-            self.0 = self.0.rotate_left(8) ^ u64::from(byte);
-        }
-    }
-
-    fn write_u64(&mut self, hash: u64) {
-        self.0 = hash;
-    }
-}
-
-type BuildPassing = BuildHasherDefault<Passing>;
-
-struct Cached {
-    block: Block,
-    charge: usize,
-    uses: AtomicU8,
-    in_main: bool,
-}
-
-#[derive(Default)]
-struct Blocks {
-    capacity: usize,
-    map: HashMap<Place, Cached, BuildPassing>,
-    probation: VecDeque<Place>,
-    main: VecDeque<Place>,
-    used: usize,
-    probation_used: usize,
-    /// Which blocks left the probation unused, oldest first, each with its turn: at most as many as the map has blocks.
-    ghosts: VecDeque<(Place, u64)>,
-    /// The turn of each block that is still remembered. One that came back is no longer, though it stands in the queue.
-    ghost_turns: HashMap<Place, u64, BuildPassing>,
-    turn: u64,
 }
 
 impl BlockCache {
@@ -179,11 +111,12 @@ impl BlockCache {
     pub(crate) fn with_pins(capacity: usize, pinned_bytes_max: usize) -> Self {
         let count = if capacity == 0 { 0 } else { shards_for(capacity) };
         let shards = (0..count).map(|_| {
-            let blocks = Blocks { capacity: capacity / count, ..Blocks::default() };
+            let blocks = Blocks::new(capacity / count);
             Shard { blocks: RwLock::new(blocks), ..Shard::default() }
         });
         let pins = Arc::new(Pins::new(pinned_bytes_max));
-        Self { shards: shards.collect(), capacity, pinned: AtomicUsize::new(0), pins }
+        let (shards, pinned, asked_before) = (shards.collect(), AtomicUsize::new(0), AtomicU64::new(0));
+        Self { shards, capacity, pinned, pins, asked_before }
     }
 
     /// Charges `bytes` for a block that a table wants to hold by itself, so that it needs no search to find it. False
@@ -226,7 +159,11 @@ impl BlockCache {
 
     /// The block at `offset` of the table `file`, if it is here.
     pub(crate) fn get(&self, file: u64, offset: u64) -> Option<Block> {
-        let place = Place { file, offset };
+        self.find(Place { file, offset }).map(|(block, _)| block)
+    }
+
+    /// The block at `place`, and whether readers find it at a spot.
+    fn find(&self, place: Place) -> Option<(Block, bool)> {
         let shard = self.shard(place)?;
         let blocks = shard.blocks.read();
         let Some(cached) = blocks.map.get(&place) else {
@@ -239,14 +176,61 @@ impl BlockCache {
             // Lost updates between readers only make a used block look a little less used.
             cached.uses.store(uses + 1, Ordering::Relaxed);
         }
-        Some(cached.block.clone())
+        Some((cached.block.clone(), cached.spot.is_some()))
+    }
+
+    /// The data block at the spot `at`. Where that has none, [`BlockCache::get_at`] may.
+    #[inline]
+    pub(crate) fn at_spot(&self, spots: &Spots, at: usize) -> Option<DataBlock> {
+        let block = spots.get(at)?;
+        if let Some(shard) = self.shards.get(at & self.shards.len().wrapping_sub(1)) {
+            count_one(&shard.hits);
+        }
+        Some(block)
+    }
+
+    /// As [`BlockCache::get`]; a data block is at its `spot` from then on.
+    pub(crate) fn get_at(&self, file: u64, offset: u64, spot: Option<(&Spots, usize)>) -> Option<Block> {
+        let place = Place { file, offset };
+        let (block, has_spot) = self.find(place)?;
+        if let Some((spots, at)) = spot.filter(|_| !has_spot) {
+            let mut blocks = self.shard(place)?.blocks.write();
+            if let Some(cached) = blocks.map.get_mut(&place) {
+                cached.settle(spots, at);
+            }
+        }
+        Some(block)
     }
 
     /// Keeps `block`, unless it alone is larger than a shard or another reader was faster.
     pub(crate) fn insert(&self, file: u64, offset: u64, block: Block) {
+        self.insert_at(file, offset, block, None);
+    }
+
+    /// As [`BlockCache::insert`], and readers find it at a spot.
+    pub(crate) fn insert_at(&self, file: u64, offset: u64, block: Block, spot: Option<(&Spots, usize)>) {
         let place = Place { file, offset };
         if let Some(shard) = self.shard(place) {
-            shard.blocks.write().insert(place, block);
+            shard.blocks.write().insert(place, block, spot);
+        }
+    }
+
+    /// Keeps what `make` gives where nothing has to go for it: nobody has asked for the block yet.
+    pub(crate) fn insert_into_room(
+        &self,
+        file: u64,
+        offset: u64,
+        len: usize,
+        make: impl FnOnce() -> Option<Block>,
+    ) {
+        let place = Place { file, offset };
+        let Some(shard) = self.shard(place) else { return };
+        let has_room = {
+            let blocks = shard.blocks.read();
+            blocks.used + 2 * len + ENTRY_OVERHEAD_BYTES <= blocks.capacity
+        };
+        if has_room && let Some(block) = make() {
+            shard.blocks.write().insert(place, block, None);
         }
     }
 
@@ -278,6 +262,13 @@ impl BlockCache {
         for shard in &self.shards {
             shard.blocks.write().evict_file(file);
         }
+    }
+
+    /// Whether blocks were asked for at least so many times since this was last called.
+    pub(crate) fn is_in_demand(&self, times: u64) -> bool {
+        let asked = |shard: &Shard| shard.hits.load(Ordering::Relaxed) + shard.misses.load(Ordering::Relaxed);
+        let asked: u64 = self.shards.iter().map(asked).sum();
+        asked.saturating_sub(self.asked_before.swap(asked, Ordering::Relaxed)) >= times
     }
 
     /// What the cache has done and holds.
@@ -317,114 +308,9 @@ fn shards_for(capacity: usize) -> usize {
     1 << wanted.ilog2()
 }
 
-impl Blocks {
-    fn insert(&mut self, place: Place, block: Block) {
-        let charge = block.charge();
-        if charge > self.capacity || self.map.contains_key(&place) {
-            return;
-        }
-        self.trim(charge);
-        let in_main = block.skips_probation() || self.ghost_turns.remove(&place).is_some();
-        if in_main {
-            self.main.push_back(place);
-        } else {
-            self.probation.push_back(place);
-            self.probation_used += charge;
-        }
-        self.used += charge;
-        self.map.insert(place, Cached { block, charge, uses: AtomicU8::new(0), in_main });
-        self.trim_ghosts();
-    }
-
-    /// Drops blocks until there is room for `charge`, which the capacity is enough for.
-    fn trim(&mut self, charge: usize) {
-        while self.used + charge > self.capacity && !self.map.is_empty() {
-            self.evict_one();
-        }
-    }
-
-    /// Drops one block, of which there is at least one.
-    fn evict_one(&mut self) {
-        if self.probation_used * PROBATION_PART >= self.capacity || self.main.is_empty() {
-            self.evict_from_probation();
-        } else {
-            self.evict_from_main();
-        }
-    }
-
-    /// Drops the oldest block on probation; those that were used meanwhile move to the main queue.
-    fn evict_from_probation(&mut self) {
-        while let Some(place) = self.probation.pop_front() {
-            let Some(cached) = self.map.get_mut(&place) else { continue };
-            self.probation_used -= cached.charge;
-            if *cached.uses.get_mut() == 0 {
-                self.remove(place);
-                self.remember(place);
-                return;
-            }
-            cached.in_main = true;
-            *cached.uses.get_mut() = 0;
-            self.main.push_back(place);
-        }
-        self.evict_from_main();
-    }
-
-    /// Drops the oldest block of the main queue that has no use left; the others pay with one use for another round.
-    fn evict_from_main(&mut self) {
-        while let Some(place) = self.main.pop_front() {
-            let Some(cached) = self.map.get_mut(&place) else { continue };
-            let uses = cached.uses.get_mut();
-            if *uses == 0 {
-                self.remove(place);
-                return;
-            }
-            *uses -= 1;
-            self.main.push_back(place);
-        }
-    }
-
-    fn remove(&mut self, place: Place) {
-        if let Some(cached) = self.map.remove(&place) {
-            self.used -= cached.charge;
-        }
-    }
-
-    fn remember(&mut self, place: Place) {
-        self.turn += 1;
-        self.ghosts.push_back((place, self.turn));
-        self.ghost_turns.insert(place, self.turn);
-    }
-
-    /// The ghosts take memory too: no more are remembered than there are blocks.
-    fn trim_ghosts(&mut self) {
-        while self.ghosts.len() > self.map.len() {
-            let Some((oldest, turn)) = self.ghosts.pop_front() else { return };
-            if self.ghost_turns.get(&oldest) == Some(&turn) {
-                self.ghost_turns.remove(&oldest);
-            }
-        }
-    }
-
-    fn evict_file(&mut self, file: u64) {
-        let (mut used, mut probation_used) = (self.used, self.probation_used);
-        self.map.retain(|place, cached| {
-            if place.file == file {
-                used -= cached.charge;
-                probation_used -= if cached.in_main { 0 } else { cached.charge };
-            }
-            place.file != file
-        });
-        (self.used, self.probation_used) = (used, probation_used);
-        self.probation.retain(|place| place.file != file);
-        self.main.retain(|place| place.file != file);
-        self.ghosts.retain(|(place, _)| place.file != file);
-        self.ghost_turns.retain(|place, _| place.file != file);
-        self.trim_ghosts();
-    }
-}
-
 #[cfg(test)]
 mod tests {
+    use super::queues::Cached;
     use super::*;
     use crate::sstable::Handle;
     use crate::sstable::block::{DataBlockBuilder, unpack};
@@ -478,6 +364,84 @@ mod tests {
             assert!(blocks.ghost_turns.len() <= blocks.ghosts.len());
             assert!(blocks.ghost_turns.iter().all(|(&place, &turn)| blocks.ghosts.contains(&(place, turn))));
         }
+    }
+
+    fn at(spots: &Spots, at: usize) -> bool {
+        spots.get(at).is_some()
+    }
+
+    /// Who looks at a spot finds what the cache keeps, and nothing once it has gone.
+    #[test]
+    fn a_spot_holds_its_block_as_long_as_the_cache_does() {
+        let cache = BlockCache::new(40 << 10);
+        let spots = Spots::new(100);
+        for place in 0..100 {
+            cache.insert_at(1, place, block(1, place, 4000), Some((&spots, place as usize)));
+            let kept = (0..100).filter(|&place| {
+                cache.shards[0].blocks.read().map.contains_key(&Place { file: 1, offset: place })
+            });
+            let filled = (0..100).filter(|&place| at(&spots, place as usize));
+            assert_eq!(kept.collect::<Vec<_>>(), filled.collect::<Vec<_>>());
+        }
+        assert!((5..10).contains(&spots.filled()));
+
+        cache.evict_file(1);
+
+        assert_eq!(spots.filled(), 0);
+    }
+
+    #[test]
+    fn a_block_that_was_there_before_its_spot_is_put_there_when_it_is_found() {
+        let (cache, spots) = (BlockCache::new(1 << 20), Spots::new(2));
+        cache.insert(1, 7, block(1, 7, 100));
+        assert!(cache.at_spot(&spots, 1).is_none());
+
+        assert!(cache.get_at(1, 7, Some((&spots, 1))).is_some());
+
+        assert!(cache.at_spot(&spots, 1).is_some());
+        assert!(cache.at_spot(&spots, 0).is_none());
+        assert!(cache.get_at(1, 8, Some((&spots, 0))).is_none());
+        assert!(cache.at_spot(&spots, 9).is_none(), "there is no such spot");
+        assert_eq!((cache.stats().hits, cache.stats().misses), (2, 1));
+    }
+
+    /// The cache isn't asked for a block that is found at its spot, and all the same it has to know that it is used.
+    #[test]
+    fn a_block_that_is_found_at_its_spot_stays() {
+        let (cache, spots) = (BlockCache::new(64 << 10), Spots::new(1));
+        cache.insert_at(1, 0, block(1, 0, 4000), Some((&spots, 0)));
+        for place in 1..200 {
+            assert!(cache.at_spot(&spots, 0).is_some(), "gone after {place} others");
+            cache.insert(1, place, block(1, place, 4000));
+        }
+        check_invariant(&cache);
+        assert!(cache.stats().blocks < 20);
+    }
+
+    #[test]
+    fn what_nobody_has_asked_for_takes_only_room_that_is_free() {
+        let cache = BlockCache::new(64 << 10);
+        for place in 0..100 {
+            cache.insert_into_room(1, place, 4000, || Some(block(1, place, 4000)));
+        }
+        assert!(has(&cache, 1, 0) && !has(&cache, 1, 99), "the first of them are there");
+        assert!((10..17).contains(&cache.stats().blocks));
+        check_invariant(&cache);
+
+        cache.insert(2, 0, block(2, 0, 4000));
+
+        assert!(has(&cache, 2, 0), "what was asked for comes in");
+        BlockCache::new(0).insert_into_room(1, 0, 1, || panic!("there is no room at all"));
+    }
+
+    #[test]
+    fn demand_is_counted_from_one_question_to_the_next() {
+        let cache = BlockCache::new(1 << 20);
+        assert!(!cache.is_in_demand(1));
+        cache.insert(1, 0, block(1, 0, 10));
+        (0..3).for_each(|place| drop(cache.get(1, place)));
+        assert!(cache.is_in_demand(3));
+        assert!(!cache.is_in_demand(1));
     }
 
     #[test]

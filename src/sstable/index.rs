@@ -6,8 +6,10 @@
 #![forbid(unsafe_code)]
 
 use std::cmp::Ordering;
+use std::sync::OnceLock;
 
 use super::block::common_prefix_len;
+use super::spots::Spots;
 use super::{Damage, Decoded, Handle, put_times, take_times};
 use crate::coding::{put_prefixed, put_varint, take_bytes, take_prefixed, take_u32, take_varint};
 use crate::key::{SEQNO_MAX, SeqNo, compare_internal};
@@ -103,12 +105,14 @@ pub(crate) struct IndexBlock {
     payload: Vec<u8>,
     /// Where the entries end and their offsets begin.
     entries_end: usize,
-    /// How many bytes all keys begin with.
-    prefix: usize,
+    /// The bytes that all keys begin with.
+    prefix: Box<[u8]>,
     /// For each entry, the eight bytes behind the prefix: most comparisons need nothing else.
     heads: Vec<u64>,
     /// For each entry its handle, so that a lookup need not wait for the entry; empty where the entry is damaged.
     handles: Vec<Handle>,
+    /// Of a partition that its table has pinned.
+    spots: OnceLock<Spots>,
 }
 
 impl IndexBlock {
@@ -133,19 +137,36 @@ impl IndexBlock {
             handles.push(take_place(&mut input).map(|(_, handle)| handle).unwrap_or_default());
             least = at + 1;
         }
-        let prefix = match (keys.first(), keys.last()) {
-            (Some(first), Some(last)) => common_prefix_len(first, last),
-            _ => 0,
+        let prefix: Box<[u8]> = match (keys.first(), keys.last()) {
+            (Some(first), Some(last)) => Box::from(&first[..common_prefix_len(first, last)]),
+            _ => Box::default(),
         };
-        let heads = keys.iter().map(|key| head(key.get(prefix..).unwrap_or_default())).collect();
-        Ok(Self { entries_end, prefix, heads, handles, payload })
+        let heads = keys.iter().map(|key| head(key.get(prefix.len()..).unwrap_or_default())).collect();
+        Ok(Self { entries_end, prefix, heads, handles, spots: OnceLock::new(), payload })
     }
 
     /// The bytes of memory that the block takes.
     pub(crate) fn charge(&self) -> usize {
         self.payload.capacity()
             + self.heads.capacity() * (size_of::<u64>() + size_of::<Handle>())
+            + self.prefix.len()
             + size_of::<Self>()
+    }
+
+    /// Makes a spot for each block below; a table does so that pins the partition, and charges for them.
+    pub(super) fn make_spots(&self) {
+        self.spots.get_or_init(|| Spots::new(self.len()));
+    }
+
+    /// What [`IndexBlock::make_spots`] takes.
+    pub(super) fn spots_charge(&self) -> usize {
+        Spots::charge_of(self.len())
+    }
+
+    /// The spots of the blocks below, if there are any.
+    #[inline]
+    pub(super) fn spots(&self) -> Option<&Spots> {
+        self.spots.get()
     }
 
     /// How many entries there are.
@@ -200,16 +221,11 @@ impl IndexBlock {
     /// The first entry whose separator is at or above `(key, seqno)`: the only one whose block may hold what a point
     /// lookup wants, and the first one whose block or whose follower holds what a seek wants. `len()` if there is none.
     pub(crate) fn find(&self, key: &[u8], seqno: SeqNo) -> Decoded<usize> {
-        let mut rest = key;
-        if self.prefix > 0 {
-            let Some(first) = self.entry(0)? else { return Ok(0) };
-            let prefix = first.key.get(..self.prefix).unwrap_or_default();
-            rest = match key.get(..self.prefix).unwrap_or(key).cmp(prefix) {
-                Ordering::Less => return Ok(0),
-                Ordering::Greater => return Ok(self.len()),
-                Ordering::Equal => key.get(self.prefix..).unwrap_or_default(),
-            };
-        }
+        let rest = match key.get(..self.prefix.len()).unwrap_or(key).cmp(&self.prefix) {
+            Ordering::Less => return Ok(0),
+            Ordering::Greater => return Ok(self.len()),
+            Ordering::Equal => key.get(self.prefix.len()..).unwrap_or_default(),
+        };
         let wanted = head(rest);
         let mut at = self.heads.partition_point(|&head| head < wanted);
         if self.heads.get(at) != Some(&wanted) {
@@ -231,6 +247,9 @@ impl IndexBlock {
 
 /// The first eight bytes as a number that orders like them; a shorter key is padded with zeros.
 fn head(key: &[u8]) -> u64 {
+    if let Some(head) = key.first_chunk::<8>() {
+        return u64::from_be_bytes(*head);
+    }
     let mut bytes = [0; 8];
     let len = key.len().min(8);
     bytes[..len].copy_from_slice(&key[..len]);

@@ -241,16 +241,20 @@ impl TableIterator {
         let Some(handle) = partition.handle_at(table, block_at)? else {
             return Err(table.damaged(Damage("it has no entries"), partition.role, partition.handle));
         };
-        if self.through_cache
-            && let Some(block) = table.cache().get(table.number(), handle.offset)
-        {
-            return as_data(&block).cloned();
+        let spot = partition.block.spots().map(|spots| (spots, block_at));
+        if self.through_cache {
+            if let Some(block) = spot.and_then(|(spots, at)| table.cache().at_spot(spots, at)) {
+                return Ok(block);
+            }
+            if let Some(block) = table.cache().get_at(table.number(), handle.offset, spot) {
+                return as_data(&block).cloned();
+            }
         }
         table.check_bounds(handle, Role::Data)?;
         let frame = self.readahead.frame(table, handle, step)?;
         let block = table.parse(frame, handle, Role::Data)?;
         if self.through_cache {
-            table.cache().insert(table.number(), handle.offset, block.clone());
+            table.cache().insert_at(table.number(), handle.offset, block.clone(), spot);
         }
         as_data(&block).cloned()
     }

@@ -22,6 +22,7 @@ mod properties;
 mod readahead;
 mod reader;
 mod salvage;
+mod spots;
 mod verify;
 mod writer;
 

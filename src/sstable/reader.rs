@@ -18,6 +18,7 @@ use super::footer::{FOOTER_BYTES, Footer};
 use super::frame;
 use super::index::IndexBlock;
 use super::pins::Pinned;
+use super::spots::Spots;
 use super::{Damage, Decoded, Handle, Properties, TableIterator};
 use crate::coding::{take_prefixed, take_varint};
 use crate::error::{Code, Error, Result};
@@ -234,6 +235,12 @@ impl Table {
         &self.properties
     }
 
+    /// How many data blocks are cached where point reads and scans have found them.
+    pub(crate) fn cached_blocks(&self) -> u64 {
+        let spots = self.partitions.iter().filter_map(|partition| partition.get()?.spots());
+        spots.map(|spots| spots.filled() as u64).sum()
+    }
+
     /// The number of the table's file.
     pub(crate) fn number(&self) -> u64 {
         self.number
@@ -296,10 +303,20 @@ impl Table {
         // The separator of this block is at or above the wanted position. Either the block ends at or above it too, or
         // no entry of the key follows: where blocks divide a key, the separator is the last entry itself.
         let damaged = |damage| self.damaged(damage, Role::IndexPartition, handle);
-        let handle = handle_for(partition, key, seqno).map_err(damaged)?;
-        let Some(handle) = handle else { return Ok(Lookup::Missing) };
-        let Some(block) = self.load(handle, Role::Data, access)? else { return Ok(Lookup::NeedsIo) };
-        let Block::Data(block) = block else { return Err(mistaken()) };
+        let at = partition.find(key, seqno).map_err(damaged)?;
+        let spot = partition.spots().map(|spots| (spots, at));
+        let block = match spot.and_then(|(spots, at)| self.cache.at_spot(spots, at)) {
+            Some(block) => block,
+            None => {
+                let Some(handle) = partition.handle(at).map_err(damaged)? else {
+                    return Ok(Lookup::Missing);
+                };
+                match self.load_data(handle, spot, access)? {
+                    Some(block) => block,
+                    None => return Ok(Lookup::NeedsIo),
+                }
+            }
+        };
         Ok(match block.get(key, seqno) {
             Some(index) => Lookup::Found(TableEntry { block, index }),
             None => Lookup::Missing,
@@ -334,10 +351,22 @@ impl Table {
     /// The partition at `handle`, the entry `at` of the top index, from the cache or the file.
     fn load_partition(&self, at: usize, handle: Handle, access: Access) -> Result<Option<Arc<IndexBlock>>> {
         let load = self.load_or_pin(handle, Role::IndexPartition, access, |block| match block {
-            Block::Index(partition) => self.pin(self.partitions.get(at), partition, partition.charge()),
+            Block::Index(partition) => {
+                let charge = partition.charge() + partition.spots_charge();
+                let is_pinned = self.pin(self.partitions.get(at), partition, charge);
+                if is_pinned {
+                    partition.make_spots();
+                }
+                is_pinned
+            }
             _ => false,
         });
-        load?.map(|block| as_index(&block).cloned()).transpose()
+        let Some(block) = load? else { return Ok(None) };
+        // The one that is pinned is the one with spots that count.
+        match self.partitions.get(at).and_then(OnceLock::get) {
+            Some(pinned) => Ok(Some(Arc::clone(pinned))),
+            None => as_index(&block).cloned().map(Some),
+        }
     }
 
     /// Holds `block` in the table itself, if there is a place for it and the cache allows it.
@@ -372,6 +401,26 @@ impl Table {
 
     fn load(&self, handle: Handle, role: Role, access: Access) -> Result<Option<Block>> {
         self.load_or_pin(handle, role, access, |_| false)
+    }
+
+    /// The data block at `handle`, from the cache, which puts it at its `spot`, or the file.
+    fn load_data(
+        &self,
+        handle: Handle,
+        spot: Option<(&Spots, usize)>,
+        access: Access,
+    ) -> Result<Option<DataBlock>> {
+        let block = match self.cache.get_at(self.number, handle.offset, spot) {
+            Some(block) => block,
+            None if access == Access::CacheOnly => return Ok(None),
+            None => {
+                let block = self.read(handle, Role::Data)?;
+                self.cache.insert_at(self.number, handle.offset, block.clone(), spot);
+                block
+            }
+        };
+        let Block::Data(block) = block else { return Err(mistaken()) };
+        Ok(Some(block))
     }
 
     /// The block at `handle`. One that was read is kept by `pin`, or else by the cache.

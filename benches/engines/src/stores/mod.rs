@@ -49,6 +49,8 @@ pub struct Setup {
     pub synced: bool,
     /// Every key will be above those before it. For engines that have a way of their own for that.
     pub ascending: bool,
+    /// The cache is far smaller than the data. For engines that had better keep their indexes outside it then.
+    pub short_cache: bool,
 }
 
 /// An ordered map on disk. It panics where the engine gives an error.

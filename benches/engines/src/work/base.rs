@@ -83,7 +83,8 @@ pub fn run(context: &Context) {
     context.report(&MEMORY, peak_memory_mb());
     store.close();
 
-    let small = Setup { cache_bytes: (context.data_bytes() / 4) as usize, ..context.warm() };
+    let cache_bytes = (context.data_bytes() / 4) as usize;
+    let small = Setup { cache_bytes, short_cache: true, ..context.warm() };
     let hits = Reading { generation: Some(SECOND), ..hits };
     let store = stores::open(&context.engine, &dir, small);
     // So that the cache holds what it can.

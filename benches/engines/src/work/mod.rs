@@ -163,7 +163,7 @@ impl Context {
     /// A cache for twice the data, and no less than 512 MiB.
     fn warm(&self) -> Setup {
         let cache_bytes = (2 * self.data_bytes()).max(512 << 20) as usize;
-        Setup { cache_bytes, synced: false, ascending: false }
+        Setup { cache_bytes, synced: false, ascending: false, short_cache: false }
     }
 
     /// Bytes of all keys and values.

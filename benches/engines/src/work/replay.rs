@@ -19,7 +19,7 @@ const ENTRIES: u64 = 300_000;
 /// So that all of it fits into one memtable of every engine, with its overhead.
 const VALUE_BYTES: usize = 128;
 
-const SETUP: Setup = Setup { cache_bytes: 512 << 20, synced: false, ascending: false };
+const SETUP: Setup = Setup { cache_bytes: 512 << 20, synced: false, ascending: false, short_cache: false };
 
 pub fn run(context: &Context) {
     context.measure(&REPLAY, || {
