@@ -4,11 +4,12 @@
 #![forbid(unsafe_code)]
 
 use std::cell::RefCell;
+use std::cmp::Ordering;
 
 use super::data_block::DataBlock;
 use super::{Damage, Decoded};
 use crate::coding::{put_varint, take_u32, take_varint, varint_len};
-use crate::key::{EntryRef, KEY_BYTES_MAX, Kind, NEVER_EXPIRES, SEQNO_MAX, SeqNo};
+use crate::key::{EntryRef, KEY_BYTES_MAX, Kind, NEVER_EXPIRES, SEQNO_MAX, SeqNo, compare_internal};
 
 /// Every so many entries a key is stored whole, so that a search can begin there.
 pub(crate) const RESTART_INTERVAL: usize = 16;
@@ -131,6 +132,60 @@ pub(crate) fn unpack(payload: &[u8]) -> Decoded<DataBlock> {
     })
 }
 
+thread_local! {
+    /// The key of the entry that a search stands on.
+    static KEY: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
+}
+
+/// The first version of `key` at or below `seqno` in a payload whose checksum was verified, as a block of its own: for who
+/// wants one entry of a block that is not kept. Of the others only those on the way are looked at.
+pub(super) fn find_packed(payload: &[u8], key: &[u8], seqno: SeqNo) -> Decoded<Option<DataBlock>> {
+    let end = entries_end(payload)?;
+    let packed = payload.get(..end).unwrap_or_default();
+    KEY.with_borrow_mut(|last_key| {
+        last_key.clear();
+        let mut at = restart_before(payload, end, (key, seqno))?;
+        while at < end {
+            let entry = decode(packed, at).ok_or(Damage("an entry is damaged"))?;
+            if entry.shared > last_key.len() {
+                return Err(Damage("an entry shares more than there is"));
+            }
+            last_key.truncate(entry.shared);
+            last_key.extend_from_slice(&packed[entry.suffix..entry.value]);
+            if compare_internal((last_key, entry.seqno), (key, seqno)) != Ordering::Less {
+                return Ok((last_key == key).then(|| alone(key, packed, &entry)));
+            }
+            at = entry.end;
+        }
+        Ok(None)
+    })
+}
+
+/// The last restart point whose entry is below `wanted`, or the first one. The entries end at `end`.
+fn restart_before(payload: &[u8], end: usize, wanted: (&[u8], SeqNo)) -> Decoded<usize> {
+    let packed = payload.get(..end).unwrap_or_default();
+    let restarts = payload.get(end..).unwrap_or_default().as_chunks::<U32_BYTES>().0;
+    // Behind the last of them stands how many they are.
+    let (mut low, mut high) = (0, restarts.len().saturating_sub(1));
+    while high - low > 1 {
+        let middle = low + (high - low) / 2;
+        let entry = decode(packed, u32::from_le_bytes(restarts[middle]) as usize);
+        let entry = entry.filter(|entry| entry.shared == 0).ok_or(Damage("an entry is damaged"))?;
+        match compare_internal((&packed[entry.suffix..entry.value], entry.seqno), wanted) {
+            Ordering::Less => low = middle,
+            _ => high = middle,
+        }
+    }
+    Ok(u32::from_le_bytes(restarts[low]) as usize)
+}
+
+/// A block of nothing but `entry` of `packed`, whose key is `key`.
+fn alone(key: &[u8], packed: &[u8], entry: &PackedEntry) -> DataBlock {
+    let payload = [key, &packed[entry.value..entry.end]].concat();
+    let (value, end) = (key.len(), payload.len());
+    DataBlock::of(&payload, &[PackedEntry { shared: 0, suffix: 0, value, end, ..*entry }])
+}
+
 /// Appends every entry of `payload` to `entries`. When this returns, all their offsets lie in the payload, in order.
 ///
 /// Since every sixteenth key is whole, the keys together are at most sixteen times as long as the payload.
@@ -210,7 +265,7 @@ fn decode(packed: &[u8], at: usize) -> Option<PackedEntry> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::sstable::testing::Row;
+    use crate::sstable::testing::{Random, Row};
 
     #[test]
     fn a_payload_without_sound_restart_points_is_refused() {
@@ -233,6 +288,60 @@ mod tests {
         assert!(!with(at + 12, u32::MAX), "there are more than the payload holds");
         for len in 0..8 {
             assert!(unpack(&vec![0; len]).is_err());
+        }
+    }
+
+    /// A search of the packed form finds what one of the unpacked form does.
+    #[test]
+    fn a_packed_block_is_searched_as_an_unpacked_one_is() {
+        let mut random = Random::from_env();
+        for round in 0..60 {
+            let mut keys: Vec<(Vec<u8>, SeqNo)> = (0..1 + random.below([3, 40, 200][round % 3]))
+                .map(|_| ([&b"user:"[..], &random.key(2), &random.key(3)].concat(), random.below(6)))
+                .collect();
+            keys.sort_by(|a, b| compare_internal((&a.0, a.1), (&b.0, b.1)));
+            keys.dedup();
+            let mut builder = DataBlockBuilder::default();
+            let mut last: &[u8] = b"";
+            for (key, seqno) in &keys {
+                let row = Row::value(&key[..], *seqno, format!("{key:?}{seqno}"));
+                let row = if random.one_in(3) { row.expiring(1 + random.below(1 << 40)) } else { row };
+                builder.add(last, &row.entry());
+                last = key;
+            }
+            let payload = builder.finish();
+            let block = unpack(payload).unwrap();
+            let mut wanted: Vec<Vec<u8>> = vec![b"".to_vec(), b"user".to_vec(), b"v".to_vec()];
+            wanted.extend(keys.iter().flat_map(|(key, _)| [key.clone(), [key, &b"\0"[..]].concat()]));
+
+            for key in &wanted {
+                for seqno in 0..7 {
+                    let found = find_packed(payload, key, seqno).unwrap();
+                    let expected = block.get(key, seqno).map(|index| block.entry(index));
+                    assert_eq!(found.as_ref().map(|found| found.entry(0)), expected, "{key:?} at {seqno}");
+                }
+            }
+        }
+    }
+
+    /// Whatever the bytes are, a search of them ends and stays within them.
+    #[test]
+    fn a_damaged_packed_block_is_refused_or_searched() {
+        let mut builder = DataBlockBuilder::default();
+        let keys: Vec<Vec<u8>> = (0..50).map(|i| format!("key{i:03}").into_bytes()).collect();
+        let mut last: &[u8] = b"";
+        for key in &keys {
+            builder.add(last, &Row::value(&key[..], 5, "value").entry());
+            last = key;
+        }
+        let payload = builder.finish().to_vec();
+        for at in 0..payload.len() {
+            for flip in [1, 0x80, 0xff] {
+                let mut damaged = payload.clone();
+                damaged[at] ^= flip;
+                let _ = find_packed(&damaged, b"key027", 9);
+                let _ = find_packed(&damaged[..at], b"key027", 9);
+            }
         }
     }
 

@@ -215,6 +215,13 @@ impl BlockCache {
         }
     }
 
+    /// Whether the block at `offset` of the table `file`, which is not here, had better be kept. A block that is asked for
+    /// once is mostly not asked for again while it would be here, and to keep it costs more than to read it.
+    pub(crate) fn admits(&self, file: u64, offset: u64) -> bool {
+        let place = Place { file, offset };
+        self.shard(place).is_some_and(|shard| shard.blocks.write().admits(place))
+    }
+
     /// Keeps what `make` gives where nothing has to go for it: nobody has asked for the block yet.
     pub(crate) fn insert_into_room(
         &self,
@@ -432,6 +439,23 @@ mod tests {
 
         assert!(has(&cache, 2, 0), "what was asked for comes in");
         BlockCache::new(0).insert_into_room(1, 0, 1, || panic!("there is no room at all"));
+    }
+
+    #[test]
+    fn a_full_cache_admits_a_block_the_second_time_that_it_is_asked_for() {
+        let cache = BlockCache::new(64 << 10);
+        assert!(cache.admits(1, 0), "there is room");
+        (0..50).for_each(|place| cache.insert(1, place, block(1, place, 4000)));
+
+        assert!(!cache.admits(2, 0) && !cache.admits(2, 1));
+        assert!(cache.admits(2, 0));
+        cache.insert(2, 0, block(2, 0, 4000));
+
+        assert!(has(&cache, 2, 0));
+        (3..60).for_each(|file| assert!(!cache.admits(file, 0)));
+        assert!(!cache.admits(2, 1), "that was long ago");
+        check_invariant(&cache);
+        assert!(!BlockCache::new(0).admits(1, 0));
     }
 
     #[test]

@@ -10,7 +10,7 @@ use std::cell::RefCell;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
 
-use super::block::unpack;
+use super::block::{find_packed, unpack};
 use super::cache::{Block, BlockCache};
 use super::data_block::DataBlock;
 use super::filter::{self, FilterPage, PAGE_LINES};
@@ -32,6 +32,9 @@ const TAIL_BYTES: u64 = 8 << 10;
 
 /// A top index of up to this size stays with its table; a larger one is in the cache like any other block.
 const PINNED_TOP_BYTES_MAX: u32 = 16 << 10;
+
+/// A longer data block is taken apart, also where it is not kept: most of it is the value.
+const PACKED_BYTES_MAX: u32 = 64 << 10;
 
 /// What a lookup that does no file I/O has found.
 #[derive(Clone)]
@@ -305,22 +308,41 @@ impl Table {
         let damaged = |damage| self.damaged(damage, Role::IndexPartition, handle);
         let at = partition.find(key, seqno).map_err(damaged)?;
         let spot = partition.spots().map(|spots| (spots, at));
-        let block = match spot.and_then(|(spots, at)| self.cache.at_spot(spots, at)) {
+        if let Some(block) = spot.and_then(|(spots, at)| self.cache.at_spot(spots, at)) {
+            return Ok(found_in(block, key, seqno));
+        }
+        match partition.handle(at).map_err(damaged)? {
+            Some(handle) => self.look_into(handle, spot, key, seqno, access),
+            None => Ok(Lookup::Missing),
+        }
+    }
+
+    /// Looks for `(key, seqno)` in the data block at `handle`, which is at its `spot` from then on if the cache keeps it.
+    fn look_into(
+        &self,
+        handle: Handle,
+        spot: Option<(&Spots, usize)>,
+        key: &[u8],
+        seqno: SeqNo,
+        access: Access,
+    ) -> Result<Lookup> {
+        let block = match self.cache.get_at(self.number, handle.offset, spot) {
             Some(block) => block,
+            None if access == Access::CacheOnly => return Ok(Lookup::NeedsIo),
+            None if handle.len <= PACKED_BYTES_MAX && !self.cache.admits(self.number, handle.offset) => {
+                let found = self.read_with(handle, Role::Data, |payload| find_packed(payload, key, seqno))?;
+                return Ok(
+                    found.map_or(Lookup::Missing, |block| Lookup::Found(TableEntry { block, index: 0 }))
+                );
+            }
             None => {
-                let Some(handle) = partition.handle(at).map_err(damaged)? else {
-                    return Ok(Lookup::Missing);
-                };
-                match self.load_data(handle, spot, access)? {
-                    Some(block) => block,
-                    None => return Ok(Lookup::NeedsIo),
-                }
+                let block = self.read(handle, Role::Data)?;
+                self.cache.insert_at(self.number, handle.offset, block.clone(), spot);
+                block
             }
         };
-        Ok(match block.get(key, seqno) {
-            Some(index) => Lookup::Found(TableEntry { block, index }),
-            None => Lookup::Missing,
-        })
+        let Block::Data(block) = block else { return Err(mistaken()) };
+        Ok(found_in(block, key, seqno))
     }
 
     /// Whether the filter lets `hash` pass; `None` when that needs I/O that `access` rules out.
@@ -403,26 +425,6 @@ impl Table {
         self.load_or_pin(handle, role, access, |_| false)
     }
 
-    /// The data block at `handle`, from the cache, which puts it at its `spot`, or the file.
-    fn load_data(
-        &self,
-        handle: Handle,
-        spot: Option<(&Spots, usize)>,
-        access: Access,
-    ) -> Result<Option<DataBlock>> {
-        let block = match self.cache.get_at(self.number, handle.offset, spot) {
-            Some(block) => block,
-            None if access == Access::CacheOnly => return Ok(None),
-            None => {
-                let block = self.read(handle, Role::Data)?;
-                self.cache.insert_at(self.number, handle.offset, block.clone(), spot);
-                block
-            }
-        };
-        let Block::Data(block) = block else { return Err(mistaken()) };
-        Ok(Some(block))
-    }
-
     /// The block at `handle`. One that was read is kept by `pin`, or else by the cache.
     fn load_or_pin(
         &self,
@@ -446,6 +448,11 @@ impl Table {
 
     /// Reads and verifies a block, around the cache.
     pub(super) fn read(&self, handle: Handle, role: Role) -> Result<Block> {
+        self.read_with(handle, role, |payload| role.parse(payload))
+    }
+
+    /// As [`Table::read`], for what `parse` makes of the payload.
+    fn read_with<T>(&self, handle: Handle, role: Role, parse: impl FnOnce(&[u8]) -> Decoded<T>) -> Result<T> {
         self.check_bounds(handle, role)?;
         let len = handle.len as usize;
         FRAME.with_borrow_mut(|frame| {
@@ -453,17 +460,27 @@ impl Table {
                 frame.resize(len, 0);
             }
             let read = self.file.read_exact_at(handle.offset, &mut frame[..len]);
-            let block = read.and_then(|()| self.parse(&frame[..len], handle, role));
+            let parsed = read.and_then(|()| self.parse_with(&frame[..len], handle, role, parse));
             if frame.len() > FRAME_BYTES_KEPT {
                 *frame = Vec::new();
             }
-            block
+            parsed
         })
     }
 
     /// Verifies a block whose frame has been read.
     pub(super) fn parse(&self, frame: &[u8], handle: Handle, role: Role) -> Result<Block> {
-        frame::open_with(self.number, handle.offset, frame, |payload| role.parse(payload))
+        self.parse_with(frame, handle, role, |payload| role.parse(payload))
+    }
+
+    fn parse_with<T>(
+        &self,
+        frame: &[u8],
+        handle: Handle,
+        role: Role,
+        parse: impl FnOnce(&[u8]) -> Decoded<T>,
+    ) -> Result<T> {
+        frame::open_with(self.number, handle.offset, frame, parse)
             .map_err(|damage| self.damaged(damage, role, handle))
     }
 
@@ -504,6 +521,13 @@ impl Drop for Table {
         if pinned > 0 {
             self.cache.unpin(pinned);
         }
+    }
+}
+
+fn found_in(block: DataBlock, key: &[u8], seqno: SeqNo) -> Lookup {
+    match block.get(key, seqno) {
+        Some(index) => Lookup::Found(TableEntry { block, index }),
+        None => Lookup::Missing,
     }
 }
 

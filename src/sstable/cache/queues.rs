@@ -8,6 +8,9 @@ use std::sync::atomic::AtomicU8;
 use super::Block;
 use crate::sstable::spots::{Filled, Spots, USES_MAX};
 
+/// A shard has room while one part in so many of it is free.
+const FREE_PART: usize = 64;
+
 /// The probation queue holds one part in so many of a shard.
 const PROBATION_PART: usize = 10;
 
@@ -120,6 +123,17 @@ impl Blocks {
         }
         self.map.insert(place, cached);
         self.trim_ghosts();
+    }
+
+    /// Whether the block at `place` had better be kept: there is room, or it was asked for not long ago. Else it is
+    /// remembered, so that it will be kept the next time.
+    pub(super) fn admits(&mut self, place: Place) -> bool {
+        if self.used + self.capacity / FREE_PART < self.capacity || self.ghost_turns.contains_key(&place) {
+            return true;
+        }
+        self.remember(place);
+        self.trim_ghosts();
+        false
     }
 
     /// Drops blocks until there is room for `charge`, which the capacity is enough for.
