@@ -153,6 +153,14 @@ impl Context {
         self.only.is_empty() || self.only.iter().any(matches)
     }
 
+    /// Whether the figure of any of `lines` is asked for.
+    fn wants_any(&self, lines: &[&Line]) -> bool {
+        let is_among = |line: &&&Line| lines.iter().any(|one| one.name == line.name);
+        FAMILIES
+            .iter()
+            .any(|family| family.lines.iter().filter(is_among).any(|line| self.wants(family, line)))
+    }
+
     /// Opens a new database.
     fn create(&self, part: &str, setup: Setup) -> Box<dyn Store> {
         let dir = self.dir.join(part);
@@ -173,9 +181,7 @@ impl Context {
 
     /// Does `work` and reports the figure that it gives, if it is asked for.
     fn measure(&self, line: &'static Line, work: impl FnOnce() -> Outcome<f64>) {
-        let asked_for = |family: &&Family| family.lines.iter().any(|known| known.name == line.name);
-        let family = FAMILIES.iter().find(asked_for).expect("every line has a family");
-        if !self.wants(family, line) {
+        if !self.wants_any(&[line]) {
             return;
         }
         match self.attempt(work) {
