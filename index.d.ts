@@ -149,7 +149,7 @@ export interface OpenOptions {
   bloomBitsPerKey?: number
   /** How data blocks are compressed. Default `'lz4'`. */
   compression?: 'lz4' | 'none'
-  /** So many new tables are merged down. Default 4; 2 to 64. */
+  /** So many new tables are merged down, or up to twice as many where the next level is large. Default 4; 2 to 64. */
   compactionThreshold?: number
   /** The size of the first level of tables; each further one holds ten times more. Default 64; 1/64 to 1,048,576. */
   levelSizeMb?: number
