@@ -351,39 +351,3 @@ fn the_first_scan_of_a_version_reads_nothing_in_proportion_to_the_tables_with_ra
     assert_eq!(costs[0], costs[1]);
     assert!(costs[0].iter().all(|cost| cost.tables_opened == 1));
 }
-
-fn read_all(engine: &Engine, numbers: impl Iterator<Item = u64>) {
-    numbers.for_each(|number| assert!(engine.get(&key(number), None).unwrap().is_some(), "{number}"));
-}
-
-/// Flushes and compactions keep the blocks that they write in the cache, where blocks like these have been read.
-#[test]
-fn what_is_written_anew_while_it_is_read_is_not_read_from_the_disk() {
-    let disk = CountingFs::new();
-    let engine = open(Config { memtable_size_bytes: 8 << 10, compaction_threshold: 2, ..config(10) }, &disk);
-    let (evens, odds) = (|| (0..200).step_by(2), || (1..200).step_by(2));
-    flush_table(&engine, evens());
-    let (cold, ()) = disk.reads_of(|| read_all(&engine, evens()));
-
-    flush_table(&engine, odds());
-    let (flushed, ()) = disk.reads_of(|| read_all(&engine, odds()));
-    assert!(engine.run_pending().unwrap(), "the test wants a compaction");
-    let (compacted, ()) = disk.reads_of(|| read_all(&engine, 0..200));
-
-    assert!(cold.table_reads > 10, "before the first flush nobody had read anything: {cold:?}");
-    // The end of the table, the page of its filter, and its index.
-    assert!(flushed.table_reads <= 3, "{flushed:?}");
-    assert!(compacted.table_reads <= 3, "{compacted:?}");
-}
-
-#[test]
-fn what_nobody_reads_takes_no_room_in_the_cache() {
-    let disk = CountingFs::new();
-    let engine = open(Config { memtable_size_bytes: 8 << 10, ..config(10) }, &disk);
-    (0..4).for_each(|_| flush_table(&engine, 0..100));
-    engine.compact_range(Bound::Unbounded, Bound::Unbounded).unwrap();
-
-    let (cold, ()) = disk.reads_of(|| read_all(&engine, 0..100));
-
-    assert!(cold.table_reads > 10, "{cold:?}");
-}

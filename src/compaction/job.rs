@@ -13,7 +13,6 @@ use crate::error::{Code, Error, Result};
 use crate::fs::FileSystem;
 use crate::iter::{InternalIterator, MergeIterator};
 use crate::range_tombstone::{RangeTombstone, RangeTombstones};
-use crate::sstable::BlockCache;
 use crate::version::{KeySpan, LEVELS, LevelIterator, TableHandle, Version};
 
 /// What a job needs of the engine.
@@ -21,8 +20,6 @@ pub(crate) struct JobContext<'a> {
     pub(crate) fs: &'a dyn FileSystem,
     pub(crate) dir: &'a Path,
     pub(crate) config: &'a Config,
-    /// Where blocks are kept that are likely to be read soon, if there is such a place.
-    pub(crate) cache: Option<&'a Arc<BlockCache>>,
     /// Draws a file number that was never used.
     pub(crate) next_number: &'a dyn Fn() -> u64,
     /// Whether the engine is closing, so that the job had better stop.
@@ -52,11 +49,7 @@ pub(crate) fn flush(
     mut retention: Retention,
 ) -> Result<Written> {
     let tombstones = retention.tombstones_to_keep(tombstones);
-    // Who has read as many blocks since the last flush as this one writes will soon want these, too.
-    let blocks = (context.config.memtable_size_bytes / context.config.block_size) as u64;
-    let is_reading = context.cache.is_some_and(|cache| cache.is_in_demand(blocks));
     Outputs::new(context, u64::MAX, ValueOutputs::new(context))
-        .keeping(is_reading)
         .write(|outputs| outputs.write_part(entries, tombstones, &mut retention, &|_| false))
 }
 
@@ -84,8 +77,7 @@ pub(crate) fn compact(
     let moved = value_garbage::files_to_empty(task, version, context.config);
     let values = ValueOutputs::moving(context, version, moved);
     let bottom = Bottom { version, target: task.target };
-    let outputs = Outputs::new(context, context.config.table_size_bytes, values);
-    outputs.keeping(are_cached(&task.inputs, &task.overlapped)).write(|outputs| {
+    Outputs::new(context, context.config.table_size_bytes, values).write(|outputs| {
         let parts = if task.is_scattered { 1 } else { task.inputs.len().max(1) };
         for inputs in task.inputs.chunks(parts) {
             let tombstones = input_tombstones(inputs, &task.overlapped)?;
@@ -100,18 +92,6 @@ pub(crate) fn compact(
         }
         Ok(())
     })
-}
-
-/// Whether most data blocks of the tables are in the cache, so that those of their successors are likely to be read.
-fn are_cached(inputs: &[Arc<TableHandle>], overlapped: &[Arc<TableHandle>]) -> bool {
-    let (mut cached, mut blocks) = (0, 0);
-    for handle in inputs.iter().chain(overlapped) {
-        let table = handle.opened();
-        cached += table.map_or(0, |table| table.cached_blocks());
-        // Of a table that nobody has opened, nothing is known but its size.
-        blocks += table.map_or(handle.meta().size / (4 << 10), |table| table.properties().data_blocks);
-    }
-    2 * cached >= blocks.max(1)
 }
 
 fn input_tombstones(

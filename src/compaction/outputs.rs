@@ -7,7 +7,6 @@
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
-use std::sync::Arc;
 
 use super::job::{JobContext, PACE_BYTES};
 use super::retention::{Fate, Retention};
@@ -35,8 +34,6 @@ pub(crate) struct Written {
 pub(super) struct Outputs<'a> {
     context: &'a JobContext<'a>,
     size_max: u64,
-    /// Whether the blocks are kept for readers.
-    keeps: bool,
     values: ValueOutputs<'a>,
     /// In key order; each output gets the part of them that lies in its range.
     tombstones: Vec<RangeTombstone>,
@@ -59,7 +56,6 @@ impl<'a> Outputs<'a> {
         Self {
             context,
             size_max,
-            keeps: false,
             values,
             tombstones: Vec::new(),
             from: None,
@@ -71,11 +67,6 @@ impl<'a> Outputs<'a> {
             finished: Vec::new(),
             written: Vec::new(),
         }
-    }
-
-    /// The outputs, whose data blocks go into the block cache as far as it has room, if `keeps` says so.
-    pub(super) fn keeping(self, keeps: bool) -> Self {
-        Self { keeps, ..self }
     }
 
     /// Has `parts` write everything, and makes it durable.
@@ -169,10 +160,6 @@ impl<'a> Outputs<'a> {
             let file = self.context.fs.create(&path)?;
             self.written.push(path);
             let writer = TableWriter::new(file, number, TableOptions::from(self.context.config));
-            let writer = match self.context.cache.filter(|_| self.keeps) {
-                Some(cache) => writer.keeping_in(Arc::clone(cache)),
-                None => writer,
-            };
             self.writer = Some((number, writer));
         }
         Ok(&mut self.writer.as_mut().expect("it was put there just now").1)

@@ -478,7 +478,6 @@ impl Shared {
             fs: self.fs.as_ref(),
             dir: &self.dir,
             config: &self.config,
-            cache: Some(&self.source.cache),
             next_number: &|| self.next_number(),
             is_cancelled,
             pace,

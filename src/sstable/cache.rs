@@ -88,8 +88,6 @@ pub(crate) struct BlockCache {
     pinned: AtomicUsize,
     /// What they hold in all: the same, and what is beside the capacity.
     pins: Arc<Pins>,
-    /// How often blocks had been asked for when [`BlockCache::is_in_demand`] was last called.
-    asked_before: AtomicU64,
 }
 
 /// In cache lines of its own (two, as processors fetch them in pairs), since every reader writes to its lock.
@@ -115,8 +113,7 @@ impl BlockCache {
             Shard { blocks: RwLock::new(blocks), ..Shard::default() }
         });
         let pins = Arc::new(Pins::new(pinned_bytes_max));
-        let (shards, pinned, asked_before) = (shards.collect(), AtomicUsize::new(0), AtomicU64::new(0));
-        Self { shards, capacity, pinned, pins, asked_before }
+        Self { shards: shards.collect(), capacity, pinned: AtomicUsize::new(0), pins }
     }
 
     /// Charges `bytes` for a block that a table wants to hold by itself, so that it needs no search to find it. False
@@ -222,25 +219,6 @@ impl BlockCache {
         self.shard(place).is_some_and(|shard| shard.blocks.write().admits(place))
     }
 
-    /// Keeps what `make` gives where nothing has to go for it: nobody has asked for the block yet.
-    pub(crate) fn insert_into_room(
-        &self,
-        file: u64,
-        offset: u64,
-        len: usize,
-        make: impl FnOnce() -> Option<Block>,
-    ) {
-        let place = Place { file, offset };
-        let Some(shard) = self.shard(place) else { return };
-        let has_room = {
-            let blocks = shard.blocks.read();
-            blocks.used + 2 * len + ENTRY_OVERHEAD_BYTES <= blocks.capacity
-        };
-        if has_room && let Some(block) = make() {
-            shard.blocks.write().insert(place, block, None);
-        }
-    }
-
     /// The value at `offset` of the value file `file`, if it is here. One that is too long to be is not looked for.
     pub(crate) fn value(&self, file: u64, offset: u64, len: u64) -> Option<Arc<Vec<u8>>> {
         if !self.has_room_for_value(len) {
@@ -269,13 +247,6 @@ impl BlockCache {
         for shard in &self.shards {
             shard.blocks.write().evict_file(file);
         }
-    }
-
-    /// Whether blocks were asked for at least so many times since this was last called.
-    pub(crate) fn is_in_demand(&self, times: u64) -> bool {
-        let asked = |shard: &Shard| shard.hits.load(Ordering::Relaxed) + shard.misses.load(Ordering::Relaxed);
-        let asked: u64 = self.shards.iter().map(asked).sum();
-        asked.saturating_sub(self.asked_before.swap(asked, Ordering::Relaxed)) >= times
     }
 
     /// What the cache has done and holds.
@@ -426,22 +397,6 @@ mod tests {
     }
 
     #[test]
-    fn what_nobody_has_asked_for_takes_only_room_that_is_free() {
-        let cache = BlockCache::new(64 << 10);
-        for place in 0..100 {
-            cache.insert_into_room(1, place, 4000, || Some(block(1, place, 4000)));
-        }
-        assert!(has(&cache, 1, 0) && !has(&cache, 1, 99), "the first of them are there");
-        assert!((10..17).contains(&cache.stats().blocks));
-        check_invariant(&cache);
-
-        cache.insert(2, 0, block(2, 0, 4000));
-
-        assert!(has(&cache, 2, 0), "what was asked for comes in");
-        BlockCache::new(0).insert_into_room(1, 0, 1, || panic!("there is no room at all"));
-    }
-
-    #[test]
     fn a_full_cache_admits_a_block_the_second_time_that_it_is_asked_for() {
         let cache = BlockCache::new(64 << 10);
         assert!(cache.admits(1, 0), "there is room");
@@ -456,16 +411,6 @@ mod tests {
         assert!(!cache.admits(2, 1), "that was long ago");
         check_invariant(&cache);
         assert!(!BlockCache::new(0).admits(1, 0));
-    }
-
-    #[test]
-    fn demand_is_counted_from_one_question_to_the_next() {
-        let cache = BlockCache::new(1 << 20);
-        assert!(!cache.is_in_demand(1));
-        cache.insert(1, 0, block(1, 0, 10));
-        (0..3).for_each(|place| drop(cache.get(1, place)));
-        assert!(cache.is_in_demand(3));
-        assert!(!cache.is_in_demand(1));
     }
 
     #[test]

@@ -238,12 +238,6 @@ impl Table {
         &self.properties
     }
 
-    /// How many data blocks are cached where point reads and scans have found them.
-    pub(crate) fn cached_blocks(&self) -> u64 {
-        let spots = self.partitions.iter().filter_map(|partition| partition.get()?.spots());
-        spots.map(|spots| spots.filled() as u64).sum()
-    }
-
     /// The number of the table's file.
     pub(crate) fn number(&self) -> u64 {
         self.number

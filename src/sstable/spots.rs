@@ -37,6 +37,7 @@ impl Spots {
     }
 
     /// How many spots have a block.
+    #[cfg(test)]
     pub(crate) fn filled(&self) -> usize {
         self.0.iter().filter(|spot| spot.block.lock().is_some()).count()
     }

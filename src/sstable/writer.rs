@@ -6,8 +6,7 @@
 use std::cmp::Ordering;
 use std::sync::Arc;
 
-use super::block::{DataBlockBuilder, unpack};
-use super::cache::{Block, BlockCache};
+use super::block::DataBlockBuilder;
 use super::expiry::ExpiryHistogram;
 use super::filter::{self, KeyHashes, LINE_BYTES, PAGE_LINES};
 use super::footer::{FOOTER_BYTES, FilterPlace, Footer};
@@ -97,8 +96,6 @@ pub(crate) struct TableWriter {
     separated_bytes: u64,
     expiries: ExpiryHistogram,
     scratch: Vec<u8>,
-    /// Where the data blocks are kept for readers, too, as far as there is room.
-    kept_in: Option<Arc<BlockCache>>,
 }
 
 impl TableWriter {
@@ -120,13 +117,7 @@ impl TableWriter {
             separated_bytes: 0,
             expiries: ExpiryHistogram::default(),
             scratch: Vec::new(),
-            kept_in: None,
         }
-    }
-
-    /// The writer, which puts its data blocks into `cache` as far as that has room.
-    pub(crate) fn keeping_in(self, cache: Arc<BlockCache>) -> Self {
-        Self { kept_in: Some(cache), ..self }
     }
 
     /// Adds the entry that follows those added so far.
@@ -260,11 +251,6 @@ impl TableWriter {
             Some(stored) => block(&mut self.out, stored, Packing::Lz4)?,
             None => block(&mut self.out, payload, Packing::Raw)?,
         };
-        if let Some(cache) = &self.kept_in {
-            // Our own payload is sound; were it not, readers would be told by the one in the file.
-            let make = || unpack(payload).ok().map(Block::Data);
-            cache.insert_into_room(self.out.number(), handle.offset, payload.len(), make);
-        }
         self.block.clear();
         self.unindexed = Some((handle, self.times.take()));
         self.properties.data_blocks += 1;

@@ -289,7 +289,6 @@ impl<'a> Repair<'a> {
             fs: self.fs(),
             dir: self.dir(),
             config: self.config,
-            cache: None,
             next_number: &|| self.next_number(),
             is_cancelled: &|| (self.go_on)().is_err(),
             pace: &|_| {},
