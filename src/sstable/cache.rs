@@ -398,16 +398,16 @@ mod tests {
 
     #[test]
     fn a_full_cache_admits_a_block_the_second_time_that_it_is_asked_for() {
-        let cache = BlockCache::new(64 << 10);
+        let cache = BlockCache::new(1 << 20);
         assert!(cache.admits(1, 0), "there is room");
-        (0..50).for_each(|place| cache.insert(1, place, block(1, place, 4000)));
+        (0..400).for_each(|place| cache.insert(1, place, block(1, place, 4000)));
 
         assert!(!cache.admits(2, 0) && !cache.admits(2, 1));
         assert!(cache.admits(2, 0));
         cache.insert(2, 0, block(2, 0, 4000));
 
         assert!(has(&cache, 2, 0));
-        (3..60).for_each(|file| assert!(!cache.admits(file, 0)));
+        (3..600).for_each(|file| assert!(!cache.admits(file, 0)));
         assert!(!cache.admits(2, 1), "that was long ago");
         check_invariant(&cache);
         assert!(!BlockCache::new(0).admits(1, 0));
