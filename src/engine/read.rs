@@ -56,7 +56,7 @@ pub enum TryGet {
     /// The key is not there.
     Missing,
     /// A block or a value that is not in the cache would have to be read, or the value has more than
-    /// [`TRY_GET_BYTES_MAX`](super::TRY_GET_BYTES_MAX) bytes, wherever it lies.
+    /// [`TRY_GET_BYTES_MAX`] bytes, wherever it lies.
     NeedsIo,
 }
 
