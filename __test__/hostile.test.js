@@ -244,6 +244,12 @@ const THROWING = {
     throw Object.assign(new Error(), { message: Symbol('no text') })
   }),
   'a getter that throws': () => ({ id: 1, get name () { throw new Error('thrown by a getter') } }),
+  'a getter that throws what has a trap for a prototype': () => ({
+    id: 1, get name () { throw Object.setPrototypeOf(new Error(), trapped(() => { throw new Error('thrown by a trap') })) }
+  }),
+  'an element that throws what has a trap for a prototype': () => Object.defineProperty([], 0, {
+    get () { throw Object.create(trapped(() => { throw new Error('thrown by a trap') })) }, enumerable: true
+  }),
   'an element that throws': () => Object.defineProperty([], 0, { get () { throw revoked({}) }, enumerable: true }),
   'a range that throws': () => Object.create(KeyRange.prototype, {
     lower: { get () { throw new Error('thrown by a bound') }, enumerable: true }

@@ -5,6 +5,14 @@ const { types } = require('node:util')
 /** An argument that is refused deep in a key is refused at most so many calls below the public one. */
 const OWN_FRAMES_MAX = 15
 
+/**
+ * The errors of FlowDB's. Asked instead of `instanceof`, because what a user's code throws may have a prototype that
+ * answers that with more of its code.
+ *
+ * @type {WeakSet<object>}
+ */
+const own = new WeakSet()
+
 /** Messages show so much of a text. */
 const SHOWN_MAX = 100
 
@@ -28,6 +36,7 @@ class FlowDBError extends Error {
     if (isOurs) Error.stackTraceLimit = limit.value
     /** @type {string} */
     this.code = code
+    own.add(this)
   }
 }
 
@@ -39,13 +48,12 @@ Object.defineProperty(FlowDBError.prototype, 'name', {
 const cut = (text) => text.length > SHOWN_MAX ? `${text.slice(0, SHOWN_MAX)}…` : text
 
 /**
- * Whether something that was thrown is an error of FlowDB's. Safe for whatever a user's code throws: asking a proxy for
- * its prototype could run more of that.
+ * Whether something that was thrown is an error of FlowDB's. Safe for whatever a user's code throws.
  *
  * @param {unknown} error
  * @returns {error is FlowDBError}
  */
-const isOwn = (error) => types.isNativeError(error) && error instanceof FlowDBError
+const isOwn = (error) => own.has(/** @type {object} */ (error))
 
 /**
  * Why a user's code failed, in a few words.

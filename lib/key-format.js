@@ -5,7 +5,6 @@
  * the float below a bigint. docs/format/keys.md describes the format.
  */
 
-const { types } = require('node:util')
 const { FlowDBError, unreadable } = require('./errors.js')
 
 /** The longest encoded key, in bytes. */
@@ -31,6 +30,13 @@ const CLASS_NUMBER = 0
 const CLASS_WHOLE = 1
 const CLASS_ABOVE = 2
 
+/**
+ * Every fault. Asked instead of `instanceof`, as in `errors.js`.
+ *
+ * @type {WeakSet<object>}
+ */
+const faults = new WeakSet()
+
 /** Why a value can't be a key, and where in it; becomes a FlowDBError where the codec is left. */
 class Fault {
   /**
@@ -42,6 +48,7 @@ class Fault {
     this.isWhole = isWhole
     /** @type {number[]} */
     this.path = []
+    faults.add(this)
   }
 
   get message () {
@@ -53,12 +60,19 @@ class Fault {
 }
 
 /**
+ * Whether something that was thrown is a fault, whatever a user's code throws.
+ *
+ * @param {unknown} error
+ * @returns {error is Fault}
+ */
+const isFault = (error) => faults.has(/** @type {object} */ (error))
+
+/**
  * @param {unknown} error a fault, or what code of a user's in a key has thrown
  * @returns {FlowDBError}
  */
 function toFlowDBError (error) {
-  // Asked so because a proxy that was thrown could answer `instanceof` with more of a user's code.
-  if (!types.isProxy(error) && error instanceof Fault) return new FlowDBError('FLOWDB_INVALID_KEY', error.message)
+  if (isFault(error)) return new FlowDBError('FLOWDB_INVALID_KEY', error.message)
   return unreadable('FLOWDB_INVALID_KEY', 'a key', error)
 }
 
@@ -101,6 +115,7 @@ exports.NUMBER = NUMBER
 exports.STRING = STRING
 exports.TRUE = TRUE
 exports.Fault = Fault
+exports.isFault = isFault
 exports.float = float
 exports.floorOf = floorOf
 exports.notAKey = notAKey

@@ -10,7 +10,7 @@
 const { types } = require('node:util')
 const {
   ARRAY, ARRAY_DEPTH_MAX, ARRAY_END, BIGINT_LIMIT, BINARY, CLASS_ABOVE, CLASS_NUMBER, CLASS_WHOLE, DATE,
-  FALSE, KEY_BYTES_MAX, NULL, NUMBER, STRING, TRUE, Fault, float, floorOf, toFlowDBError, tooDeep, tooLong
+  FALSE, KEY_BYTES_MAX, NULL, NUMBER, STRING, TRUE, Fault, float, floorOf, isFault, toFlowDBError, tooDeep, tooLong
 } = require('./key-format.js')
 const { bytesOf, lengthOf, timeOf } = require('./key-intrinsics.js')
 
@@ -156,7 +156,7 @@ function writeArray (array, buffer, offset, limit, depth) {
     try {
       offset = writeValue(array[index], buffer, offset, limit, depth + 1)
     } catch (error) {
-      if (error instanceof Fault) error.path.unshift(index)
+      if (isFault(error)) error.path.unshift(index)
       throw error
     }
     if (offset < 0) return -1

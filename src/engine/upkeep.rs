@@ -25,7 +25,7 @@ impl Engine {
     ///
     /// # Errors
     ///
-    /// `Io`, `Corruption`, `Poisoned`, `ReadOnly` or `Closed`.
+    /// `Io`, `Corruption`, `Poisoned`, `ReadOnly`, `Closed`, or `Aborted` where another thread closes the database meanwhile.
     pub fn compact_all(&self) -> Result<()> {
         self.compact_range(Bound::Unbounded, Bound::Unbounded)
     }
@@ -34,7 +34,7 @@ impl Engine {
     ///
     /// # Errors
     ///
-    /// `Io`, `Corruption`, `Poisoned`, `ReadOnly` or `Closed`.
+    /// `Io`, `Corruption`, `Poisoned`, `ReadOnly`, `Closed`, or `Aborted` where another thread closes the database meanwhile.
     pub fn compact_range(&self, start: Bound<&[u8]>, end: Bound<&[u8]>) -> Result<()> {
         self.compact_range_while(start, end, &always)
     }
