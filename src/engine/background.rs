@@ -32,6 +32,9 @@ const RETRY_INTERVAL: Duration = Duration::from_millis(250);
 /// A writer that waits looks up this often, in case a wake-up was meant for the moment before it slept.
 const STALL_CHECK_INTERVAL: Duration = Duration::from_millis(100);
 
+/// A group of up to this size may go into a memtable while the one before it does, and is not yet in its size.
+const UNSEEN_BYTES_MAX: usize = 1 << 20;
+
 /// Who waits for a turn or a pause in work that somebody may end asks so often whether to go on.
 const GO_ON_INTERVAL: Duration = Duration::from_millis(20);
 
@@ -157,6 +160,10 @@ impl Shared {
     /// Sees to it that the active memtable has room for one more group: seals it where it is full, and waits
     /// where flush or compaction can't keep up.
     pub(crate) fn make_room(&self, log: &mut LogState) -> Result<()> {
+        if log.last_group_bytes > UNSEEN_BYTES_MAX {
+            // So that the memtable's size has it, and two of them never go into one that had room for neither.
+            self.await_inserts();
+        }
         let view = self.view.load();
         let has_room = view.active.memtable.size_bytes() < self.config.memtable_size_bytes;
         if has_room && pace(view.version.level(0).len(), self.config.compaction_threshold) == Pace::Go {

@@ -83,6 +83,22 @@ impl Drop for Lead<'_> {
     }
 }
 
+/// A group on its way into the memtable. One that ends there by a panic is half visible to whoever comes after it, so
+/// nobody may.
+struct Inserting<'a> {
+    shared: &'a Shared,
+    has_ended: bool,
+}
+
+impl Drop for Inserting<'_> {
+    fn drop(&mut self) {
+        if !self.has_ended {
+            let message = "a commit ended before all of it was in memory, which is a defect of FlowDB";
+            self.shared.fail_commits(Error::new(Code::Internal, message));
+        }
+    }
+}
+
 /// What came of the checks of a group.
 struct Admitted {
     /// The batches that passed, in order; their entries are numbered without a gap from `first_seqno` on.
@@ -238,9 +254,12 @@ impl Shared {
             self.prefetch(&admitted);
             self.log_group(&mut log, &admitted)?;
             log.applied_seqno = log.last_seqno;
+            log.last_group_bytes = admitted.batches.iter().map(|batch| batch.encoded().len()).sum();
         }
         let view = self.view.load();
         let mut memtable = view.active.memtable.writer();
+        // Dropped before the memtable is let go.
+        let mut inserting = Inserting { shared: self, has_ended: false };
         let (last_seqno, written_seqno) = (log.last_seqno, log.written_seqno);
         let has_log = log.writer.is_some();
         drop(log);
@@ -252,8 +271,9 @@ impl Shared {
             needs_sync: needs_sync && has_log,
             members: std::mem::take(&mut lead.members).into_iter().zip(results).collect(),
         };
-        let entered = self.enter(group, own.clone(), written_seqno)?;
-        Ok((entered, own))
+        let entered = self.enter(group, own.clone(), written_seqno);
+        inserting.has_ended = true;
+        Ok((entered?, own))
     }
 
     /// Waits until every group that was written is in the memtable and in the pipeline. The caller holds the log, so that

@@ -32,6 +32,8 @@ pub(crate) struct LogState {
     pub(crate) written_seqno: SeqNo,
     /// Everything up to this seqno is in the memtables, visible or not, or will be as soon as the groups before are.
     pub(crate) applied_seqno: SeqNo,
+    /// The bytes of the last group, which may still be on its way into the memtable.
+    pub(crate) last_group_bytes: usize,
     /// How long the log was when the sync thread was woken last.
     pub(crate) early_sync_at: u64,
     /// Nothing more may be written to this log: its tail is garbage because an append failed for want of space, or

@@ -153,6 +153,12 @@ impl Shared {
         Ok(Entered::Waits(own))
     }
 
+    /// No group becomes visible from here on, because of `cause`.
+    pub(crate) fn fail_commits(&self, cause: Error) {
+        let cause = self.poison(cause);
+        self.pipeline.state.lock().failure.get_or_insert(cause);
+    }
+
     /// Syncs the log: for the caller, whose turn it is, and for everyone whose record is in it by now.
     pub(crate) fn take_sync_turn(&self) -> Result<()> {
         let turn = SyncTurn { shared: self, has_ended: false };

@@ -238,6 +238,7 @@ impl Opening<'_> {
             last_seqno,
             written_seqno: last_seqno,
             applied_seqno: last_seqno,
+            last_group_bytes: 0,
             early_sync_at: 0,
             is_sealed: true,
         };

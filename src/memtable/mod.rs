@@ -199,6 +199,7 @@ impl MemtableWriter<'_> {
 
     /// Inserts one entry; see [`MemtableWriter::insert_all`].
     pub(crate) fn insert_one(&mut self, entry: &EntryRef<'_>) {
+        self.state.tree.begin_window();
         match entry.kind {
             Kind::RangeTombstone => self.insert_range_tombstone(entry.key, entry.value, entry.seqno),
             _ => self.insert_hinted(entry, Hint { tag: Tag::of(entry.key), leaf: None }),

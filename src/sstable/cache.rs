@@ -31,7 +31,7 @@ const SHARD_BYTES_MIN: usize = 4 << 20;
 const SHARDS_MAX: usize = 64;
 
 /// What a cached block takes besides its own bytes: its places in the map, a queue and the ghost list, and its counters.
-const ENTRY_OVERHEAD_BYTES: usize = 144;
+const ENTRY_OVERHEAD_BYTES: usize = 224;
 
 /// A large value takes at most one part in so many of a shard.
 const VALUE_PART: usize = 8;
@@ -338,7 +338,7 @@ mod tests {
             for (queue, in_main) in [(&blocks.probation, false), (&blocks.main, true)] {
                 assert!(queue.iter().all(|place| blocks.map[place].in_main == in_main));
             }
-            assert!(blocks.ghosts.len() <= blocks.map.len(), "the ghosts take memory too");
+            assert!(blocks.ghosts.len() <= blocks.ghosts_max(), "the ghosts take memory too");
             assert!(blocks.ghost_turns.len() <= blocks.ghosts.len());
             assert!(blocks.ghost_turns.iter().all(|(&place, &turn)| blocks.ghosts.contains(&(place, turn))));
         }

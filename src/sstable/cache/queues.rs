@@ -11,6 +11,9 @@ use crate::sstable::spots::{Filled, Spots, USES_MAX};
 /// A shard has room while one part in so many of it is free.
 const FREE_PART: usize = 64;
 
+/// About what a data block of the default size takes.
+const USUAL_BLOCK_BYTES: usize = 4096;
+
 /// The probation queue holds one part in so many of a shard.
 const PROBATION_PART: usize = 10;
 
@@ -91,7 +94,7 @@ pub(super) struct Blocks {
     pub(super) main: VecDeque<Place>,
     pub(super) used: usize,
     pub(super) probation_used: usize,
-    /// Which blocks left the probation unused, oldest first, each with its turn: at most as many as the map has blocks.
+    /// Which blocks left the probation unused, oldest first, each with its turn: at most [`Blocks::ghosts_max`].
     pub(super) ghosts: VecDeque<(Place, u64)>,
     /// The turn of each block that is still remembered. One that came back is no longer, though it stands in the queue.
     pub(super) ghost_turns: HashMap<Place, u64, BuildPassing>,
@@ -170,11 +173,14 @@ impl Blocks {
     }
 
     /// Drops the oldest block of the main queue that has no use left; the others pay with one use for another round.
+    /// Readers at the spots may add uses as fast as they are paid, so the rounds are counted.
     fn evict_from_main(&mut self) {
+        let mut left = self.main.len() * (usize::from(USES_MAX) + 1);
         while let Some(place) = self.main.pop_front() {
+            left = left.saturating_sub(1);
             let Some(cached) = self.map.get_mut(&place) else { continue };
             let uses = cached.uses();
-            if *uses == 0 {
+            if *uses == 0 || left == 0 {
                 self.remove(place);
                 return;
             }
@@ -195,9 +201,14 @@ impl Blocks {
         self.ghost_turns.insert(place, self.turn);
     }
 
-    /// The ghosts take memory too: no more are remembered than there are blocks.
+    /// The most ghosts. They take memory too: no more are remembered than there are blocks, or would be of the usual size
+    /// where a few large ones fill the shard.
+    pub(super) fn ghosts_max(&self) -> usize {
+        self.map.len().max(self.capacity / USUAL_BLOCK_BYTES)
+    }
+
     fn trim_ghosts(&mut self) {
-        while self.ghosts.len() > self.map.len() {
+        while self.ghosts.len() > self.ghosts_max() {
             let Some((oldest, turn)) = self.ghosts.pop_front() else { return };
             if self.ghost_turns.get(&oldest) == Some(&turn) {
                 self.ghost_turns.remove(&oldest);
