@@ -77,7 +77,9 @@ pub(crate) fn compact(
     let moved = value_garbage::files_to_empty(task, version, context.config);
     let values = ValueOutputs::moving(context, version, moved);
     let bottom = Bottom { version, target: task.target };
-    Outputs::new(context, context.config.table_size_bytes, values).write(|outputs| {
+    // Each table of level 0 counts, so that what is merged there becomes one.
+    let size_max = if task.target == 0 { u64::MAX } else { context.config.table_size_bytes };
+    Outputs::new(context, size_max, values).write(|outputs| {
         let parts = if task.is_scattered { 1 } else { task.inputs.len().max(1) };
         for inputs in task.inputs.chunks(parts) {
             let tombstones = input_tombstones(inputs, &task.overlapped)?;

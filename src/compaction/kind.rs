@@ -14,6 +14,8 @@ pub enum CompactionKind {
     Move,
     /// Nobody writes, so that level 0 was merged before its time.
     Quiet,
+    /// Nobody writes, and tables of level 0 were merged into one there, because level 1 is large.
+    WithinLevel0,
     /// A table with deletions, or one of level 0 with other entries that can go, was merged with what lies below.
     Deletions,
     /// Deletions that have nothing below them any more were dropped, in place.
@@ -32,11 +34,12 @@ pub enum CompactionKind {
 
 impl CompactionKind {
     /// Every kind, in the order of its declaration.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 12] = [
         Self::Level0,
         Self::Level,
         Self::Move,
         Self::Quiet,
+        Self::WithinLevel0,
         Self::Deletions,
         Self::DeletionsInPlace,
         Self::Superseded,
@@ -55,6 +58,7 @@ impl fmt::Display for CompactionKind {
             Self::Level => "level",
             Self::Move => "move",
             Self::Quiet => "quiet",
+            Self::WithinLevel0 => "within-level-0",
             Self::Deletions => "deletions",
             Self::DeletionsInPlace => "deletions-in-place",
             Self::Superseded => "superseded",

@@ -30,10 +30,13 @@ pub(crate) use value_garbage::pick as pick_value_garbage;
 const LEVEL_GROWTH: u64 = 10;
 
 /// Level 0 waits for more tables while a merge of it would rewrite more than so many bytes of level 1 for each byte …
-const LEVEL_0_REWRITES_MAX: u64 = 2;
+const LEVEL_0_REWRITES_MAX: u64 = 1;
 
 /// … but never for more than so many times `compaction_threshold`, since each read looks into all of them.
 const LEVEL_0_PATIENCE: usize = 2;
+
+/// What is done because nobody writes rewrites at most so many times `level_size_bytes` of level 1.
+const QUIET_REWRITES_MAX: u64 = 2;
 
 /// Tables of one level to be merged with what they overlap in the next one.
 pub(crate) struct Task {
@@ -124,11 +127,25 @@ pub(crate) fn level_target(version: &Version, level: usize, config: &Config) -> 
 }
 
 /// What is worth a compaction once nobody writes: level 0, whose tables every read has to look into and whose entries
-/// may be there again below. It rewrites at most [`LEVEL_GROWTH`] bytes below for each byte that it moves.
-pub(crate) fn pick_when_quiet(version: &Version) -> Option<Task> {
+/// may be there again below. It goes down where that rewrites few bytes of level 1, by themselves and for each byte that is
+/// moved. Else it becomes one table where it is, and waits for more.
+pub(crate) fn pick_when_quiet(version: &Version, config: &Config) -> Option<Task> {
     let bytes = |tables: &[Arc<TableHandle>]| -> u64 { tables.iter().map(|table| table.meta().size).sum() };
     let task = pick_from_level_0(version)?.with_purpose(CompactionKind::Quiet);
-    (bytes(&task.inputs).saturating_mul(LEVEL_GROWTH) >= bytes(&task.overlapped)).then_some(task)
+    let (moved, rewritten) = (bytes(&task.inputs), bytes(&task.overlapped));
+    if rewritten <= moved.saturating_mul(LEVEL_GROWTH)
+        && rewritten <= config.level_size_bytes.saturating_mul(QUIET_REWRITES_MAX)
+    {
+        return Some(task);
+    }
+    let is_bounded = moved <= config.level_size_bytes.saturating_mul(LEVEL_GROWTH);
+    (task.inputs.len() > 1 && is_bounded).then(|| within_level_0(task))
+}
+
+/// The inputs of `task` as one table of level 0. They are all that could overlap one another there, so that what is newer
+/// stays in front of it and what is older behind.
+fn within_level_0(task: Task) -> Task {
+    Task { target: 0, overlapped: Vec::new(), purpose: CompactionKind::WithinLevel0, ..task }
 }
 
 /// The oldest table of level 0 with every other one that it overlaps, directly or through another.

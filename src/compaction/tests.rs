@@ -42,9 +42,26 @@ fn merged_at(below: u64) -> u64 {
 #[test]
 fn level_0_gathers_more_tables_where_each_byte_of_it_would_rewrite_several_below() {
     assert_eq!(merged_at(MIB), 4);
-    assert_eq!(merged_at(160 * MIB), 4);
-    assert_eq!(merged_at(161 * MIB), 5);
-    assert_eq!(merged_at(240 * MIB), 6);
-    assert_eq!(merged_at(320 * MIB), 8);
+    assert_eq!(merged_at(80 * MIB), 4);
+    assert_eq!(merged_at(81 * MIB), 5);
+    assert_eq!(merged_at(120 * MIB), 6);
+    assert_eq!(merged_at(160 * MIB), 8);
     assert_eq!(merged_at(600 * MIB), 8, "reads have to look into all of them");
+}
+
+/// What is done with so many tables of level 0 when nobody writes: the kind, and the level that takes them.
+fn in_quiet(tables: u64, below: u64) -> Option<(CompactionKind, usize)> {
+    let config = Config::new("/db");
+    pick_when_quiet(&version(tables, below), &config).map(|task| (task.kind(), task.target))
+}
+
+#[test]
+fn in_quiet_times_level_0_goes_down_where_that_costs_little_and_else_becomes_one_table() {
+    assert_eq!(in_quiet(1, 128 * MIB), Some((CompactionKind::Quiet, 1)));
+    assert_eq!(in_quiet(6, 128 * MIB), Some((CompactionKind::Quiet, 1)));
+    assert_eq!(in_quiet(2, 129 * MIB), Some((CompactionKind::WithinLevel0, 0)));
+    assert_eq!(in_quiet(7, 600 * MIB), Some((CompactionKind::WithinLevel0, 0)));
+    assert_eq!(in_quiet(1, 600 * MIB), None, "it is one table");
+    assert_eq!(in_quiet(0, 600 * MIB), None);
+    assert_eq!(in_quiet(33, 600 * MIB), None, "a table holds no more than a level does");
 }

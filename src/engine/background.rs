@@ -304,7 +304,7 @@ impl Shared {
                 let ms = self.config.flush_interval_ms;
                 (ms > 0).then(|| Duration::from_millis(ms))
             }
-            Step::Compact if was_written && pick_when_quiet(&version()).is_some() => Some(QUIET_INTERVAL),
+            Step::Compact if was_written && pick_when_quiet(&version(), &self.config).is_some() => Some(QUIET_INTERVAL),
             Step::Compact => expires().then(|| Duration::from_secs(self.config.gc_interval_secs)),
         }
     }
@@ -389,7 +389,7 @@ impl Shared {
         // One moment for the choice and the work: were the clock set back between them, nothing might be dropped.
         let now_ms = self.config.clock.now_ms();
         let reasons = Reasons { oldest_snapshot: self.snapshots.oldest(), now_ms };
-        let in_quiet = || if is_quiet { pick_when_quiet(&version) } else { None };
+        let in_quiet = || if is_quiet { pick_when_quiet(&version, &self.config) } else { None };
         let Some(task) = pick(&version, &self.config, reasons).or_else(in_quiet) else {
             if let Some(seqno) = held_back(&version, reasons) {
                 self.snapshots.call_when_reached(seqno);

@@ -119,6 +119,21 @@ fn a_crash_in_a_merge_of_quiet_times_loses_nothing() {
 }
 
 #[test]
+fn a_crash_in_a_merge_within_level_0_loses_nothing() {
+    crash_during(CompactionKind::WithinLevel0, |work| {
+        work.put(0..200, 300, 0)?;
+        work.engine.compact_all()?;
+        for round in 0..3 {
+            work.put(round * 10..round * 10 + 40, 60, 0)?;
+            work.delete(round * 20..round * 20 + 5)?;
+            work.flush()?;
+        }
+        while work.engine.run_pending_when_quiet()? {}
+        Ok(())
+    });
+}
+
+#[test]
 fn a_crash_while_deletions_are_taken_down_loses_nothing_and_brings_nothing_back() {
     crash_during(CompactionKind::Deletions, |work| {
         work.put(0..60, 60, 0)?;
