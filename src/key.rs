@@ -12,6 +12,9 @@ pub(crate) type SeqNo = u64;
 /// The largest sequence number; as a search position it lies before every entry of its key.
 pub(crate) const SEQNO_MAX: SeqNo = (1 << 56) - 1;
 
+/// The seqno of an entry that is older than every snapshot, and below which its key has nothing: real ones begin at 1.
+pub(crate) const SETTLED: SeqNo = 0;
+
 /// The longest user key, in bytes.
 pub const KEY_BYTES_MAX: usize = 64 * 1024;
 

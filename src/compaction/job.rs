@@ -1,6 +1,7 @@
 //! Flushing a memtable and merging tables: what goes in, and what may be dropped on the way.
 #![forbid(unsafe_code)]
 
+use std::cell::RefCell;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -76,14 +77,15 @@ pub(crate) fn compact(
 ) -> Result<Written> {
     let moved = value_garbage::files_to_empty(task, version, context.config);
     let values = ValueOutputs::moving(context, version, moved);
-    let bottom = Bottom { version, target: task.target };
     // Each table of level 0 counts, so that what is merged there becomes one.
     let size_max = if task.target == 0 { u64::MAX } else { context.config.table_size_bytes };
     Outputs::new(context, size_max, values).write(|outputs| {
         let parts = if task.is_scattered { 1 } else { task.inputs.len().max(1) };
         for inputs in task.inputs.chunks(parts) {
             let tombstones = input_tombstones(inputs, &task.overlapped)?;
-            let mut retention = retention(Arc::clone(&tombstones));
+            let retention = retention(Arc::clone(&tombstones));
+            let mut retention = if task.target > 0 { retention.settling() } else { retention };
+            let bottom = Bottom::new(version, task.target);
             let mut entries = merge_inputs(task.level, inputs, &task.overlapped)?;
             let kept = retention.tombstones_to_keep(&tombstones).into_iter().filter(|tombstone| {
                 !(retention.may_drop_tombstone(tombstone.seqno)
@@ -129,15 +131,25 @@ fn merge_inputs(
 struct Bottom<'a> {
     version: &'a Version,
     target: usize,
+    /// For each level the first table that does not end before the key that was asked for last.
+    places: RefCell<[usize; LEVELS]>,
 }
 
-impl Bottom<'_> {
+impl<'a> Bottom<'a> {
+    fn new(version: &'a Version, target: usize) -> Self {
+        Self { version, target, places: RefCell::default() }
+    }
+
+    /// Keys are asked for in ascending order, so that each table is passed once.
     fn is_below_key(&self, key: &[u8]) -> bool {
-        let mut levels = self.target + 1..LEVELS;
-        levels.all(|level| {
+        let mut places = self.places.borrow_mut();
+        (self.target + 1..LEVELS).all(|level| {
             let tables = self.version.level(level);
-            let index = tables.partition_point(|table| table.ends_before(key));
-            tables.get(index).is_none_or(|table| !table.may_hold(key))
+            let place = &mut places[level];
+            while tables.get(*place).is_some_and(|table| table.ends_before(key)) {
+                *place += 1;
+            }
+            tables.get(*place).is_none_or(|table| !table.may_hold(key))
         })
     }
 

@@ -29,11 +29,11 @@ pub(crate) use value_garbage::pick as pick_value_garbage;
 /// Each level holds this many times what the one above it does.
 const LEVEL_GROWTH: u64 = 10;
 
-/// Level 0 waits for more tables while a merge of it would rewrite more than so many bytes of level 1 for each byte …
-const LEVEL_0_REWRITES_MAX: u64 = 1;
+/// Level 0 waits for more tables while it is smaller than so many times level 1, which a merge rewrites …
+const LEVEL_0_GATHERS: u64 = 2;
 
 /// … but never for more than so many times `compaction_threshold`, since each read looks into all of them.
-const LEVEL_0_PATIENCE: usize = 2;
+const LEVEL_0_PATIENCE: usize = 3;
 
 /// What is done because nobody writes rewrites at most so many times `level_size_bytes` of level 1.
 const QUIET_REWRITES_MAX: u64 = 2;
@@ -105,12 +105,11 @@ fn score(version: &Version, level: usize, config: &Config) -> f64 {
     version.level_bytes(level) as f64 / level_target(version, level, config) as f64
 }
 
-/// With how many tables level 0 is merged into level 1. Where the two are of like size that costs little. A level 1 that
-/// is several times larger, as it is while it is the deepest, would be rewritten whole for each `compaction_threshold`
-/// tables, so that twice as many are gathered there.
+/// With how many tables level 0 is merged into level 1. Each merge rewrites all of a level 1 of random keys, so that a fill is
+/// cheaper the fewer merges there are, and most of all the last ones.
 fn level_0_tables(version: &Version, config: &Config) -> usize {
     let tables = config.compaction_threshold;
-    let is_worth_it = version.level_bytes(0).saturating_mul(LEVEL_0_REWRITES_MAX) >= version.level_bytes(1);
+    let is_worth_it = version.level_bytes(0) >= version.level_bytes(1).saturating_mul(LEVEL_0_GATHERS);
     if is_worth_it { tables } else { tables.saturating_mul(LEVEL_0_PATIENCE) }
 }
 

@@ -13,7 +13,7 @@ use super::retention::{Fate, Retention};
 use super::value_outputs::ValueOutputs;
 use crate::error::Result;
 use crate::iter::InternalIterator;
-use crate::key::{EntryRef, Kind};
+use crate::key::{EntryRef, Kind, SETTLED};
 use crate::range_tombstone::RangeTombstone;
 use crate::sstable::{TableOptions, TableSummary, TableWriter};
 use crate::version::{Garbage, TableMeta, ValueFileMeta, ValueShare, table_path};
@@ -97,6 +97,7 @@ impl<'a> Outputs<'a> {
             let entry = entries.entry();
             match retention.fate(&entry, is_bottom) {
                 Fate::Keep => self.add(&entry)?,
+                Fate::Settle => self.add(&EntryRef { seqno: SETTLED, ..entry })?,
                 Fate::Bury => {
                     self.add(&EntryRef { kind: Kind::Tombstone, expires_at: 0, value: b"", ..entry })?;
                 }

@@ -8,7 +8,7 @@
 use std::sync::Arc;
 
 use crate::iter::is_expired;
-use crate::key::{EntryRef, SeqNo};
+use crate::key::{EntryRef, SEQNO_MAX, SeqNo};
 use crate::range_tombstone::{RangeTombstone, RangeTombstones};
 
 /// Decides entry by entry, in internal order, what a flush or compaction writes.
@@ -21,6 +21,8 @@ pub(crate) struct Retention {
     has_key: bool,
     /// The stripe of the entry of `key` that was seen last; a further one in it is hidden.
     stripe: Option<SeqNo>,
+    /// Whether entries may lose their seqno.
+    settles: bool,
 }
 
 /// What becomes of an entry.
@@ -28,6 +30,8 @@ pub(crate) struct Retention {
 pub(crate) enum Fate {
     /// It is written as it is.
     Keep,
+    /// It is written with [`SETTLED`] for its seqno: everybody sees it, and nothing older is anywhere.
+    Settle,
     /// A tombstone is written in its place, because it has expired but hides older ones elsewhere.
     Bury,
     /// Nobody can see it.
@@ -39,7 +43,12 @@ impl Retention {
     /// the inputs of the job.
     pub(crate) fn new(snapshots: Vec<SeqNo>, tombstones: Arc<RangeTombstones>, now_ms: u64) -> Self {
         debug_assert!(snapshots.is_sorted());
-        Self { snapshots, tombstones, now_ms, key: Vec::new(), has_key: false, stripe: None }
+        Self { snapshots, tombstones, now_ms, key: Vec::new(), has_key: false, stripe: None, settles: false }
+    }
+
+    /// The same, for a job whose output has no seqnos in its order: entries that need no seqno any more lose it.
+    pub(crate) fn settling(self) -> Self {
+        Self { settles: true, ..self }
     }
 
     /// What becomes of `entry`, which follows the last one in internal order. `is_bottom` tells whether nothing
@@ -57,7 +66,8 @@ impl Retention {
         }
         let expired = is_expired(entry.expires_at, self.now_ms);
         if entry.kind.is_value() && !expired {
-            return Fate::Keep;
+            let settles = self.settles && self.is_settled(entry) && is_bottom(entry.key);
+            return if settles { Fate::Settle } else { Fate::Keep };
         }
         // In the oldest stripe a deletion that hides nothing any more can go.
         if self.is_oldest(entry.seqno) && is_bottom(entry.key) {
@@ -79,6 +89,12 @@ impl Retention {
     /// The oldest snapshot that sees `seqno`; `None` where it is newer than all of them.
     fn stripe_of(&self, seqno: SeqNo) -> Option<SeqNo> {
         self.snapshots.get(self.snapshots.partition_point(|&snapshot| snapshot < seqno)).copied()
+    }
+
+    /// Whether every reader sees `entry` and no range tombstone, of those that are older than it, would hide it without its
+    /// seqno.
+    fn is_settled(&self, entry: &EntryRef<'_>) -> bool {
+        self.is_oldest(entry.seqno) && self.tombstones.covering(entry.key, SEQNO_MAX).is_none()
     }
 
     fn is_oldest(&self, seqno: SeqNo) -> bool {
@@ -110,6 +126,32 @@ mod tests {
                 retention.fate(&entry, |_| true)
             })
             .collect()
+    }
+
+    fn settled(snapshots: &[SeqNo], entry: (SeqNo, Kind), tombstones: &[RangeTombstone], bottom: bool) -> Fate {
+        let tombstones = Arc::new(RangeTombstones::new(tombstones));
+        let mut retention = Retention::new(snapshots.to_vec(), tombstones, 1_000).settling();
+        let entry = EntryRef { key: b"a", seqno: entry.0, kind: entry.1, expires_at: 0, value: b"" };
+        retention.fate(&entry, |_| bottom)
+    }
+
+    #[test]
+    fn a_value_that_everybody_sees_above_nothing_needs_no_seqno() {
+        assert_eq!(settled(&[5, 10], (5, Kind::Value), &[], true), Fate::Settle);
+        assert_eq!(settled(&[5, 10], (5, Kind::Separated), &[], true), Fate::Settle);
+    }
+
+    #[test]
+    fn a_value_keeps_its_seqno_where_a_snapshot_does_not_see_it_or_something_older_could_be_taken_for_newer() {
+        let older = RangeTombstone { start: b"a".to_vec(), end: b"b".to_vec(), seqno: 3 };
+        let beside = RangeTombstone { start: b"b".to_vec(), end: b"c".to_vec(), seqno: 3 };
+
+        assert_eq!(settled(&[5, 10], (6, Kind::Value), &[], true), Fate::Keep, "the first snapshot is older");
+        assert_eq!(settled(&[10], (6, Kind::Value), &[], false), Fate::Keep, "an older one may lie below");
+        assert_eq!(settled(&[10], (6, Kind::Value), &[older], true), Fate::Keep, "it would seem deleted");
+        assert_eq!(settled(&[10], (6, Kind::Value), &[beside], true), Fate::Settle);
+        assert_eq!(settled(&[10], (6, Kind::Tombstone), &[], true), Fate::Drop);
+        assert_eq!(fates(&[10], &[("a", 6, Kind::Value)], &[]), [Fate::Keep], "level 0 is ordered by seqnos");
     }
 
     #[test]

@@ -40,13 +40,13 @@ fn merged_at(below: u64) -> u64 {
 }
 
 #[test]
-fn level_0_gathers_more_tables_where_each_byte_of_it_would_rewrite_several_below() {
+fn level_0_gathers_more_tables_where_a_merge_would_rewrite_much_below() {
     assert_eq!(merged_at(MIB), 4);
-    assert_eq!(merged_at(80 * MIB), 4);
-    assert_eq!(merged_at(81 * MIB), 5);
-    assert_eq!(merged_at(120 * MIB), 6);
-    assert_eq!(merged_at(160 * MIB), 8);
-    assert_eq!(merged_at(600 * MIB), 8, "reads have to look into all of them");
+    assert_eq!(merged_at(40 * MIB), 4);
+    assert_eq!(merged_at(41 * MIB), 5);
+    assert_eq!(merged_at(100 * MIB), 10);
+    assert_eq!(merged_at(120 * MIB), 12);
+    assert_eq!(merged_at(600 * MIB), 12, "reads have to look into all of them");
 }
 
 /// What is done with so many tables of level 0 when nobody writes: the kind, and the level that takes them.

@@ -12,7 +12,7 @@ use crate::key::SeqNo;
 const BURST: Duration = Duration::from_millis(100);
 
 /// From this many times `compaction_threshold` tables in level 0 on, each commit waits a little …
-const SLOWDOWN_FACTOR: usize = 3;
+const SLOWDOWN_FACTOR: usize = 4;
 
 /// … and from this many times on, until compaction has caught up.
 const STOP_FACTOR: usize = 6;

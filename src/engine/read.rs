@@ -27,7 +27,7 @@ pub struct Value {
     pub bytes: Vec<u8>,
     /// When it expires, in milliseconds since 1970; 0 for never.
     pub expires_at: u64,
-    /// The seqno of the put.
+    /// The seqno of the put, or 0 once a compaction has left it out: where every snapshot sees it.
     pub seqno: u64,
 }
 
@@ -38,7 +38,7 @@ pub struct ValueRef<'a> {
     pub bytes: &'a [u8],
     /// When it expires, in milliseconds since 1970; 0 for never.
     pub expires_at: u64,
-    /// The seqno of the put.
+    /// The seqno of the put, or 0 once a compaction has left it out: where every snapshot sees it.
     pub seqno: u64,
 }
 
@@ -118,7 +118,7 @@ pub struct Row<'a> {
     pub value: &'a [u8],
     /// When it expires, in milliseconds since 1970; 0 for never.
     pub expires_at: u64,
-    /// The seqno of the put.
+    /// The seqno of the put, or 0 once a compaction has left it out: where every snapshot sees it.
     pub seqno: u64,
 }
 
@@ -240,7 +240,7 @@ impl Scan {
         self.rows.entry().expires_at
     }
 
-    /// The seqno of the row's put.
+    /// The seqno of the row's put, or 0 once a compaction has left it out: where every snapshot sees it.
     #[must_use]
     pub fn seqno(&self) -> u64 {
         self.rows.entry().seqno

@@ -27,7 +27,7 @@ pub struct ValueSlice {
     pub value_len: u64,
     /// When the value expires, in milliseconds since 1970; 0 for never.
     pub expires_at: u64,
-    /// The seqno of the put.
+    /// The seqno of the put, or 0 once a compaction has left it out: where every snapshot sees it.
     pub seqno: u64,
 }
 
@@ -192,7 +192,7 @@ impl ValueReader {
         self.expires_at
     }
 
-    /// The seqno of the put.
+    /// The seqno of the put, or 0 once a compaction has left it out: where every snapshot sees it.
     #[must_use]
     pub fn seqno(&self) -> u64 {
         self.seqno

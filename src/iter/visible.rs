@@ -8,7 +8,7 @@ use std::ops::Bound;
 
 use super::{Holes, InternalIterator, Travel};
 use crate::error::{Code, Error, Result};
-use crate::key::{EntryRef, Kind, NEVER_EXPIRES, SEQNO_MAX, SeqNo};
+use crate::key::{EntryRef, Kind, NEVER_EXPIRES, SEQNO_MAX, SETTLED, SeqNo};
 
 /// What decides whether an entry is seen.
 pub(crate) struct Visibility {
@@ -180,8 +180,8 @@ impl<I: InternalIterator> VisibleIterator<I> {
         } else if matches!(self.start, Bound::Included(_)) {
             return self.inner.seek(key, SEQNO_MAX);
         } else {
-            // Seqnos begin at 1, so the position (key, 0) lies behind every entry of the key.
-            return self.inner.seek(key, 0);
+            // Behind every entry of the key but one that is settled.
+            self.inner.seek(key, SETTLED)?;
         }
         let excludes = |entry: EntryRef<'_>| matches!(&self.start, Bound::Excluded(key) if entry.key == key);
         while self.inner.is_valid() && excludes(self.inner.entry()) {

@@ -13,6 +13,7 @@ pub const LONG_LIVED_SCAN: &str = "a scan that stayed open";
 pub const MANY_VERSIONS: &str = "scans over keys with many versions";
 pub const TRIED: &str = "try_get that knows";
 pub const NEEDS_IO: &str = "try_get that needs I/O";
+pub const SETTLED: &str = "an entry that has lost its seqno";
 pub const SLICE: &str = "get_slice and open_value";
 pub const CHECKPOINT: &str = "a checkpoint";
 pub const CHECKPOINT_WRITTEN: &str = "a checkpoint that was written to";
@@ -35,7 +36,7 @@ pub const RECORDS_WRITTEN: &str = "records written";
 pub const RECORDS_DELETED: &str = "records deleted by a query";
 pub const RECORDS_READ: &str = "records read, by every query";
 
-const NAMED: [&str; 30] = [
+const NAMED: [&str; 31] = [
     RANGE_TOMBSTONES,
     EXPIRED,
     AT_SNAPSHOT,
@@ -45,6 +46,7 @@ const NAMED: [&str; 30] = [
     MANY_VERSIONS,
     TRIED,
     NEEDS_IO,
+    SETTLED,
     SLICE,
     CHECKPOINT,
     CHECKPOINT_WRITTEN,

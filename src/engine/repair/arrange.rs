@@ -5,12 +5,13 @@
 //! and new. Where nobody knows the levels any more, tables that would be read in a wrong order are merged.
 #![forbid(unsafe_code)]
 
+use std::cmp::Reverse;
 use std::sync::Arc;
 
 use super::{ManifestFound, Repair};
 use crate::error::{Code, Error, Result};
 use crate::iter::{InternalIterator, MergeIterator};
-use crate::key::{EntryRef, SeqNo};
+use crate::key::{EntryRef, SEQNO_MAX, SETTLED, SeqNo};
 use crate::range_tombstone::{RangeTombstone, RangeTombstones};
 use crate::version::{KeySpan, LevelIterator, TableHandle, TableMeta};
 
@@ -32,7 +33,8 @@ impl Repair<'_> {
     }
 
     fn merge(&mut self, mut tables: Vec<TableMeta>) -> Result<Vec<TableMeta>> {
-        tables.sort_by(|a, b| a.smallest.cmp(&b.smallest));
+        // Of two entries that have lost their seqnos the one in the later file is the newer.
+        tables.sort_by_key(|table| Reverse(table.number));
         let handle = |meta| Arc::new(TableHandle::new(meta, Arc::clone(&self.source)));
         let handles: Vec<Arc<TableHandle>> = tables.into_iter().map(handle).collect();
         let mut tombstones: Vec<RangeTombstone> = Vec::new();
@@ -48,17 +50,21 @@ impl Repair<'_> {
     }
 }
 
-/// Tables in key order, dealt into as few runs of disjoint ones as it takes.
+/// Tables dealt into runs of disjoint ones in key order, each table in an earlier run than those behind it in `tables` that
+/// it overlaps.
 fn runs(tables: Vec<Arc<TableHandle>>) -> Vec<Vec<Arc<TableHandle>>> {
     let mut runs: Vec<Vec<Arc<TableHandle>>> = Vec::new();
     for table in tables {
-        let ends_before = |run: &&mut Vec<Arc<TableHandle>>| {
-            run.last().is_some_and(|last| last.ends_before(&table.meta().smallest))
-        };
-        match runs.iter_mut().find(ends_before) {
+        let span = table.span();
+        let overlaps = |run: &Vec<Arc<TableHandle>>| run.iter().any(|other| other.span().overlaps(&span));
+        let at = runs.iter().rposition(overlaps).map_or(0, |last| last + 1);
+        match runs.get_mut(at) {
             Some(run) => run.push(table),
             None => runs.push(vec![table]),
         }
+    }
+    for run in &mut runs {
+        run.sort_by(|a, b| a.meta().smallest.cmp(&b.meta().smallest));
     }
     runs
 }
@@ -88,8 +94,10 @@ fn clusters(tables: impl Iterator<Item = TableMeta>) -> Vec<Cluster> {
     let mut clusters: Vec<Cluster> = Vec::new();
     for meta in tables {
         let TableMeta { smallest, largest, largest_is_exclusive, .. } = meta.clone();
-        let (span, seqnos) =
-            (KeySpan { smallest, largest, largest_is_exclusive }, (meta.seqno_min, meta.seqno_max));
+        let span = KeySpan { smallest, largest, largest_is_exclusive };
+        // What an entry without its seqno was made from may still be there, and lie in any table.
+        let is_settled = meta.seqno_min == SETTLED;
+        let seqnos = if is_settled { (SETTLED, SEQNO_MAX) } else { (meta.seqno_min, meta.seqno_max) };
         let mut cluster = Cluster { tables: vec![meta], span, seqnos };
         // What it absorbs makes it larger, so that it may be entangled with further ones.
         while let Some(at) = clusters.iter().position(|other| other.is_entangled(&cluster)) {
@@ -100,7 +108,8 @@ fn clusters(tables: impl Iterator<Item = TableMeta>) -> Vec<Cluster> {
     clusters
 }
 
-/// Leaves out an entry that is there twice: after a repair that was cut short, or beside the log that it came from.
+/// Leaves out an entry that is there twice: after a repair that was cut short, beside the log that it came from, or beside
+/// the one that was written anew without its seqno.
 pub(super) struct Distinct<I> {
     entries: I,
     last: Vec<u8>,
@@ -129,7 +138,7 @@ impl<I: InternalIterator> InternalIterator for Distinct<I> {
         self.entries.next()?;
         while self.entries.is_valid() {
             let entry = self.entries.entry();
-            if entry.seqno != seqno || entry.key != self.last {
+            if entry.key != self.last || (entry.seqno != seqno && entry.seqno != SETTLED) {
                 break;
             }
             self.entries.next()?;
