@@ -9,7 +9,7 @@
 //! | a fingerprint of each key | *n*, padded to a multiple of eight |
 //! | the offset of each entry | 4 *n* |
 //! | the head of each key: its four bytes behind the prefix | 4 *n* |
-//! | the entries: tag, length of the value, seqno, expiry where there is one, key, value | |
+//! | the entries: tag, length of the value, seqno and expiry where there is one, key, value | |
 //!
 //! A point read compares fingerprints eight at a time and touches the entries that match; a seek searches the heads.
 //! Who walks on reads keys and values where they lie. Nothing of this is ever written to disk.
@@ -20,7 +20,7 @@ use std::cmp::Ordering;
 use std::sync::Arc;
 
 use super::block::{PackedEntry, common_prefix_len};
-use crate::key::{EntryRef, Kind, NEVER_EXPIRES, SeqNo, compare_internal};
+use crate::key::{EntryRef, Kind, NEVER_EXPIRES, SETTLED, SeqNo, compare_internal};
 
 const U32_BYTES: usize = 4;
 
@@ -33,14 +33,18 @@ const LANES: usize = 8;
 /// Beyond so many entries, a search of the heads finds a key sooner than all the fingerprints do.
 const FINGERPRINTED_MAX: usize = 256;
 
-/// Tag, length of the value, seqno.
-const FIXED_BYTES: usize = 16;
+/// Tag, length of the value.
+const FIXED_BYTES: usize = 8;
 
-/// The bits of a tag: the kind, whether the entry expires, whether its key is that of the entry before, and from
-/// [`KEY_LEN_SHIFT`] on the length of the key.
+/// A seqno, or an expiry.
+const NUMBER_BYTES: usize = 8;
+
+/// The bits of a tag: the kind, whether the entry expires, whether its key is that of the entry before, whether it has a
+/// seqno that is not [`SETTLED`], and from [`KEY_LEN_SHIFT`] on the length of the key.
 const KIND_MASK: u32 = 0b1111;
 const EXPIRES: u32 = 0b1_0000;
 const CONTINUES: u32 = 0b10_0000;
+const NUMBERED: u32 = 0b100_0000;
 const KEY_LEN_SHIFT: u32 = 8;
 
 /// What [`DataBlock::warm`] touches at the most, and how much of it comes from memory at once.
@@ -144,13 +148,18 @@ impl DataBlock {
     fn slot_at(&self, at: usize) -> Slot {
         let fixed: &[u8; FIXED_BYTES] = self.0[at..].first_chunk().expect("the block was laid out whole");
         let tag = read_u32(fixed, 0);
+        let behind = at + FIXED_BYTES;
+        let (seqno, behind) = match tag & NUMBERED {
+            0 => (SETTLED, behind),
+            _ => (read_u64(&self.0, behind), behind + NUMBER_BYTES),
+        };
         let (expires_at, key) = match tag & EXPIRES {
-            0 => (NEVER_EXPIRES, at + FIXED_BYTES),
-            _ => (read_u64(&self.0, at + FIXED_BYTES), at + FIXED_BYTES + 8),
+            0 => (NEVER_EXPIRES, behind),
+            _ => (read_u64(&self.0, behind), behind + NUMBER_BYTES),
         };
         let value = key as u32 + (tag >> KEY_LEN_SHIFT);
         let end = value + read_u32(fixed, U32_BYTES);
-        Slot { tag, key: key as u32, value, end, seqno: read_u64(fixed, 2 * U32_BYTES), expires_at }
+        Slot { tag, key: key as u32, value, end, seqno, expires_at }
     }
 
     /// What the entry at `slot`, which is one of this block, says.
@@ -269,11 +278,16 @@ fn lay_out(payload: &[u8], entries: &[PackedEntry], out: &mut Vec<u8>) {
             && key_len == last_key.len()
             && *suffix == out[last_key.start + packed.shared..last_key.end];
         let expires = packed.expires_at != NEVER_EXPIRES;
-        let flags = if expires { EXPIRES } else { 0 } | if continues { CONTINUES } else { 0 };
+        let is_numbered = packed.seqno != SETTLED;
+        let flags = if expires { EXPIRES } else { 0 }
+            | if continues { CONTINUES } else { 0 }
+            | if is_numbered { NUMBERED } else { 0 };
         let tag = packed.kind as u32 | flags | (key_len as u32) << KEY_LEN_SHIFT;
         out.extend_from_slice(&tag.to_le_bytes());
         out.extend_from_slice(&(value.len() as u32).to_le_bytes());
-        out.extend_from_slice(&packed.seqno.to_le_bytes());
+        if is_numbered {
+            out.extend_from_slice(&packed.seqno.to_le_bytes());
+        }
         if expires {
             out.extend_from_slice(&packed.expires_at.to_le_bytes());
         }
@@ -292,7 +306,8 @@ fn write_heads(out: &mut [u8], len: usize, last_key: std::ops::Range<usize>) {
     let key_of = |out: &[u8], index: usize| {
         let at = read_u32(out, offsets_at(len) + index * U32_BYTES) as usize;
         let tag = read_u32(out, at);
-        let key_at = at + FIXED_BYTES + if tag & EXPIRES == 0 { 0 } else { 8 };
+        let numbers = (tag & (EXPIRES | NUMBERED)).count_ones() as usize;
+        let key_at = at + FIXED_BYTES + numbers * NUMBER_BYTES;
         key_at..key_at + (tag >> KEY_LEN_SHIFT) as usize
     };
     let prefix_len = common_prefix_len(&out[key_of(out, 0)], &out[last_key]);

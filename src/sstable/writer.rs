@@ -209,7 +209,8 @@ impl TableWriter {
             self.index.add((key, 0), handle, times);
         }
         self.prepare_properties();
-        let top = self.index.write_partitions(&mut self.out)?;
+        let packing = (self.options.compression, &mut self.scratch);
+        let top = self.index.write_partitions(&mut self.out, packing)?;
         let filter = self.write_filter()?;
         let range_tombstones = self.write_range_tombstones()?;
         let top_index = block(&mut self.out, &top, Packing::Raw)?;
@@ -243,14 +244,7 @@ impl TableWriter {
             return Ok(());
         }
         let payload = self.block.finish();
-        let compressed = match self.options.compression {
-            Compression::None => None,
-            Compression::Lz4 => frame::compress(payload, &mut self.scratch),
-        };
-        let handle = match compressed {
-            Some(stored) => block(&mut self.out, stored, Packing::Lz4)?,
-            None => block(&mut self.out, payload, Packing::Raw)?,
-        };
+        let handle = packed(&mut self.out, payload, self.options.compression, &mut self.scratch)?;
         self.block.clear();
         self.unindexed = Some((handle, self.times.take()));
         self.properties.data_blocks += 1;
@@ -333,6 +327,23 @@ impl TableWriter {
     }
 }
 
+/// Writes a block of `payload`, compressed where that is asked for and worth it.
+fn packed(
+    out: &mut FrameOutput,
+    payload: &[u8],
+    compression: Compression,
+    scratch: &mut Vec<u8>,
+) -> Result<Handle> {
+    let compressed = match compression {
+        Compression::None => None,
+        Compression::Lz4 => frame::compress(payload, scratch),
+    };
+    match compressed {
+        Some(stored) => block(out, stored, Packing::Lz4),
+        None => block(out, payload, Packing::Raw),
+    }
+}
+
 /// Writes a block of `stored` bytes with its trailer.
 fn block(out: &mut FrameOutput, stored: &[u8], packing: Packing) -> Result<Handle> {
     let offset = out.offset();
@@ -384,13 +395,17 @@ impl IndexBuilder {
     }
 
     /// Writes the partitions and returns the payload of the top index.
-    fn write_partitions(&mut self, out: &mut FrameOutput) -> Result<Vec<u8>> {
+    fn write_partitions(
+        &mut self,
+        out: &mut FrameOutput,
+        (compression, scratch): (Compression, &mut Vec<u8>),
+    ) -> Result<Vec<u8>> {
         if self.open.entries() > 0 {
             self.close_partition();
         }
         let mut top = IndexBlockBuilder::default();
         for Partition { payload, key, seqno, times } in &self.closed {
-            let handle = block(out, payload, Packing::Raw)?;
+            let handle = packed(out, payload, compression, scratch)?;
             top.add(&IndexEntry { key, seqno: *seqno, handle }, *times);
         }
         Ok(top.finish())
