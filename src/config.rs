@@ -145,7 +145,7 @@ impl Config {
             memtable_size_bytes: 64 << 20,
             flush_interval_ms: 10_000,
             wal_segment_size_bytes: 64 << 20,
-            max_frozen_memtables: 2,
+            max_frozen_memtables: 1,
             block_size: 4 << 10,
             table_size_bytes: 32 << 20,
             block_cache_capacity_bytes: 64 << 20,

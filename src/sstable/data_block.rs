@@ -9,7 +9,7 @@
 //! | a fingerprint of each key | *n*, padded to a multiple of eight |
 //! | the offset of each entry | 4 *n* |
 //! | the head of each key: its four bytes behind the prefix | 4 *n* |
-//! | the entries: tag, length of the value, seqno and expiry where there is one, key, value | |
+//! | the entries: tag, length of a long value, seqno and expiry where there is one, key, value | |
 //!
 //! A point read compares fingerprints eight at a time and touches the entries that match; a seek searches the heads.
 //! Who walks on reads keys and values where they lie. Nothing of this is ever written to disk.
@@ -33,19 +33,23 @@ const LANES: usize = 8;
 /// Beyond so many entries, a search of the heads finds a key sooner than all the fingerprints do.
 const FINGERPRINTED_MAX: usize = 256;
 
-/// Tag, length of the value.
-const FIXED_BYTES: usize = 8;
-
 /// A seqno, or an expiry.
 const NUMBER_BYTES: usize = 8;
 
 /// The bits of a tag: the kind, whether the entry expires, whether its key is that of the entry before, whether it has a
-/// seqno that is not [`SETTLED`], and from [`KEY_LEN_SHIFT`] on the length of the key.
+/// seqno that is not [`SETTLED`], and whether key and value are short. From [`KEY_LEN_SHIFT`] on comes the length of the key,
+/// and if both are short that of the value from [`VALUE_LEN_SHIFT`] on; otherwise it has four bytes of its own.
 const KIND_MASK: u32 = 0b1111;
 const EXPIRES: u32 = 0b1_0000;
 const CONTINUES: u32 = 0b10_0000;
 const NUMBERED: u32 = 0b100_0000;
+const SHORT: u32 = 0b1000_0000;
 const KEY_LEN_SHIFT: u32 = 8;
+const VALUE_LEN_SHIFT: u32 = 16;
+
+/// The lengths up to which keys and values are short.
+const SHORT_KEY_MAX: usize = 0xFF;
+const SHORT_VALUE_MAX: usize = 0xFFFF;
 
 /// What [`DataBlock::warm`] touches at the most, and how much of it comes from memory at once.
 const WARMED_BYTES_MAX: usize = 8 << 10;
@@ -146,19 +150,22 @@ impl DataBlock {
 
     #[inline]
     fn slot_at(&self, at: usize) -> Slot {
-        let fixed: &[u8; FIXED_BYTES] = self.0[at..].first_chunk().expect("the block was laid out whole");
-        let tag = read_u32(fixed, 0);
-        let behind = at + FIXED_BYTES;
-        let (seqno, behind) = match tag & NUMBERED {
-            0 => (SETTLED, behind),
-            _ => (read_u64(&self.0, behind), behind + NUMBER_BYTES),
+        let tag = read_u32(&self.0, at);
+        let mut key = at + header_bytes(tag);
+        let mut number = |is_there: u32, otherwise: u64| match tag & is_there {
+            0 => otherwise,
+            _ => {
+                key += NUMBER_BYTES;
+                read_u64(&self.0, key - NUMBER_BYTES)
+            }
         };
-        let (expires_at, key) = match tag & EXPIRES {
-            0 => (NEVER_EXPIRES, behind),
-            _ => (read_u64(&self.0, behind), behind + NUMBER_BYTES),
+        let (seqno, expires_at) = (number(NUMBERED, SETTLED), number(EXPIRES, NEVER_EXPIRES));
+        let value_len = match tag & SHORT {
+            0 => read_u32(&self.0, at + U32_BYTES),
+            _ => tag >> VALUE_LEN_SHIFT,
         };
-        let value = key as u32 + (tag >> KEY_LEN_SHIFT);
-        let end = value + read_u32(fixed, U32_BYTES);
+        let value = (key + key_len(tag)) as u32;
+        let end = value + value_len;
         Slot { tag, key: key as u32, value, end, seqno, expires_at }
     }
 
@@ -283,8 +290,13 @@ fn lay_out(payload: &[u8], entries: &[PackedEntry], out: &mut Vec<u8>) {
             | if continues { CONTINUES } else { 0 }
             | if is_numbered { NUMBERED } else { 0 };
         let tag = packed.kind as u32 | flags | (key_len as u32) << KEY_LEN_SHIFT;
-        out.extend_from_slice(&tag.to_le_bytes());
-        out.extend_from_slice(&(value.len() as u32).to_le_bytes());
+        if key_len <= SHORT_KEY_MAX && value.len() <= SHORT_VALUE_MAX {
+            let tag = tag | SHORT | (value.len() as u32) << VALUE_LEN_SHIFT;
+            out.extend_from_slice(&tag.to_le_bytes());
+        } else {
+            out.extend_from_slice(&tag.to_le_bytes());
+            out.extend_from_slice(&(value.len() as u32).to_le_bytes());
+        }
         if is_numbered {
             out.extend_from_slice(&packed.seqno.to_le_bytes());
         }
@@ -306,9 +318,8 @@ fn write_heads(out: &mut [u8], len: usize, last_key: std::ops::Range<usize>) {
     let key_of = |out: &[u8], index: usize| {
         let at = read_u32(out, offsets_at(len) + index * U32_BYTES) as usize;
         let tag = read_u32(out, at);
-        let numbers = (tag & (EXPIRES | NUMBERED)).count_ones() as usize;
-        let key_at = at + FIXED_BYTES + numbers * NUMBER_BYTES;
-        key_at..key_at + (tag >> KEY_LEN_SHIFT) as usize
+        let key_at = at + header_bytes(tag) + (tag & (EXPIRES | NUMBERED)).count_ones() as usize * NUMBER_BYTES;
+        key_at..key_at + key_len(tag)
     };
     let prefix_len = common_prefix_len(&out[key_of(out, 0)], &out[last_key]);
     write_u32(out, U32_BYTES, prefix_len);
@@ -347,6 +358,18 @@ fn head(key: &[u8]) -> u32 {
     let mut bytes = [0; 4];
     bytes[..key.len()].copy_from_slice(key);
     u32::from_be_bytes(bytes)
+}
+
+/// The bytes of the tag and of the length behind it.
+#[inline]
+fn header_bytes(tag: u32) -> usize {
+    if tag & SHORT == 0 { 2 * U32_BYTES } else { U32_BYTES }
+}
+
+#[inline]
+fn key_len(tag: u32) -> usize {
+    let len = (tag >> KEY_LEN_SHIFT) as usize;
+    if tag & SHORT == 0 { len } else { len & SHORT_KEY_MAX }
 }
 
 #[inline]
@@ -417,6 +440,10 @@ mod tests {
                 .map(|(key, seqno)| match random.below(4) {
                     0 => Row::tombstone(&key[..], *seqno),
                     1 => Row::value(&key[..], *seqno, "short").expiring(1 + random.below(1 << 40)),
+                    2 if round % 20 == 9 && random.below(8) == 0 => {
+                        let len = SHORT_VALUE_MAX - 2 + random.below(5) as usize;
+                        Row::value(&key[..], *seqno, vec![7; len])
+                    }
                     _ => Row::value(&key[..], *seqno, format!("{key:?}{seqno}")),
                 })
                 .collect();
