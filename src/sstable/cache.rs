@@ -339,8 +339,9 @@ mod tests {
                 assert!(queue.iter().all(|place| blocks.map[place].in_main == in_main));
             }
             assert!(blocks.ghosts.len() <= blocks.ghosts_max(), "the ghosts take memory too");
-            assert!(blocks.ghost_turns.len() <= blocks.ghosts.len());
-            assert!(blocks.ghost_turns.iter().all(|(&place, &turn)| blocks.ghosts.contains(&(place, turn))));
+            assert!(blocks.remembered.len() <= blocks.ghosts.len());
+            let mut remembered = blocks.remembered.iter();
+            assert!(remembered.all(|(&place, ghost)| blocks.ghosts.contains(&(place, ghost.turn))));
         }
     }
 
@@ -397,11 +398,12 @@ mod tests {
     }
 
     #[test]
-    fn a_full_cache_admits_a_block_the_second_time_that_it_is_asked_for() {
+    fn a_full_cache_admits_a_block_the_third_time_that_it_is_asked_for() {
         let cache = BlockCache::new(1 << 20);
         assert!(cache.admits(1, 0), "there is room");
         (0..400).for_each(|place| cache.insert(1, place, block(1, place, 4000)));
 
+        assert!(!cache.admits(2, 0) && !cache.admits(2, 1));
         assert!(!cache.admits(2, 0) && !cache.admits(2, 1));
         assert!(cache.admits(2, 0));
         cache.insert(2, 0, block(2, 0, 4000));

@@ -17,6 +17,10 @@ const USUAL_BLOCK_BYTES: usize = 4096;
 /// The probation queue holds one part in so many of a shard.
 const PROBATION_PART: usize = 10;
 
+/// A full shard keeps a block that is asked for so many times while it is remembered. Keeping a block costs as much as it saves
+/// once: where all blocks are asked for alike, those that come a second time are no better than those that go for them.
+const ASKED_TIMES: u8 = 3;
+
 /// The file and the offset of a block. File numbers are never reused, so a place never holds two blocks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Place {
@@ -96,10 +100,20 @@ pub(super) struct Blocks {
     pub(super) probation_used: usize,
     /// Which blocks left the probation unused, oldest first, each with its turn: at most [`Blocks::ghosts_max`].
     pub(super) ghosts: VecDeque<(Place, u64)>,
-    /// The turn of each block that is still remembered. One that came back is no longer, though it stands in the queue.
-    pub(super) ghost_turns: HashMap<Place, u64, BuildPassing>,
+    /// Each block that is still remembered. One that came back is no longer, though it stands in the queue.
+    pub(super) remembered: HashMap<Place, Ghost, BuildPassing>,
     turn: u64,
 }
+
+/// What is remembered of a block.
+#[derive(Clone, Copy)]
+pub(super) struct Ghost {
+    /// Where it stands in the queue.
+    pub(super) turn: u64,
+    /// How many times it was asked for.
+    asked: u8,
+}
+
 impl Blocks {
     /// None, and room for `capacity` bytes of them.
     pub(super) fn new(capacity: usize) -> Self {
@@ -112,7 +126,7 @@ impl Blocks {
             return;
         }
         self.trim(charge);
-        let in_main = block.skips_probation() || self.ghost_turns.remove(&place).is_some();
+        let in_main = block.skips_probation() || self.remembered.remove(&place).is_some();
         if in_main {
             self.main.push_back(place);
         } else {
@@ -128,13 +142,14 @@ impl Blocks {
         self.trim_ghosts();
     }
 
-    /// Whether the block at `place` had better be kept: there is room, or it was asked for not long ago. Else it is
-    /// remembered, so that it will be kept the next time.
+    /// Whether the block at `place` had better be kept: there is room, or it was asked for several times not long ago. Else
+    /// it is remembered.
     pub(super) fn admits(&mut self, place: Place) -> bool {
-        if self.used + self.capacity / FREE_PART < self.capacity || self.ghost_turns.contains_key(&place) {
+        let asked = self.remembered.get(&place).map_or(0, |ghost| ghost.asked) + 1;
+        if self.used + self.capacity / FREE_PART < self.capacity || asked >= ASKED_TIMES {
             return true;
         }
-        self.remember(place);
+        self.remember(place, asked);
         self.trim_ghosts();
         false
     }
@@ -162,7 +177,7 @@ impl Blocks {
             self.probation_used -= cached.charge;
             if *cached.uses() == 0 {
                 self.remove(place);
-                self.remember(place);
+                self.remember(place, 1);
                 return;
             }
             cached.in_main = true;
@@ -195,10 +210,10 @@ impl Blocks {
         }
     }
 
-    fn remember(&mut self, place: Place) {
+    fn remember(&mut self, place: Place, asked: u8) {
         self.turn += 1;
         self.ghosts.push_back((place, self.turn));
-        self.ghost_turns.insert(place, self.turn);
+        self.remembered.insert(place, Ghost { turn: self.turn, asked });
     }
 
     /// The most ghosts. They take memory too: no more are remembered than there are blocks, or would be of the usual size
@@ -210,8 +225,8 @@ impl Blocks {
     fn trim_ghosts(&mut self) {
         while self.ghosts.len() > self.ghosts_max() {
             let Some((oldest, turn)) = self.ghosts.pop_front() else { return };
-            if self.ghost_turns.get(&oldest) == Some(&turn) {
-                self.ghost_turns.remove(&oldest);
+            if self.remembered.get(&oldest).is_some_and(|ghost| ghost.turn == turn) {
+                self.remembered.remove(&oldest);
             }
         }
     }
@@ -229,7 +244,7 @@ impl Blocks {
         self.probation.retain(|place| place.file != file);
         self.main.retain(|place| place.file != file);
         self.ghosts.retain(|(place, _)| place.file != file);
-        self.ghost_turns.retain(|place, _| place.file != file);
+        self.remembered.retain(|place, _| place.file != file);
         self.trim_ghosts();
     }
 }
