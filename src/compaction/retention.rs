@@ -128,7 +128,12 @@ mod tests {
             .collect()
     }
 
-    fn settled(snapshots: &[SeqNo], entry: (SeqNo, Kind), tombstones: &[RangeTombstone], bottom: bool) -> Fate {
+    fn settled(
+        snapshots: &[SeqNo],
+        entry: (SeqNo, Kind),
+        tombstones: &[RangeTombstone],
+        bottom: bool,
+    ) -> Fate {
         let tombstones = Arc::new(RangeTombstones::new(tombstones));
         let mut retention = Retention::new(snapshots.to_vec(), tombstones, 1_000).settling();
         let entry = EntryRef { key: b"a", seqno: entry.0, kind: entry.1, expires_at: 0, value: b"" };
@@ -142,7 +147,8 @@ mod tests {
     }
 
     #[test]
-    fn a_value_keeps_its_seqno_where_a_snapshot_does_not_see_it_or_something_older_could_be_taken_for_newer() {
+    fn a_value_keeps_its_seqno_where_a_snapshot_does_not_see_it_or_something_older_could_be_taken_for_newer()
+    {
         let older = RangeTombstone { start: b"a".to_vec(), end: b"b".to_vec(), seqno: 3 };
         let beside = RangeTombstone { start: b"b".to_vec(), end: b"c".to_vec(), seqno: 3 };
 

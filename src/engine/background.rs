@@ -304,7 +304,9 @@ impl Shared {
                 let ms = self.config.flush_interval_ms;
                 (ms > 0).then(|| Duration::from_millis(ms))
             }
-            Step::Compact if was_written && pick_when_quiet(&version(), &self.config).is_some() => Some(QUIET_INTERVAL),
+            Step::Compact if was_written && pick_when_quiet(&version(), &self.config).is_some() => {
+                Some(QUIET_INTERVAL)
+            }
             Step::Compact => expires().then(|| Duration::from_secs(self.config.gc_interval_secs)),
         }
     }

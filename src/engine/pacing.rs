@@ -15,7 +15,7 @@ const BURST: Duration = Duration::from_millis(100);
 const SLOWDOWN_FACTOR: usize = 4;
 
 /// … and from this many times on, until compaction has caught up.
-const STOP_FACTOR: usize = 6;
+const STOP_FACTOR: usize = 7;
 
 /// How long a commit waits when one table more would stop it.
 const SLOWDOWN_MAX: Duration = Duration::from_millis(16);

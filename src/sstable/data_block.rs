@@ -318,7 +318,8 @@ fn write_heads(out: &mut [u8], len: usize, last_key: std::ops::Range<usize>) {
     let key_of = |out: &[u8], index: usize| {
         let at = read_u32(out, offsets_at(len) + index * U32_BYTES) as usize;
         let tag = read_u32(out, at);
-        let key_at = at + header_bytes(tag) + (tag & (EXPIRES | NUMBERED)).count_ones() as usize * NUMBER_BYTES;
+        let key_at =
+            at + header_bytes(tag) + (tag & (EXPIRES | NUMBERED)).count_ones() as usize * NUMBER_BYTES;
         key_at..key_at + key_len(tag)
     };
     let prefix_len = common_prefix_len(&out[key_of(out, 0)], &out[last_key]);

@@ -80,7 +80,11 @@ impl History {
         assert_eq!(slice.bytes, value[start..end], "{key:?} {offset} {len}");
         assert_eq!((slice.value_len, reader.len()), (value.len() as u64, value.len() as u64));
         assert_eq!(reader.expires_at(), *expires_at);
-        assert!([*seqno, 0].contains(&reader.seqno()), "{key:?} of {seqno} is said to be of {}", reader.seqno());
+        assert!(
+            [*seqno, 0].contains(&reader.seqno()),
+            "{key:?} of {seqno} is said to be of {}",
+            reader.seqno()
+        );
         if reader.seqno() == 0 {
             self.saw(features::SETTLED);
         }
