@@ -1,14 +1,18 @@
 //! What reading costs beside many tables, in reads that are counted and not in time.
 
+mod common;
+
+use std::any::Any;
 use std::ops::Bound;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use common::watched::{Watch, Watched, is_a};
 use flowdb::config::{Compression, Config};
 use flowdb::engine::{CommitOptions, Direction, Engine, ScanRange, WriteBatch};
 use flowdb::error::Result;
-use flowdb::fs::{File, FileSystem, LockGuard, SimFs};
+use flowdb::fs::SimFs;
 
 /// What was asked of the files.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
@@ -37,24 +41,20 @@ struct Counts {
     bytes: AtomicU64,
 }
 
-/// A simulated disk that counts what is read from it.
-#[derive(Clone)]
-struct CountingFs {
-    disk: SimFs,
-    counts: Arc<Counts>,
-}
-
-struct CountingFile {
-    file: Arc<dyn File>,
-    is_table: bool,
-    counts: Arc<Counts>,
-}
-
-impl CountingFs {
-    fn new() -> Self {
-        Self { disk: SimFs::new(), counts: Arc::default() }
+impl Watch for Counts {
+    fn opens(&self, path: &Path, is_new: bool) -> Result<Box<dyn Any + Send + Sync>> {
+        self.tables_opened.fetch_add(u64::from(is_a("tbl", path) && !is_new), Ordering::Relaxed);
+        Ok(Box::new(()))
     }
 
+    fn has_read(&self, path: &Path, bytes: usize) {
+        self.table_reads.fetch_add(u64::from(is_a("tbl", path)), Ordering::Relaxed);
+        self.reads.fetch_add(1, Ordering::Relaxed);
+        self.bytes.fetch_add(bytes as u64, Ordering::Relaxed);
+    }
+}
+
+impl Counts {
     /// What `work` reads.
     fn reads_of<T>(&self, work: impl FnOnce() -> T) -> (Reads, T) {
         let before = self.reads();
@@ -72,96 +72,19 @@ impl CountingFs {
     fn reads(&self) -> Reads {
         let count = |count: &AtomicU64| count.load(Ordering::Relaxed);
         Reads {
-            tables_opened: count(&self.counts.tables_opened),
-            table_reads: count(&self.counts.table_reads),
-            reads: count(&self.counts.reads),
-            bytes: count(&self.counts.bytes),
+            tables_opened: count(&self.tables_opened),
+            table_reads: count(&self.table_reads),
+            reads: count(&self.reads),
+            bytes: count(&self.bytes),
         }
-    }
-
-    fn counting(&self, file: Arc<dyn File>) -> Arc<dyn File> {
-        let is_table = file.path().extension().is_some_and(|extension| extension == "tbl");
-        Arc::new(CountingFile { file, is_table, counts: Arc::clone(&self.counts) })
     }
 }
 
-impl FileSystem for CountingFs {
-    fn create_dir_all(&self, dir: &Path) -> Result<()> {
-        self.disk.create_dir_all(dir)
-    }
+/// A simulated disk that counts what is read from it.
+type CountingFs = Watched<Counts>;
 
-    fn create(&self, path: &Path) -> Result<Arc<dyn File>> {
-        Ok(self.counting(self.disk.create(path)?))
-    }
-
-    fn open(&self, path: &Path) -> Result<Arc<dyn File>> {
-        if path.extension().is_some_and(|extension| extension == "tbl") {
-            self.counts.tables_opened.fetch_add(1, Ordering::Relaxed);
-        }
-        Ok(self.counting(self.disk.open(path)?))
-    }
-
-    fn exists(&self, path: &Path) -> Result<bool> {
-        self.disk.exists(path)
-    }
-
-    fn rename(&self, from: &Path, to: &Path) -> Result<()> {
-        self.disk.rename(from, to)
-    }
-
-    fn hard_link(&self, from: &Path, to: &Path) -> Result<()> {
-        self.disk.hard_link(from, to)
-    }
-
-    fn remove(&self, path: &Path) -> Result<()> {
-        self.disk.remove(path)
-    }
-
-    fn list(&self, dir: &Path) -> Result<Vec<String>> {
-        self.disk.list(dir)
-    }
-
-    fn sync_dir(&self, dir: &Path) -> Result<()> {
-        self.disk.sync_dir(dir)
-    }
-
-    fn lock(&self, path: &Path) -> Result<Box<dyn LockGuard>> {
-        self.disk.lock(path)
-    }
-
-    fn canonicalize(&self, dir: &Path) -> Result<PathBuf> {
-        self.disk.canonicalize(dir)
-    }
-}
-
-impl File for CountingFile {
-    fn append(&self, bytes: &[u8]) -> Result<()> {
-        self.file.append(bytes)
-    }
-
-    fn write_at(&self, offset: u64, bytes: &[u8]) -> Result<()> {
-        self.file.write_at(offset, bytes)
-    }
-
-    fn read_at(&self, offset: u64, buffer: &mut [u8]) -> Result<usize> {
-        let read = self.file.read_at(offset, buffer)?;
-        self.counts.table_reads.fetch_add(u64::from(self.is_table), Ordering::Relaxed);
-        self.counts.reads.fetch_add(1, Ordering::Relaxed);
-        self.counts.bytes.fetch_add(read as u64, Ordering::Relaxed);
-        Ok(read)
-    }
-
-    fn len(&self) -> Result<u64> {
-        self.file.len()
-    }
-
-    fn sync(&self) -> Result<()> {
-        self.file.sync()
-    }
-
-    fn path(&self) -> &Path {
-        self.file.path()
-    }
+fn counting() -> CountingFs {
+    Watched::new(SimFs::new(), Counts::default())
 }
 
 /// How many keys a table has.
@@ -218,13 +141,13 @@ fn lookups(engine: &Engine) -> u64 {
 fn a_get_costs_the_same_however_many_tables_cant_hold_the_key() {
     for level in [0, 1] {
         let costs = [1, 10, 100].map(|tables| {
-            let disk = CountingFs::new();
+            let disk = counting();
             let engine = side_by_side(&disk, tables, level);
             // A key of the table in the middle, and one between its keys; first with nothing in memory of that table.
             let at = (tables / 2 * TABLE_KEYS + TABLE_KEYS / 2) * 2;
             [(at, true), (at, true), (at + 1, false), (at + 1, false)].map(|(number, is_there)| {
                 let before = lookups(&engine);
-                let (reads, found) = disk.reads_of(|| engine.get(&key(number), None).unwrap());
+                let (reads, found) = disk.watch.reads_of(|| engine.get(&key(number), None).unwrap());
                 assert_eq!(found.is_some(), is_there);
                 (reads.without_bytes(), lookups(&engine) - before)
             })
@@ -257,7 +180,7 @@ fn lookups_of_misses(engine: &Engine, disk: &CountingFs) -> u64 {
     let get_all = || misses().for_each(|key| assert_eq!(engine.get(&key, None).unwrap(), None));
     get_all();
     let before = lookups(engine);
-    let (reads, ()) = disk.reads_of(get_all);
+    let (reads, ()) = disk.watch.reads_of(get_all);
     assert_eq!(reads, Reads::default());
     lookups(engine) - before
 }
@@ -265,7 +188,7 @@ fn lookups_of_misses(engine: &Engine, disk: &CountingFs) -> u64 {
 #[test]
 fn a_miss_in_overlapping_tables_costs_filters_and_no_blocks() {
     let counts = [1, 10, 50].map(|tables| {
-        let disk = CountingFs::new();
+        let disk = counting();
         lookups_of_misses(&overlapping(&disk, tables, 10), &disk)
     });
     println!("blocks looked up for 1,000 misses in 1, 10 and 50 overlapping tables: {counts:?}");
@@ -275,7 +198,7 @@ fn a_miss_in_overlapping_tables_costs_filters_and_no_blocks() {
     }
 
     // What it is without filters, so that the test is known to count.
-    let disk = CountingFs::new();
+    let disk = counting();
     assert!(lookups_of_misses(&overlapping(&disk, 10, 0), &disk) >= 10 * 1_000);
 }
 
@@ -284,11 +207,11 @@ fn opening_a_get_and_the_start_of_a_scan_read_nothing_in_proportion_to_the_table
     const FEW: u64 = 10;
     const MANY: u64 = 200;
     let costs = [FEW, MANY].map(|tables| {
-        let disk = CountingFs::new();
+        let disk = counting();
         side_by_side(&disk, tables, 1).close().unwrap();
-        let (opening, engine) = disk.reads_of(|| open(config(10), &disk));
+        let (opening, engine) = disk.watch.reads_of(|| open(config(10), &disk));
         let middle = tables / 2 * TABLE_KEYS * 2;
-        let (get, found) = disk.reads_of(|| engine.get(&key(middle), None).unwrap());
+        let (get, found) = disk.watch.reads_of(|| engine.get(&key(middle), None).unwrap());
         assert!(found.is_some());
         let scans = [Direction::Forward, Direction::Reverse].map(|direction| {
             let range = ScanRange { start: Bound::Included(key(6)), end: Bound::Unbounded };
@@ -296,7 +219,7 @@ fn opening_a_get_and_the_start_of_a_scan_read_nothing_in_proportion_to_the_table
                 let mut scan = engine.scan(range, direction, None).unwrap();
                 assert!(scan.advance().unwrap());
             };
-            disk.reads_of(start).0.without_bytes()
+            disk.watch.reads_of(start).0.without_bytes()
         });
         (opening, get.without_bytes(), scans)
     });
@@ -319,7 +242,7 @@ fn opening_a_get_and_the_start_of_a_scan_read_nothing_in_proportion_to_the_table
 #[test]
 fn the_first_scan_of_a_version_reads_nothing_in_proportion_to_the_tables_with_range_tombstones() {
     let costs = [10, 200].map(|tables| {
-        let disk = CountingFs::new();
+        let disk = counting();
         let engine = open(config(10), &disk);
         // What a snapshot sees can't be dropped, so the deletion stays in the table.
         let mut snapshots = Vec::new();
@@ -344,7 +267,7 @@ fn the_first_scan_of_a_version_reads_nothing_in_proportion_to_the_tables_with_ra
                 assert!(scan.advance().unwrap());
                 assert!(direction == Direction::Reverse || scan.key() == key(8), "the deletion is seen");
             };
-            disk.reads_of(start).0.without_bytes()
+            disk.watch.reads_of(start).0.without_bytes()
         })
     });
     println!("reads of the first scans beside 10 and 200 tables with range tombstones: {costs:?}");

@@ -1,21 +1,22 @@
 //! The bounds on what open tables cost: file descriptors, and memory beside the cache.
 
+mod common;
+
+use std::any::Any;
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use common::watched::{Watch, Watched, is_a};
 use flowdb::config::Config;
 use flowdb::engine::{CommitOptions, Direction, Engine, ScanRange, WriteBatch};
 use flowdb::error::{Code, Error, Result};
-use flowdb::fs::{File, FileSystem, LockGuard, SimFs};
+use flowdb::fs::SimFs;
 
-/// A disk that counts the files that are open, and opens no more than the system's limit.
+/// The files that are open, of which there are no more than the system's limit.
 #[derive(Clone)]
-struct CountingFs {
-    disk: SimFs,
-    counts: Arc<Counts>,
-}
+struct Limit(Arc<Counts>);
 
 struct Counts {
     limit: usize,
@@ -40,99 +41,38 @@ impl Drop for Place {
     }
 }
 
-struct CountedFile {
-    file: Arc<dyn File>,
-    _place: Place,
-}
-
-impl CountingFs {
-    fn new(disk: SimFs, limit: usize) -> Self {
+impl Limit {
+    fn of(limit: usize) -> Self {
         let (open, reading, reading_most) = Default::default();
-        Self { disk, counts: Arc::new(Counts { limit, open, reading, reading_most }) }
+        Self(Arc::new(Counts { limit, open, reading, reading_most }))
     }
 
     fn reading_most(&self) -> usize {
-        self.counts.reading_most.load(Ordering::SeqCst)
+        self.0.reading_most.load(Ordering::SeqCst)
     }
+}
 
-    fn counted(
-        &self,
-        path: &Path,
-        is_reading: bool,
-        open: impl FnOnce() -> Result<Arc<dyn File>>,
-    ) -> Result<Arc<dyn File>> {
-        let before = self.counts.open.fetch_add(1, Ordering::SeqCst);
-        if before >= self.counts.limit {
-            self.counts.open.fetch_sub(1, Ordering::SeqCst);
+impl Watch for Limit {
+    fn opens(&self, path: &Path, is_new: bool) -> Result<Box<dyn Any + Send + Sync>> {
+        let counts = &self.0;
+        let before = counts.open.fetch_add(1, Ordering::SeqCst);
+        if before >= counts.limit {
+            counts.open.fetch_sub(1, Ordering::SeqCst);
             // EMFILE, or its like on Windows.
             let code = if cfg!(windows) { 4 } else { 24 };
             return Err(Error::io("opening", path, io::Error::from_raw_os_error(code)));
         }
+        let is_reading = !is_new && is_a("tbl", path);
         if is_reading {
-            let reading = self.counts.reading.fetch_add(1, Ordering::SeqCst) + 1;
-            self.counts.reading_most.fetch_max(reading, Ordering::SeqCst);
+            let reading = counts.reading.fetch_add(1, Ordering::SeqCst) + 1;
+            counts.reading_most.fetch_max(reading, Ordering::SeqCst);
         }
-        let place = Place { counts: Arc::clone(&self.counts), is_reading };
-        Ok(Arc::new(CountedFile { file: open()?, _place: place }))
+        Ok(Box::new(Place { counts: Arc::clone(counts), is_reading }))
     }
 }
 
-impl File for CountedFile {
-    fn append(&self, bytes: &[u8]) -> Result<()> {
-        self.file.append(bytes)
-    }
-    fn write_at(&self, offset: u64, bytes: &[u8]) -> Result<()> {
-        self.file.write_at(offset, bytes)
-    }
-    fn read_at(&self, offset: u64, buffer: &mut [u8]) -> Result<usize> {
-        self.file.read_at(offset, buffer)
-    }
-    fn len(&self) -> Result<u64> {
-        self.file.len()
-    }
-    fn sync(&self) -> Result<()> {
-        self.file.sync()
-    }
-    fn path(&self) -> &Path {
-        self.file.path()
-    }
-}
-
-impl FileSystem for CountingFs {
-    fn create_dir_all(&self, dir: &Path) -> Result<()> {
-        self.disk.create_dir_all(dir)
-    }
-    fn create(&self, path: &Path) -> Result<Arc<dyn File>> {
-        self.counted(path, false, || self.disk.create(path))
-    }
-    fn open(&self, path: &Path) -> Result<Arc<dyn File>> {
-        self.counted(path, path.extension().is_some_and(|name| name == "tbl"), || self.disk.open(path))
-    }
-    fn exists(&self, path: &Path) -> Result<bool> {
-        self.disk.exists(path)
-    }
-    fn rename(&self, from: &Path, to: &Path) -> Result<()> {
-        self.disk.rename(from, to)
-    }
-    fn hard_link(&self, from: &Path, to: &Path) -> Result<()> {
-        self.disk.hard_link(from, to)
-    }
-    fn remove(&self, path: &Path) -> Result<()> {
-        self.disk.remove(path)
-    }
-    fn list(&self, dir: &Path) -> Result<Vec<String>> {
-        self.disk.list(dir)
-    }
-    fn sync_dir(&self, dir: &Path) -> Result<()> {
-        self.disk.sync_dir(dir)
-    }
-    fn lock(&self, path: &Path) -> Result<Box<dyn LockGuard>> {
-        self.disk.lock(path)
-    }
-    fn canonicalize(&self, dir: &Path) -> Result<PathBuf> {
-        self.disk.canonicalize(dir)
-    }
-}
+/// A disk with such a limit.
+type LimitedFs = Watched<Limit>;
 
 const TABLES: usize = 200;
 const KEYS_PER_TABLE: usize = 20;
@@ -201,22 +141,22 @@ fn read_everything(engine: &Engine) {
 
 #[test]
 fn two_hundred_tables_are_read_right_with_eight_open_files() {
-    let fs = CountingFs::new(disk(), usize::MAX);
+    let fs = LimitedFs::new(disk(), Limit::of(usize::MAX));
     let engine = Engine::open_on(config(8), Arc::new(fs.clone())).unwrap();
 
     read_everything(&engine);
 
-    assert!(fs.reading_most() <= 8, "{} files were open at once", fs.reading_most());
+    assert!(fs.watch.reading_most() <= 8, "{} files were open at once", fs.watch.reading_most());
     assert!(engine.stats().open_files <= 8, "{:?}", engine.stats());
     engine.verify().unwrap();
     engine.compact_all().unwrap();
-    assert!(fs.reading_most() <= 8, "{} files were open at once", fs.reading_most());
+    assert!(fs.watch.reading_most() <= 8, "{} files were open at once", fs.watch.reading_most());
     read_everything(&engine);
 }
 
 #[test]
 fn a_database_lives_with_the_limit_of_its_process() {
-    let fs = CountingFs::new(disk(), 64);
+    let fs = LimitedFs::new(disk(), Limit::of(64));
     let engine = Engine::open_on(config(1000), Arc::new(fs.clone())).unwrap();
 
     read_everything(&engine);
@@ -233,16 +173,16 @@ fn a_database_lives_with_the_limit_of_its_process() {
 
 #[test]
 fn a_process_without_any_file_left_gives_a_typed_error_and_works_again_later() {
-    let fs = CountingFs::new(disk(), 32);
+    let fs = LimitedFs::new(disk(), Limit::of(32));
     let engine = Engine::open_on(config(1000), Arc::new(fs.clone())).unwrap();
     // Others in the process have taken all.
-    fs.counts.open.fetch_add(32, Ordering::SeqCst);
+    fs.watch.0.open.fetch_add(32, Ordering::SeqCst);
 
     let error = engine.get(&key(3, 3), None).unwrap_err();
 
     assert_eq!(error.code(), Code::Io, "{error:?}");
     assert!(error.message().contains("/db/"), "{error:?}");
-    fs.counts.open.fetch_sub(32, Ordering::SeqCst);
+    fs.watch.0.open.fetch_sub(32, Ordering::SeqCst);
     read_everything(&engine);
 }
 

@@ -3,23 +3,28 @@
 mod common;
 
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
+use common::watched::{Watch, Watched, is_a};
 use common::{Random, SeedReport, seeds};
 use flowdb::config::{Config, SyncMode};
 use flowdb::engine::{CommitOptions, Engine, WriteBatch};
 use flowdb::error::{Code, Error, Result};
-use flowdb::fs::{CrashOutcome, File, FileSystem, LockGuard, SimFs};
+use flowdb::fs::{CrashOutcome, SimFs};
 
-/// A simulated disk on which each sync of a log waits for the test, once [`Gated::close`] was called.
-#[derive(Clone)]
-struct Gated {
-    disk: SimFs,
-    gate: Arc<Mutex<Option<Gate>>>,
+/// The gate, where it is closed.
+#[derive(Default)]
+struct Gates(Mutex<Option<Gate>>);
+
+/// A simulated disk on which each sync of a log waits for the test, once [`Gates::close`] was called.
+type Gated = Watched<Gates>;
+
+fn gated() -> Gated {
+    Watched::new(SimFs::new(), Gates::default())
 }
 
 /// Says that a sync has begun, and waits until it may go on, with its result.
@@ -48,107 +53,31 @@ impl Syncs {
     }
 }
 
-impl Gated {
-    fn new() -> Self {
-        Self { disk: SimFs::new(), gate: Arc::default() }
-    }
-
+impl Gates {
     fn close(&self) -> Syncs {
         let ((begun, await_begun), (send_on, go_on)) = (channel(), channel());
-        *self.gate.lock().unwrap() = Some(Gate { begun, go_on });
+        *self.0.lock().unwrap() = Some(Gate { begun, go_on });
         Syncs { begun: await_begun, go_on: send_on }
     }
 
-    fn open_gate(&self) {
-        *self.gate.lock().unwrap() = None;
+    fn open(&self) {
+        *self.0.lock().unwrap() = None;
     }
 }
 
-struct GatedFile {
-    file: Arc<dyn File>,
-    gate: Arc<Mutex<Option<Gate>>>,
-}
-
-impl File for GatedFile {
-    fn append(&self, bytes: &[u8]) -> Result<()> {
-        self.file.append(bytes)
-    }
-
-    fn write_at(&self, offset: u64, bytes: &[u8]) -> Result<()> {
-        self.file.write_at(offset, bytes)
-    }
-
-    fn read_at(&self, offset: u64, buffer: &mut [u8]) -> Result<usize> {
-        self.file.read_at(offset, buffer)
-    }
-
-    fn len(&self) -> Result<u64> {
-        self.file.len()
-    }
-
-    fn sync(&self) -> Result<()> {
-        if self.file.path().extension().is_none_or(|extension| extension != "wal") {
-            return self.file.sync();
+impl Watch for Gates {
+    fn syncs(&self, path: &Path) -> Result<()> {
+        if !is_a("wal", path) {
+            return Ok(());
         }
         // Held while the sync waits: there is never a second one.
-        let gate = self.gate.try_lock().expect("one sync of a log at a time");
+        let gate = self.0.try_lock().expect("one sync of a log at a time");
         if let Some(gate) = gate.as_ref() {
             // A test that has ended lets everything go.
             let _ = gate.begun.send(());
             gate.go_on.recv().unwrap_or(Ok(()))?;
         }
-        self.file.sync()
-    }
-
-    fn path(&self) -> &Path {
-        self.file.path()
-    }
-}
-
-impl FileSystem for Gated {
-    fn create_dir_all(&self, dir: &Path) -> Result<()> {
-        self.disk.create_dir_all(dir)
-    }
-
-    fn create(&self, path: &Path) -> Result<Arc<dyn File>> {
-        let file = self.disk.create(path)?;
-        Ok(Arc::new(GatedFile { file, gate: Arc::clone(&self.gate) }))
-    }
-
-    fn open(&self, path: &Path) -> Result<Arc<dyn File>> {
-        self.disk.open(path)
-    }
-
-    fn exists(&self, path: &Path) -> Result<bool> {
-        self.disk.exists(path)
-    }
-
-    fn rename(&self, from: &Path, to: &Path) -> Result<()> {
-        self.disk.rename(from, to)
-    }
-
-    fn hard_link(&self, from: &Path, to: &Path) -> Result<()> {
-        self.disk.hard_link(from, to)
-    }
-
-    fn remove(&self, path: &Path) -> Result<()> {
-        self.disk.remove(path)
-    }
-
-    fn list(&self, dir: &Path) -> Result<Vec<String>> {
-        self.disk.list(dir)
-    }
-
-    fn sync_dir(&self, dir: &Path) -> Result<()> {
-        self.disk.sync_dir(dir)
-    }
-
-    fn lock(&self, path: &Path) -> Result<Box<dyn LockGuard>> {
-        self.disk.lock(path)
-    }
-
-    fn canonicalize(&self, dir: &Path) -> Result<PathBuf> {
-        self.disk.canonicalize(dir)
+        Ok(())
     }
 }
 
@@ -213,9 +142,9 @@ fn await_in_log(disk: &Gated, key: &[u8]) {
 
 #[test]
 fn the_next_group_is_checked_and_written_while_a_sync_runs_and_waits_for_its_own() {
-    let disk = Gated::new();
+    let disk = gated();
     let engine = database(&disk);
-    let syncs = disk.close();
+    let syncs = disk.watch.close();
     let (one, _) = put_beside(&engine, b"key one", SyncMode::Always);
     syncs.await_one();
 
@@ -240,9 +169,9 @@ fn the_next_group_is_checked_and_written_while_a_sync_runs_and_waits_for_its_own
 
 #[test]
 fn a_commit_without_sync_waits_for_those_before_it_only() {
-    let disk = Gated::new();
+    let disk = gated();
     let engine = database(&disk);
-    let syncs = disk.close();
+    let syncs = disk.watch.close();
     let syncing = engine.clone();
     put(&engine, b"unsynced", SyncMode::Interval(10)).unwrap();
     let explicit = std::thread::spawn(move || syncing.sync());
@@ -264,15 +193,15 @@ fn a_commit_without_sync_waits_for_those_before_it_only() {
     behind.join().unwrap().unwrap();
     assert!(has(&engine, b"behind"));
     assert!(syncs.none_waits(), "nobody asked for another sync");
-    disk.open_gate();
+    disk.watch.open();
 }
 
 #[test]
 fn a_failed_sync_fails_every_group_behind_it_and_nothing_of_them_is_ever_visible() {
     for flushes in [false, true] {
-        let disk = Gated::new();
+        let disk = gated();
         let engine = database(&disk);
-        let syncs = disk.close();
+        let syncs = disk.watch.close();
         let (one, _) = put_beside(&engine, b"one", SyncMode::Always);
         syncs.await_one();
         let (two, checked) = put_beside(&engine, b"two", SyncMode::Always);
@@ -301,7 +230,7 @@ fn a_failed_sync_fails_every_group_behind_it_and_nothing_of_them_is_ever_visible
         assert_eq!(engine.sync().unwrap_err().code(), Code::Poisoned);
         assert!(has(&engine, b"first"));
         engine.close().unwrap();
-        disk.open_gate();
+        disk.watch.open();
         let survivor = disk.disk.after_crash(CrashOutcome::LoseUnsynced);
         let engine = Engine::open_on(config(), Arc::new(survivor)).unwrap();
         assert!(has(&engine, b"first") && !has(&engine, b"two"));
@@ -310,9 +239,9 @@ fn a_failed_sync_fails_every_group_behind_it_and_nothing_of_them_is_ever_visible
 
 #[test]
 fn a_flush_and_a_close_beside_a_running_sync_wait_for_it_and_lose_nothing() {
-    let disk = Gated::new();
+    let disk = gated();
     let engine = database(&disk);
-    let syncs = disk.close();
+    let syncs = disk.watch.close();
     let (one, _) = put_beside(&engine, b"one", SyncMode::Always);
     syncs.await_one();
     let (two, checked) = put_beside(&engine, b"two", SyncMode::Always);
@@ -321,20 +250,20 @@ fn a_flush_and_a_close_beside_a_running_sync_wait_for_it_and_lose_nothing() {
     let flush = std::thread::spawn(move || flushing.flush());
     std::thread::sleep(Duration::from_millis(30));
     assert!(!flush.is_finished() && engine.stats().frozen_memtables == 0, "sealed with invisible entries");
-    disk.open_gate_after(&syncs);
+    disk.watch.open_gate_after(&syncs);
     flush.join().unwrap().unwrap();
     one.join().unwrap().unwrap();
     two.join().unwrap().unwrap();
     assert!(has(&engine, b"one") && has(&engine, b"two"));
 
-    let syncs = disk.close();
+    let syncs = disk.watch.close();
     let (three, _) = put_beside(&engine, b"three", SyncMode::Always);
     syncs.await_one();
     let closing = engine.clone();
     let close = std::thread::spawn(move || closing.close());
     std::thread::sleep(Duration::from_millis(30));
     assert!(!close.is_finished());
-    disk.open_gate_after(&syncs);
+    disk.watch.open_gate_after(&syncs);
     three.join().unwrap().unwrap();
     close.join().unwrap().unwrap();
 
@@ -345,7 +274,7 @@ fn a_flush_and_a_close_beside_a_running_sync_wait_for_it_and_lose_nothing() {
     }
 }
 
-impl Gated {
+impl Gates {
     /// Lets the sync that waits go, and all after it.
     fn open_gate_after(&self, syncs: &Syncs) {
         // More answers than anyone asks for: who asks next finds one.
@@ -355,9 +284,9 @@ impl Gated {
 
 #[test]
 fn who_is_refused_by_a_check_can_see_what_it_clashed_with() {
-    let disk = Gated::new();
+    let disk = gated();
     let engine = database(&disk);
-    let syncs = disk.close();
+    let syncs = disk.watch.close();
     let (winner, _) = put_beside(&engine, b"winner", SyncMode::Always);
     syncs.await_one();
     let loser = engine.clone();
@@ -368,7 +297,7 @@ fn who_is_refused_by_a_check_can_see_what_it_clashed_with() {
     });
     std::thread::sleep(Duration::from_millis(50));
     assert!(!refused.is_finished(), "told before it could see why");
-    disk.open_gate_after(&syncs);
+    disk.watch.open_gate_after(&syncs);
     winner.join().unwrap().unwrap();
     let (result, saw_it) = refused.join().unwrap();
     assert_eq!(result.unwrap_err().code(), Code::Conflict);

@@ -32,8 +32,12 @@ fn a_queue_that_is_cut_at_its_front_again_and_again_stays_small() {
 }
 
 /// What lies in a deleted range and has not yet been compacted away costs a scan a leap, not a walk.
-#[test]
-fn a_scan_leaps_over_a_deleted_range_in_both_directions() {
+fn key(number: u32) -> [u8; 4] {
+    number.to_be_bytes()
+}
+
+/// 30,000 keys in many small tables of one level.
+fn many_tables() -> Engine {
     let config = Config {
         memtable_size_bytes: 16 << 20,
         table_size_bytes: 64 << 10,
@@ -43,11 +47,16 @@ fn a_scan_leaps_over_a_deleted_range_in_both_directions() {
         ..Config::in_memory()
     };
     let engine = Engine::open(config).unwrap();
-    let key = |number: u32| number.to_be_bytes();
     let mut batch = WriteBatch::new();
     (0..30_000).for_each(|number| batch.put(&key(number), &[7; 50]).unwrap());
     engine.commit(batch, CommitOptions::default()).unwrap();
     engine.compact_all().unwrap();
+    engine
+}
+
+#[test]
+fn a_scan_leaps_over_a_deleted_range_in_both_directions() {
+    let engine = many_tables();
     let tables: u64 = engine.stats().level_tables.iter().sum();
     assert!(tables > 10, "the hole must span tables: {tables}");
     let mut batch = WriteBatch::new();
@@ -77,20 +86,7 @@ fn a_scan_leaps_over_a_deleted_range_in_both_directions() {
 #[test]
 fn a_seek_into_a_deleted_range_costs_the_same_however_many_deletions_made_it() {
     let costs = [1, 10, 1_000].map(|deletions| {
-        let config = Config {
-            memtable_size_bytes: 16 << 20,
-            table_size_bytes: 64 << 10,
-            compression: Compression::None,
-            flush_interval_ms: 0,
-            auto_background: false,
-            ..Config::in_memory()
-        };
-        let engine = Engine::open(config).unwrap();
-        let key = |number: u32| number.to_be_bytes();
-        let mut batch = WriteBatch::new();
-        (0..30_000).for_each(|number| batch.put(&key(number), &[7; 50]).unwrap());
-        engine.commit(batch, CommitOptions::default()).unwrap();
-        engine.compact_all().unwrap();
+        let engine = many_tables();
         let mut batch = WriteBatch::new();
         let part = 20_000 / deletions;
         (0..deletions)

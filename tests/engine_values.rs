@@ -9,13 +9,14 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use common::Random;
+use common::watched::{Watch, Watched, is_a};
 use flowdb::clock::ManualClock;
 use flowdb::config::{Compression, Config};
 use flowdb::engine::{
     CommitOptions, Direction, Engine, ScanRange, Snapshot, Stats, TRY_GET_BYTES_MAX, TryGet, WriteBatch,
 };
-use flowdb::error::{Code, Result};
-use flowdb::fs::{File, FileSystem, LockGuard, SimFs};
+use flowdb::error::Code;
+use flowdb::fs::{FileSystem, SimFs};
 
 const ROWS: u64 = 60;
 const VALUE_BYTES: usize = 3_000;
@@ -444,106 +445,29 @@ fn a_slice_and_a_reader_respect_snapshots_deletions_and_expiry() {
     assert!(slice(Some(&snapshot)).is_some());
 }
 
-/// Counts what is read from value files.
-struct CountingFs {
-    inner: SimFs,
-    read_bytes: Arc<AtomicU64>,
-}
+/// The bytes that were read from value files.
+#[derive(Default)]
+struct ValueBytes(AtomicU64);
 
-struct CountingFile {
-    inner: Arc<dyn File>,
-    read_bytes: Arc<AtomicU64>,
-}
-
-impl File for CountingFile {
-    fn append(&self, bytes: &[u8]) -> Result<()> {
-        self.inner.append(bytes)
-    }
-
-    fn write_at(&self, offset: u64, bytes: &[u8]) -> Result<()> {
-        self.inner.write_at(offset, bytes)
-    }
-
-    fn read_at(&self, offset: u64, buffer: &mut [u8]) -> Result<usize> {
-        if self.path().extension().is_some_and(|extension| extension == "val") {
-            self.read_bytes.fetch_add(buffer.len() as u64, Ordering::Relaxed);
-        }
-        self.inner.read_at(offset, buffer)
-    }
-
-    fn len(&self) -> Result<u64> {
-        self.inner.len()
-    }
-
-    fn sync(&self) -> Result<()> {
-        self.inner.sync()
-    }
-
-    fn path(&self) -> &Path {
-        self.inner.path()
-    }
-}
-
-impl FileSystem for CountingFs {
-    fn create_dir_all(&self, dir: &Path) -> Result<()> {
-        self.inner.create_dir_all(dir)
-    }
-
-    fn create(&self, path: &Path) -> Result<Arc<dyn File>> {
-        self.inner.create(path)
-    }
-
-    fn open(&self, path: &Path) -> Result<Arc<dyn File>> {
-        let inner = FileSystem::open(&self.inner, path)?;
-        Ok(Arc::new(CountingFile { inner, read_bytes: Arc::clone(&self.read_bytes) }))
-    }
-
-    fn exists(&self, path: &Path) -> Result<bool> {
-        self.inner.exists(path)
-    }
-
-    fn rename(&self, from: &Path, to: &Path) -> Result<()> {
-        self.inner.rename(from, to)
-    }
-
-    fn hard_link(&self, from: &Path, to: &Path) -> Result<()> {
-        self.inner.hard_link(from, to)
-    }
-
-    fn remove(&self, path: &Path) -> Result<()> {
-        self.inner.remove(path)
-    }
-
-    fn list(&self, dir: &Path) -> Result<Vec<String>> {
-        self.inner.list(dir)
-    }
-
-    fn sync_dir(&self, dir: &Path) -> Result<()> {
-        self.inner.sync_dir(dir)
-    }
-
-    fn lock(&self, path: &Path) -> Result<Box<dyn LockGuard>> {
-        self.inner.lock(path)
-    }
-
-    fn canonicalize(&self, dir: &Path) -> Result<PathBuf> {
-        self.inner.canonicalize(dir)
+impl Watch for ValueBytes {
+    fn has_read(&self, path: &Path, bytes: usize) {
+        self.0.fetch_add(if is_a("val", path) { bytes as u64 } else { 0 }, Ordering::Relaxed);
     }
 }
 
 #[test]
 fn a_slice_costs_its_chunks_and_a_row_of_a_scan_its_value_once() {
-    let read_bytes = Arc::new(AtomicU64::new(0));
-    let fs = CountingFs { inner: SimFs::new(), read_bytes: Arc::clone(&read_bytes) };
+    let fs = Watched::new(SimFs::new(), ValueBytes::default());
+    let read_bytes = Arc::clone(&fs.watch);
     let engine = Engine::open_on(config(), Arc::new(fs)).unwrap();
     let len = 10 << 20;
     put(&engine, b"large", &value(1, 1, len));
     (0..20).for_each(|row| put(&engine, &key(row), &value(row, 1, 10_000)));
     engine.flush().unwrap();
     let cost = |work: &mut dyn FnMut()| {
-        let before = read_bytes.load(Ordering::Relaxed);
+        let before = read_bytes.0.load(Ordering::Relaxed);
         work();
-        read_bytes.load(Ordering::Relaxed) - before
+        read_bytes.0.load(Ordering::Relaxed) - before
     };
     // Open the files first.
     engine.verify().unwrap();
@@ -571,8 +495,8 @@ fn a_slice_costs_its_chunks_and_a_row_of_a_scan_its_value_once() {
 /// A whole value is kept in the block cache, and whatever reads it then reads no file.
 #[test]
 fn a_value_that_was_read_is_lent_from_memory() {
-    let read_bytes = Arc::new(AtomicU64::new(0));
-    let fs = CountingFs { inner: SimFs::new(), read_bytes: Arc::clone(&read_bytes) };
+    let fs = Watched::new(SimFs::new(), ValueBytes::default());
+    let read_bytes = Arc::clone(&fs.watch);
     let engine = Engine::open_on(config(), Arc::new(fs)).unwrap();
     let expected = value(1, 1, 100_000);
     put(&engine, b"a", &expected);
@@ -588,7 +512,7 @@ fn a_value_that_was_read_is_lent_from_memory() {
     assert_eq!(is_right, Some(true));
     assert!(engine.stats().cache_bytes >= 100_000, "{:?}", engine.stats());
 
-    let before = read_bytes.load(Ordering::Relaxed);
+    let before = read_bytes.0.load(Ordering::Relaxed);
     assert_eq!(engine.get(b"a", None).unwrap().unwrap().bytes, expected);
     let slice = engine.get_slice(b"a", 70_000, 9, None).unwrap().unwrap();
     assert_eq!((&slice.bytes[..], slice.value_len), (&expected[70_000..70_009], 100_000));
@@ -599,7 +523,7 @@ fn a_value_that_was_read_is_lent_from_memory() {
     let mut scan = engine.scan(ScanRange::all(), Direction::Reverse, None).unwrap();
     assert!(scan.advance().unwrap());
     assert_eq!((scan.value(), scan.row().value), (&expected[..], &expected[..]));
-    assert_eq!(read_bytes.load(Ordering::Relaxed), before);
+    assert_eq!(read_bytes.0.load(Ordering::Relaxed), before);
 }
 
 #[test]
@@ -662,9 +586,9 @@ fn try_get_tells_what_lies_in_memory_up_to_a_length() {
 
 #[test]
 fn what_is_deleted_or_has_expired_is_not_read() {
-    let read_bytes = Arc::new(AtomicU64::new(0));
     let clock = Arc::new(ManualClock::new(1_000));
-    let fs = CountingFs { inner: SimFs::new(), read_bytes: Arc::clone(&read_bytes) };
+    let fs = Watched::new(SimFs::new(), ValueBytes::default());
+    let read_bytes = Arc::clone(&fs.watch);
     let engine = Engine::open_on(Config { clock: clock.clone(), ..config() }, Arc::new(fs)).unwrap();
     let mut batch = WriteBatch::new();
     batch.put_expiring(b"a", &[1; 5_000], 2_000).unwrap();
@@ -683,7 +607,7 @@ fn what_is_deleted_or_has_expired_is_not_read() {
         assert_eq!(engine.try_get(key, None).unwrap(), TryGet::Missing);
     }
     assert!(!engine.scan(ScanRange::all(), Direction::Reverse, None).unwrap().advance().unwrap());
-    assert_eq!(read_bytes.load(Ordering::Relaxed), 0);
+    assert_eq!(read_bytes.0.load(Ordering::Relaxed), 0);
 }
 
 #[test]

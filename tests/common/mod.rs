@@ -1,6 +1,8 @@
 //! What the integration tests share: a seeded generator, and small databases on a simulated disk.
 #![allow(dead_code, reason = "each test binary compiles this file for itself and uses its own part of it")]
 
+pub mod watched;
+
 use std::sync::Arc;
 
 use flowdb::clock::ManualClock;
