@@ -422,3 +422,37 @@ fn batches_committed_together_share_a_sync_and_fail_alone() {
     }
     assert!(engine.commit_all(Vec::new()).is_empty());
 }
+
+/// A group on its way into the memtable is not in its size yet, and another one may follow it there before it is.
+#[test]
+fn large_batches_side_by_side_leave_a_memtable_when_it_is_full() {
+    const BATCH_BYTES: usize = 4 << 20;
+    let config = Config {
+        memtable_size_bytes: 6 << 20,
+        value_threshold_bytes: 0,
+        wal_sync_mode: SyncMode::Never,
+        ..Config::in_memory()
+    };
+    let engine = Engine::open(config).unwrap();
+    let batch_of = |writer: u64| {
+        let mut batch = WriteBatch::new();
+        for row in 0..4_000_u64 {
+            let key = [writer.to_be_bytes(), row.to_be_bytes()].concat();
+            batch.put(&key, &vec![1; BATCH_BYTES / 4_000]).unwrap();
+        }
+        batch
+    };
+    std::thread::scope(|scope| {
+        for writer in 0..WRITERS {
+            let (engine, batch) = (&engine, batch_of(writer));
+            scope.spawn(move || {
+                for _ in 0..15 {
+                    engine.commit(batch.clone(), CommitOptions::default()).unwrap();
+                    let bytes = engine.stats().memtable_bytes as usize;
+                    // One batch may find room for a byte; a third one finds none.
+                    assert!(bytes < (6 << 20) + BATCH_BYTES * 3 / 2, "{bytes} bytes in a memtable of 6 MiB");
+                }
+            });
+        }
+    });
+}

@@ -398,3 +398,28 @@ fn insert<'a>(
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::Config;
+    use crate::engine::Engine;
+
+    /// What a panic leaves behind in the memtable is half a group.
+    #[test]
+    fn a_group_that_ends_on_its_way_into_the_memtable_is_the_last_one() {
+        let engine = Engine::open(Config::in_memory()).unwrap();
+        let mut batch = WriteBatch::new();
+        batch.put(b"a", b"1").unwrap();
+        let visible = engine.commit(batch.clone(), CommitOptions::default()).unwrap();
+
+        drop(Inserting { shared: engine.shared(), has_ended: true });
+        assert!(engine.commit(batch.clone(), CommitOptions::default()).is_ok());
+        drop(Inserting { shared: engine.shared(), has_ended: false });
+
+        let error = engine.commit(batch, CommitOptions::default()).unwrap_err();
+        assert_eq!(error.code(), Code::Poisoned);
+        assert_eq!(engine.visible_seqno(), visible + 1);
+        assert!(engine.get(b"a", None).unwrap().is_some(), "reads go on");
+    }
+}

@@ -415,6 +415,19 @@ mod tests {
         assert!(!BlockCache::new(0).admits(1, 0));
     }
 
+    /// The list of those that were asked for has a place for each block that is kept, and would be short here.
+    #[test]
+    fn a_shard_full_of_large_blocks_remembers_as_many_small_ones_as_it_could_hold() {
+        let cache = BlockCache::new(1 << 20);
+        (0..20).for_each(|place| cache.insert(1, place, block(1, place, 129_000)));
+        assert!(cache.stats().blocks < 10);
+        let ask = || (0..80).filter(|&place| cache.admits(2, place)).count();
+
+        assert_eq!((ask(), ask(), ask()), (0, 0, 80));
+
+        check_invariant(&cache);
+    }
+
     #[test]
     fn the_cache_never_takes_more_than_its_capacity() {
         let mut random = Random::from_env();
