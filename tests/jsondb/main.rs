@@ -11,6 +11,7 @@ mod documents;
 mod expiry;
 mod generated_keys;
 mod golden;
+mod histories;
 mod indexes;
 mod isolation;
 mod model;
