@@ -3,10 +3,10 @@
 /*
  * A checker of histories between worker threads: what the committed transactions have read and written, as a graph.
  *
- * Each write of a document has its version, so their order is known. From one transaction to another leads an edge where
- * the one wrote what the other overwrote (ww) or read (wr), or read what the other overwrote (rw). A history can be put in
- * a serial order just where no way leads back to where it began; at snapshot isolation such a way has two rw edges in
- * succession (write skew), and so none has a single one.
+ * Each write of a document has its version, so their order is known. From one transaction to another leads an edge
+ * where the one wrote what the other overwrote (ww) or read (wr), or read what the other overwrote (rw). A history can
+ * be put in a serial order just where no way leads back to where it began; at snapshot isolation such a way has two rw
+ * edges in succession (write skew), and so none has a single one.
  */
 
 const assert = require('node:assert/strict')
@@ -23,8 +23,8 @@ const SEED = Number(process.env.FLOWDB_SEED ?? Date.now() % 1_000_000)
 /**
  * The edges of a history, by the transaction that they lead away from.
  *
- * A transaction is `{ id, reads: [[key, id of the writer]], writes: [[key, version]] }`; a document that is not there was
- * written by nobody, in version 0.
+ * A transaction is `{ id, reads: [[key, id of the writer]], writes: [[key, version]] }`; a document that is not there
+ * was written by nobody, in version 0.
  */
 function edgesOf (transactions) {
   const writers = new Map()

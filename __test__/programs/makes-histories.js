@@ -1,8 +1,8 @@
 'use strict'
 
 /*
- * A worker thread that runs random transactions beside others and tells what those that committed have read and written,
- * as __test__/histories.test.js wants it. All workers begin each history together.
+ * A worker thread that runs random transactions beside others and tells what those that committed have read and
+ * written, as __test__/histories.test.js wants it. All workers begin each history together.
  */
 
 const { parentPort, workerData } = require('node:worker_threads')
