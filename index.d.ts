@@ -277,6 +277,11 @@ export interface ObjectStoreOptions {
   keyPath?: string | readonly string[] | null
   /** Give 1, 2, 3 … to documents without a key. */
   autoIncrement?: boolean
+  /**
+   * Documents that are put without an expiry of their own expire so many seconds after that: a number above 0 and at most
+   * 10^11, taken up to whole milliseconds. Left out or `null`: never. `setDefaultTtl` changes it.
+   */
+  defaultTtl?: number | null
 }
 
 /** How an index is defined, beside its key path. */
@@ -292,7 +297,40 @@ export interface StoreDescription {
   name: string
   keyPath: string | string[] | null
   autoIncrement: boolean
+  /** After so many seconds documents expire that are put without an expiry of their own; left out where they don't. */
+  defaultTtl?: number
   indexes: { name: string, keyPath: string | string[], unique: boolean, multiEntry: boolean }[]
+}
+
+/** When a document expires; at most one of both. From that millisecond on it is in no read, index or count. */
+export interface DocumentExpiry {
+  /** So many seconds after it is written: above 0 and at most 10^11, taken up to whole milliseconds. */
+  ttl?: number
+  /**
+   * At a moment: a Date, or whole milliseconds since 1970, as `Date.now()` gives them. One that has come already deletes
+   * the document. `null` is never, whatever its store says.
+   */
+  expiresAt?: Date | number | null
+}
+
+/** How a document is put: without any of these, it replaces what is there and expires as its store says. */
+export interface PutOptions extends DocumentExpiry {
+  /** Only where the document under the key has this version; 0 is where there is none. */
+  ifVersion?: number
+  /** Only where there is no document under the key. Not together with `ifVersion`. */
+  ifAbsent?: boolean
+}
+
+/** A document with what is known of it. Times are milliseconds since 1970. */
+export interface DocumentEntry<V = any, K = Key> {
+  key: K
+  value: V
+  /** 1 for the first document under its key, and one more for each write that replaced it. */
+  version: number
+  /** When it was written. */
+  updatedAt: number
+  /** Left out when it never expires. */
+  expiresAt?: number
 }
 
 /** In which order, and how many. */
@@ -307,11 +345,22 @@ export interface ScanOptions {
 export interface Documents<S extends Schema<S>> {
   /**
    * Stores a document, in place of the one that has its key, and resolves to the key. `key` is for stores without a
-   * key path. Rejects with `FLOWDB_CONSTRAINT` when a unique index has the document's key for another one.
+   * key path; options may stand in its place or behind it. Rejects with `FLOWDB_CONSTRAINT` when a unique index has the
+   * document's key for another one, or when a condition of the options is not met: then the message has the key, and the
+   * version that was expected and the one that was found. A put without an expiry takes that of the document before away.
    */
-  put<Name extends StoreName<S>> (store: Name, document: DocumentOf<S, Name>, key?: KeyOf<S, Name>): Promise<KeyOf<S, Name>>
+  put<Name extends StoreName<S>> (store: Name, document: DocumentOf<S, Name>, key?: KeyOf<S, Name>, options?: PutOptions): Promise<KeyOf<S, Name>>
+  put<Name extends StoreName<S>> (store: Name, document: DocumentOf<S, Name>, options: PutOptions): Promise<KeyOf<S, Name>>
   /** As `put`, but rejects with `FLOWDB_CONSTRAINT` when a document has the key already. */
-  add<Name extends StoreName<S>> (store: Name, document: DocumentOf<S, Name>, key?: KeyOf<S, Name>): Promise<KeyOf<S, Name>>
+  add<Name extends StoreName<S>> (store: Name, document: DocumentOf<S, Name>, key?: KeyOf<S, Name>, options?: DocumentExpiry): Promise<KeyOf<S, Name>>
+  add<Name extends StoreName<S>> (store: Name, document: DocumentOf<S, Name>, options: DocumentExpiry): Promise<KeyOf<S, Name>>
+  /** The document with this key, its version, when it was written and when it expires; or `undefined`. */
+  getEntry<Name extends StoreName<S>> (store: Name, key: KeyOf<S, Name>): Promise<DocumentEntry<DocumentOf<S, Name>, KeyOf<S, Name>> | undefined>
+  /**
+   * Changes when a document expires, and resolves to whether it is there. Its version and its time of writing stay. One of
+   * `ttl` and `expiresAt` has to be given.
+   */
+  touch<Name extends StoreName<S>> (store: Name, key: KeyOf<S, Name>, options: DocumentExpiry): Promise<boolean>
   /** The document with this key, or `undefined`. */
   get<Name extends StoreName<S>> (store: Name, key: KeyOf<S, Name>): Promise<DocumentOf<S, Name> | undefined>
   /** Removes a document, and resolves to whether it was there. */
@@ -335,8 +384,32 @@ export interface Documents<S extends Schema<S>> {
   rangeByIndex<Name extends StoreName<S>, Index extends IndexName<S, Name>> (store: Name, index: Index, start?: IndexBound<IndexKeyOf<S, Name, Index>>, end?: IndexBound<IndexKeyOf<S, Name, Index>>): Promise<DocumentOf<S, Name>[]>
 }
 
+declare const savepoint: unique symbol
+
+/** A place in a transaction, from `savepoint()`. */
+export type Savepoint = number & { readonly [savepoint]: true }
+
 /**
- * A transaction: it sees the database as it was when it began, and its own writes.
+ * Which of its reads a transaction that writes is checked for at its commit: all of them (`'serializable'`, the default:
+ * those that commit are as if they had run one after the other), or those that its writes need (`'snapshot'`: of two that
+ * write one document the first to commit wins, but two that each read what the other writes may both commit).
+ */
+export type Isolation = 'serializable' | 'snapshot'
+
+/** How `update` runs its function. */
+export interface UpdateOptions {
+  /** So many more times after the first that ended in a conflict. A whole number, or Infinity. Default 100. */
+  retries?: number
+  /** Ends it: it rejects with `FLOWDB_ABORTED` and the signal's reason as `cause`, and nothing is committed. */
+  signal?: AbortSignal
+  isolation?: Isolation
+}
+
+/**
+ * A transaction: it sees the database as it was when it began, and its own writes. Documents expire in it, too.
+ *
+ * It takes 1,056 MiB of what it writes: keys, documents, index entries, 128 bytes for each of these, and what its
+ * savepoints keep. The write that goes beyond that rejects with `FLOWDB_INVALID_ARGUMENT`.
  *
  * A write that failed left everything as it was, so the transaction may go on; but when nobody looked at the promise
  * of such a write, `commit` rejects with its error and nothing is committed. A transaction that is forgotten is
@@ -350,6 +423,19 @@ export interface Transaction<S extends Schema<S> = AnySchema> extends Documents<
   commit (): Promise<void>
   /** Forgets everything that was written. */
   abort (): Promise<void>
+  /**
+   * Sets a savepoint, a place to which `rollbackTo` can go back. They nest; at most 1,000 at a time, above which this
+   * rejects with `FLOWDB_INVALID_ARGUMENT`. What is replaced behind a savepoint counts to the size of the transaction.
+   */
+  savepoint (): Promise<Savepoint>
+  /**
+   * Takes back what was written since a savepoint, at the cost of that. The savepoint stays; those set after it are gone.
+   * What was read still conflicts, and generated keys are not given again. Rejects with `FLOWDB_INVALID_ARGUMENT` for a
+   * savepoint that is gone or of another transaction.
+   */
+  rollbackTo (savepoint: Savepoint): Promise<void>
+  /** Whether it has neither been committed nor aborted. */
+  readonly isActive: boolean
   /** Aborts unless the transaction has ended: `await using` rolls back what was not committed. */
   [Symbol.asyncDispose] (): Promise<void>
 }
@@ -476,7 +562,26 @@ export interface FlowDB<S extends Schema<S> = AnySchema> extends Documents<S> {
   /** How a store and its indexes are defined. */
   describe (store: StoreName<S>): Promise<StoreDescription>
   /** Begins a transaction on one or more stores. The default mode is `'readonly'`. */
-  transaction<Name extends StoreName<S>> (stores: Name | readonly Name[], mode?: 'readonly' | 'readwrite'): Transaction<Pick<S, Name>>
+  transaction<Name extends StoreName<S>> (stores: Name | readonly Name[], mode?: 'readonly' | 'readwrite', options?: { isolation?: Isolation }): Transaction<Pick<S, Name>>
+  /**
+   * Runs a function in a `'readwrite'` transaction, commits that, and resolves to what the function gave. Where this ends
+   * in a conflict, it is done again after a short random pause; what the function does elsewhere than in the transaction
+   * happens each time. What it throws aborts the transaction and rejects this.
+   */
+  update<Name extends StoreName<S>, T> (stores: Name | readonly Name[], change: (tx: Transaction<Pick<S, Name>>) => T | PromiseLike<T>, options?: UpdateOptions): Promise<T>
+  /** Runs a function in a `'readonly'` transaction, so that all that it reads is of one moment, and resolves to what it gave. */
+  view<Name extends StoreName<S>, T> (stores: Name | readonly Name[], read: (tx: Transaction<Pick<S, Name>>) => T | PromiseLike<T>): Promise<T>
+  /**
+   * Changes after how many seconds documents expire that are put without an expiry of their own from now on; `null` is
+   * never. Those that are there keep theirs. Transactions that are writing to the store conflict.
+   */
+  setDefaultTtl (store: StoreName<S>, seconds: number | null): Promise<void>
+  /**
+   * Forgets the documents that have expired, of a store or of all, and resolves to how many they were. Nobody sees them
+   * any more, and this is done in the background every `gcIntervalSecs`; until then each of them makes `count` of the whole
+   * store a little slower. Their space comes back by compaction.
+   */
+  purgeExpired (store?: StoreName<S>): Promise<number>
   /**
    * A series of records in time, which is created where it is missing. Its calls reject with `FLOWDB_EXISTS` when it is
    * there with another retention than the one asked for.

@@ -2,7 +2,7 @@
 
 import { FlashStore, FlowDB, FlowDBError, KeyRange } from 'flowdb'
 import type {
-  AnySchema, Key, RepairReport, SeriesRecord, SeriesWindow, Stats, StoreDescription, Transaction
+  AnySchema, DocumentEntry, Key, RepairReport, SeriesRecord, SeriesWindow, Stats, StoreDescription, Transaction
 } from 'flowdb'
 
 interface User {
@@ -44,6 +44,41 @@ async function documents (db: FlowDB<Shop>) {
   await db.rangeByIndex('users', 'place', ['a', 'b'])
   // @ts-expect-error a store without indexes has none
   await db.getByIndex('notes', 'text', 'x')
+}
+
+async function versions (db: FlowDB<Shop>) {
+  exactly<number>()(await db.put('users', { id: 1, name: 'Ada', email: 'a@b.c' }, { ttl: 60, ifVersion: 3 }))
+  exactly<string>()(await db.put('notes', { text: 'x' }, 'key', { expiresAt: null, ifAbsent: true }))
+  exactly<string>()(await db.add('notes', { text: 'x' }, 'key', { expiresAt: new Date() }))
+  exactly<DocumentEntry<User, number> | undefined>()(await db.getEntry('users', 1))
+  exactly<boolean>()(await db.touch('users', 1, { expiresAt: Date.now() }))
+  exactly<number>()(await db.purgeExpired('users'))
+  exactly<void>()(await db.setDefaultTtl('users', null))
+  await db.createObjectStore('users', { keyPath: 'id', defaultTtl: 3600 })
+
+  // @ts-expect-error there is no such option
+  await db.put('notes', { text: 'x' }, 'key', { ifversion: 3 })
+  // @ts-expect-error a moment is no text
+  await db.touch('users', 1, { expiresAt: '2030' })
+}
+
+async function attempts (db: FlowDB<Shop>) {
+  exactly<User | undefined>()(await db.view('users', async (tx) => await tx.get('users', 1)))
+  exactly<number>()(await db.update(['users', 'notes'], async (tx) => {
+    const place = await tx.savepoint()
+    exactly<void>()(await tx.rollbackTo(place))
+    await tx.put('notes', { text: 'x' }, 'key')
+    exactly<boolean>()(tx.isActive)
+    return 7
+  }, { retries: 3, signal: AbortSignal.timeout(1000), isolation: 'snapshot' }))
+  db.transaction('users', 'readwrite', { isolation: 'snapshot' })
+
+  // @ts-expect-error it is not in the scope
+  await db.update('users', async (tx) => await tx.get('notes', 'key'))
+  // @ts-expect-error there is no such isolation
+  db.transaction('users', 'readwrite', { isolation: 'none' })
+  // @ts-expect-error a number is no savepoint
+  await db.update('users', async (tx) => await tx.rollbackTo(5))
 }
 
 async function upkeep (db: FlowDB<Shop>) {
@@ -156,4 +191,4 @@ function errors (error: unknown) {
   if (error.code === 'FLOWDB_OOPS') return
 }
 
-export { documents, errors, maps, ranges, schema, series, transactions, untyped, upkeep }
+export { attempts, documents, errors, maps, ranges, schema, series, transactions, untyped, upkeep, versions }

@@ -26,10 +26,14 @@ class Documents {
    *
    * @param {string} store
    * @param {unknown} document
-   * @param {unknown} [key] for a store without key path
+   * @param {unknown} [key] for a store without key path, or the options
+   * @param {unknown} [options]
    * @returns {Promise<any>} the primary key
    */
-  put (store, document, key) {
+  put (store, document, key, options) {
+    if (options !== undefined || (typeof key === 'object' && key !== null)) {
+      return this.#session.putWith('put', store, () => encodeDocument(document), key, options)
+    }
     return this.#session.put(true, store, () => encodeDocument(document), key)
   }
 
@@ -38,10 +42,14 @@ class Documents {
    *
    * @param {string} store
    * @param {unknown} document
-   * @param {unknown} [key] for a store without key path
+   * @param {unknown} [key] for a store without key path, or the options
+   * @param {unknown} [options]
    * @returns {Promise<any>} the primary key
    */
-  add (store, document, key) {
+  add (store, document, key, options) {
+    if (options !== undefined || (typeof key === 'object' && key !== null)) {
+      return this.#session.putWith('add', store, () => encodeDocument(document), key, options)
+    }
     return this.#session.put(false, store, () => encodeDocument(document), key)
   }
 
@@ -52,6 +60,29 @@ class Documents {
    */
   get (store, key) {
     return this.#session.get(store, key)
+  }
+
+  /**
+   * The document with this key, its version, when it was written and when it expires.
+   *
+   * @param {string} store
+   * @param {unknown} key
+   * @returns {Promise<any>} `undefined` where there is none
+   */
+  getEntry (store, key) {
+    return this.#session.getEntry(store, key)
+  }
+
+  /**
+   * Changes when a document expires.
+   *
+   * @param {string} store
+   * @param {unknown} key
+   * @param {{ ttl?: number, expiresAt?: Date | number | null }} options
+   * @returns {Promise<boolean>} whether it was there
+   */
+  touch (store, key, options) {
+    return this.#session.touch(store, key, options)
   }
 
   /**

@@ -7,6 +7,7 @@
  * a transaction of its own.
  */
 
+const { update, view } = require('./attempts.js')
 const { Connection } = require('./connection.js')
 const { Documents } = require('./documents.js')
 const { FlowDBError, reading } = require('./errors.js')
@@ -17,6 +18,7 @@ const { toBounds } = require('./key-range.js')
 const { Series } = require('./series.js')
 const { Session } = require('./session.js')
 const { beginTransaction } = require('./transaction.js')
+const { toSpan } = require('./write-options.js')
 
 const ignore = () => {}
 
@@ -84,7 +86,7 @@ class FlowDB extends Documents {
    * Creates a store; nothing happens where the same is there already.
    *
    * @param {string} name
-   * @param {unknown} [keyPath] a path, an array of paths, or `{ keyPath, autoIncrement }`
+   * @param {unknown} [keyPath] a path, an array of paths, or `{ keyPath, autoIncrement, defaultTtl }`
    * @param {boolean} [autoIncrement]
    * @returns {Promise<void>}
    */
@@ -95,12 +97,14 @@ class FlowDB extends Documents {
     }
     const options = checkOptions('createObjectStore', isPath ? { keyPath, autoIncrement } : keyPath, {
       keyPath: 'keyPath',
-      autoIncrement: 'boolean'
+      autoIncrement: 'boolean',
+      defaultTtl: 'any'
     })
     const definition = {
       name: checkName('store', name),
       keyPath: options.keyPath ?? null,
-      autoIncrement: options.autoIncrement ?? false
+      autoIncrement: options.autoIncrement ?? false,
+      defaultTtlMs: toDefaultTtl(options.defaultTtl)
     }
     await this.#session.issue(VERB.CREATE_STORE, { isWrite: true }, (run) => run.text(JSON.stringify(definition)))
   }
@@ -184,9 +188,63 @@ class FlowDB extends Documents {
    *
    * @param {string | string[]} stores the stores that it may use
    * @param {'readonly' | 'readwrite'} [mode]
+   * @param {{ isolation?: 'serializable' | 'snapshot' }} [options]
    */
-  transaction (stores, mode = 'readonly') {
-    return beginTransaction(this.#session, stores, mode)
+  transaction (stores, mode = 'readonly', options = undefined) {
+    return beginTransaction(this.#session, stores, mode, options)
+  }
+
+  /**
+   * Runs a function in a transaction and commits that, again and again while it ends in a conflict.
+   *
+   * @template T
+   * @param {string | string[]} stores
+   * @param {(tx: import('./transaction.js').Transaction) => T | Promise<T>} change
+   * @param {{ retries?: number, signal?: AbortSignal, isolation?: 'serializable' | 'snapshot' }} [options]
+   * @returns {Promise<T>} what the function gives
+   */
+  update (stores, change, options) {
+    return update(this.#session, stores, change, options)
+  }
+
+  /**
+   * Runs a function in a read-only transaction.
+   *
+   * @template T
+   * @param {string | string[]} stores
+   * @param {(tx: import('./transaction.js').Transaction) => T | Promise<T>} read
+   * @returns {Promise<T>} what the function gives
+   */
+  view (stores, read) {
+    return view(this.#session, stores, read)
+  }
+
+  /**
+   * Changes after how long documents expire that are put without an expiry of their own from now on.
+   *
+   * @param {string} store
+   * @param {number | null} seconds `null` for never
+   * @returns {Promise<void>}
+   */
+  async setDefaultTtl (store, seconds) {
+    const name = nameBytes('store', store)
+    if (seconds === undefined) throw invalid('setDefaultTtl takes a number of seconds, or null for never')
+    const ms = toDefaultTtl(seconds)
+    await this.#session.issue(VERB.SET_DEFAULT_TTL, { isWrite: true }, (run) => run.bytes32(name).i64(ms))
+  }
+
+  /**
+   * Forgets the documents that have expired, of a store or of all. Nobody sees them any more, but counting does.
+   *
+   * @param {string} [store]
+   * @returns {Promise<number>} how many they were
+   */
+  async purgeExpired (store) {
+    const name = store === undefined ? undefined : nameBytes('store', store)
+    return await this.#session.issue(VERB.PURGE, { isWrite: true }, (run) => {
+      if (name === undefined) run.absent()
+      else run.bytes32(name)
+    })
   }
 
   /**
@@ -294,6 +352,14 @@ class FlowDB extends Documents {
   async [Symbol.asyncDispose] () {
     await this.#connection.close()
   }
+}
+
+/**
+ * @param {unknown} seconds
+ * @returns {number} in milliseconds; 0 for none
+ */
+function toDefaultTtl (seconds) {
+  return seconds === undefined || seconds === null ? 0 : toSpan('the default ttl of a store', seconds)
 }
 
 /** @param {unknown} value anything, also a proxy that was revoked */

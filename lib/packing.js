@@ -52,7 +52,14 @@ const VERB = Object.freeze({
   METRICS: 36,
   COMPACT: 37,
   APPROXIMATE_SIZE: 38,
-  REPAIR: 39
+  REPAIR: 39,
+  PUT_WITH: 40,
+  TOUCH: 41,
+  GET_ENTRY: 42,
+  PURGE: 43,
+  SET_DEFAULT_TTL: 44,
+  SAVEPOINT: 45,
+  ROLLBACK_TO: 46
 })
 
 /** How a document is written down. */
@@ -318,6 +325,7 @@ function readAnswer (kind, buffer, start, end, wants, readDocument) {
     case 8: return new RecordReader(buffer, start, readDocument).record()
     case 9: return new RecordReader(buffer, start, readDocument).page((reader) => reader.record())
     case 10: return new RecordReader(buffer, start, readDocument).page((reader) => reader.window())
+    case 11: return readEntry(buffer, start, readDocument)
     default: throw new RangeError(`no answer has the kind ${kind}`)
   }
 }
@@ -349,6 +357,32 @@ function readPage (buffer, at, wants, readDocument) {
     }
   }
   return page
+}
+
+/**
+ * A document with what is known of it; times are milliseconds since 1970.
+ *
+ * @typedef {object} Entry
+ * @property {import('./key.js').Key} key
+ * @property {unknown} value
+ * @property {number} version
+ * @property {number} updatedAt
+ * @property {number} [expiresAt]
+ */
+
+/**
+ * @param {Buffer} buffer
+ * @param {number} start
+ * @param {ReadDocument} readDocument
+ * @returns {Entry}
+ */
+function readEntry (buffer, start, readDocument) {
+  const at = start + 4 + buffer.readUInt32LE(start)
+  const key = decodeKey(buffer, start + 4, at)
+  const [version, updatedAt, expiresAt] = [0, 8, 16].map((offset) => buffer.readDoubleLE(at + offset))
+  const document = at + 29
+  const value = readDocument(buffer[at + 24], buffer, document, document + buffer.readUInt32LE(at + 25))
+  return expiresAt === 0 ? { key, value, version, updatedAt } : { key, value, version, updatedAt, expiresAt }
 }
 
 /**

@@ -12,6 +12,7 @@ const native = require('./native.js')
 const { VERB } = require('./packing.js')
 const { Rows } = require('./cursor.js')
 const { toBounds } = require('./key-range.js')
+const { isOptions, toTouch, toWriteOptions } = require('./write-options.js')
 
 const ignore = () => {}
 
@@ -120,6 +121,61 @@ class Session {
         else run.bytes32(bytes)
       }
     })
+  }
+
+  /**
+   * A put with options, or with a third argument that may be options or a key.
+   *
+   * @param {'put' | 'add'} where
+   * @param {unknown} store
+   * @param {() => import('./values.js').Encoded} encode
+   * @param {unknown} key
+   * @param {unknown} options
+   * @returns {Promise<import('./key.js').Key>}
+   */
+  putWith (where, store, encode, key, options) {
+    return this.#try(VERB.PUT_WITH, { store, isWrite: true }, () => {
+      const name = nameBytes('store', store)
+      const isKey = options !== undefined || !isOptions(key)
+      const { flags, version, kind, ms } = toWriteOptions(where, isKey ? options : key)
+      const plain = isKey ? plainKey(key) : undefined
+      const { format, text, bytes } = encode()
+      return (run) => {
+        run.bytes32(name)
+        if (plain === undefined) run.absent()
+        else run.key(plain)
+        run.u8(format)
+        if (bytes === undefined) run.text(/** @type {string} */ (text))
+        else run.bytes32(bytes)
+        run.u8(flags).i64(version).u8(kind).i64(ms)
+      }
+    })
+  }
+
+  /**
+   * @param {unknown} store
+   * @param {unknown} key
+   * @param {unknown} options
+   * @returns {Promise<boolean>} whether it was there
+   */
+  touch (store, key, options) {
+    return this.#try(VERB.TOUCH, { store, isWrite: true }, () => {
+      const pack = packKey(store, key)
+      const { kind, ms } = toTouch(options)
+      return (run) => {
+        pack(run)
+        run.u8(kind).i64(ms)
+      }
+    })
+  }
+
+  /**
+   * @param {unknown} store
+   * @param {unknown} key
+   * @returns {Promise<import('./packing.js').Entry | undefined>}
+   */
+  getEntry (store, key) {
+    return this.#try(VERB.GET_ENTRY, { store }, () => packKey(store, key))
   }
 
   /**

@@ -12,7 +12,7 @@
 
 const { Documents } = require('./documents.js')
 const { FlowDBError } = require('./errors.js')
-const { checkName, eachOf, invalid, kindOf, nameBytes } = require('./names.js')
+const { checkName, checkOptions, eachOf, invalid, kindOf, nameBytes } = require('./names.js')
 const native = require('./native.js')
 const { VERB } = require('./packing.js')
 const { Session } = require('./session.js')
@@ -70,8 +70,9 @@ class TransactionSession extends Session {
    * @param {Session} parent
    * @param {string[]} stores
    * @param {boolean} isReadOnly
+   * @param {boolean} isSnapshot
    */
-  constructor (parent, stores, isReadOnly) {
+  constructor (parent, stores, isReadOnly, isSnapshot) {
     super(parent.connection)
     const { connection } = this
     this.#parent = parent
@@ -82,7 +83,7 @@ class TransactionSession extends Session {
     this.#isFree = isReadOnly && !connection.hasPendingWrites
     const names = [...this.#scope].map((store) => nameBytes('store', store))
     this.#begun = connection.issue(VERB.BEGIN, this.#way({}), (run) => {
-      run.u8(isReadOnly ? 0 : 1).u32(names.length)
+      run.u8(isReadOnly ? 0 : isSnapshot ? 2 : 1).u32(names.length)
       for (const name of names) run.bytes32(name)
     })
     this.#begun.then(() => { this.#isFree = isReadOnly }, ignore)
@@ -209,6 +210,38 @@ class TransactionSession extends Session {
    */
   tell (verb, pack) {
     this.connection.tell(verb, this.#way({}), pack)
+  }
+
+  /** @returns {Promise<any>} a number that no other savepoint has */
+  savepoint () {
+    return this.#save(VERB.SAVEPOINT, () => ignore)
+  }
+
+  /**
+   * @param {unknown} savepoint
+   * @returns {Promise<void>}
+   */
+  rollbackTo (savepoint) {
+    return this.#save(VERB.ROLLBACK_TO, () => {
+      if (!Number.isSafeInteger(savepoint) || /** @type {number} */ (savepoint) <= 0) {
+        throw invalid(`rollbackTo takes what savepoint() resolved to, not ${kindOf(savepoint)}`)
+      }
+      return (run) => { run.i64(/** @type {number} */ (savepoint)) }
+    })
+  }
+
+  /**
+   * @param {number} verb
+   * @param {() => import('./connection.js').Pack} prepare
+   * @returns {Promise<any>}
+   */
+  #save (verb, prepare) {
+    const what = { isWrite: true }
+    try {
+      return this.issue(verb, what, prepare())
+    } catch (error) {
+      return this.refuse(what, error)
+    }
   }
 
   /** What lies in memory is not what the transaction sees: it has writes of its own, or an older snapshot. */
@@ -341,6 +374,30 @@ class Transaction extends Documents {
     await this.#session.abort()
   }
 
+  /**
+   * A place to which `rollbackTo` can go back.
+   *
+   * @returns {Promise<any>}
+   */
+  savepoint () {
+    return this.#session.savepoint()
+  }
+
+  /**
+   * Takes back what was written since a savepoint.
+   *
+   * @param {unknown} savepoint
+   * @returns {Promise<void>}
+   */
+  rollbackTo (savepoint) {
+    return this.#session.rollbackTo(savepoint)
+  }
+
+  /** Whether it has neither been committed nor aborted. */
+  get isActive () {
+    return this.#session.isActive
+  }
+
   /** Aborts the transaction unless it has ended: `await using` rolls back what was not committed. */
   async [Symbol.asyncDispose] () {
     if (this.#session.isActive) await this.#session.abort()
@@ -353,16 +410,21 @@ class Transaction extends Documents {
  * @param {Session} session
  * @param {unknown} stores a name, or an array of them
  * @param {unknown} mode
+ * @param {unknown} [options]
  * @returns {Transaction}
  */
-function beginTransaction (session, stores, mode) {
+function beginTransaction (session, stores, mode, options) {
   const checked = (/** @type {unknown} */ name) => checkName('store', name)
   const names = eachOf('the stores of a transaction', stores, checked) ?? [checked(stores)]
   if (names.length === 0) throw invalid('a transaction is begun for at least one store')
   if (mode !== 'readonly' && mode !== 'readwrite') {
     throw invalid(`the mode of a transaction is "readonly" or "readwrite", not ${kindOf(mode)}`)
   }
-  return new Transaction(new TransactionSession(session, names, mode === 'readonly'))
+  const { isolation = 'serializable' } = checkOptions('transaction', options, { isolation: 'any' })
+  if (isolation !== 'serializable' && isolation !== 'snapshot') {
+    throw invalid(`the isolation of a transaction is "serializable" or "snapshot", not ${kindOf(isolation)}`)
+  }
+  return new Transaction(new TransactionSession(session, names, mode === 'readonly', isolation === 'snapshot'))
 }
 
 exports.Transaction = Transaction

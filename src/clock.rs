@@ -1,6 +1,7 @@
 //! Time for expiry and write times, injectable so that a test can turn it.
 #![forbid(unsafe_code)]
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -18,6 +19,28 @@ impl Clock for SystemClock {
     fn now_ms(&self) -> u64 {
         // A clock set before 1970 reads as 1970: nothing has expired yet then.
         SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |elapsed| elapsed.as_millis() as u64)
+    }
+}
+
+/// A clock that never goes back: where the one beneath does, it stands still until that has caught up. So what has expired
+/// once is not seen again.
+pub(crate) struct SteadyClock {
+    beneath: Arc<dyn Clock>,
+    last: AtomicU64,
+}
+
+impl SteadyClock {
+    /// A clock over `beneath`.
+    pub(crate) fn over(beneath: Arc<dyn Clock>) -> Arc<dyn Clock> {
+        Arc::new(Self { beneath, last: AtomicU64::new(0) })
+    }
+}
+
+impl Clock for SteadyClock {
+    fn now_ms(&self) -> u64 {
+        let (now, last) = (self.beneath.now_ms(), self.last.load(Ordering::Relaxed));
+        // Most of the time the millisecond is the same, and threads that only read it don't wait for each other.
+        if now > last { self.last.fetch_max(now, Ordering::Relaxed).max(now) } else { last }
     }
 }
 

@@ -15,7 +15,7 @@ use parking_lot::Mutex;
 use crate::config::Config;
 use crate::engine;
 use crate::error::{Code, Error, Result};
-use crate::jsondb::{self, DocumentsReport, JsonDb, Mode, Transaction};
+use crate::jsondb::{self, DocumentsReport, Isolation, JsonDb, Mode, Transaction};
 
 use super::cursor::{Pages, SharedCursor};
 use super::definitions;
@@ -218,8 +218,8 @@ impl Database {
     fn open_with(&self, definition: Option<&str>) -> Result<JsonDb> {
         let json = JsonDb::open(self.config.clone())?;
         if let Some(definition) = definition {
-            let (name, options) = definitions::store(definition)?;
-            if let Err(error) = json.create_object_store(&name, options) {
+            let (name, options, default_ttl_ms) = definitions::store(definition)?;
+            if let Err(error) = json.create_object_store_with_ttl(&name, options, default_ttl_ms) {
                 json.close()?;
                 return Err(error);
             }
@@ -263,8 +263,8 @@ impl Database {
     }
 
     /// Begins a transaction under a number.
-    pub(crate) fn begin(&self, id: u32, scope: &[&str], mode: Mode) -> Result<()> {
-        let transaction = self.json()?.begin(scope, mode)?;
+    pub(crate) fn begin(&self, id: u32, scope: &[&str], mode: Mode, isolation: Isolation) -> Result<()> {
+        let transaction = self.json()?.begin_with(scope, mode, isolation)?;
         self.transactions.insert(id, transaction);
         Ok(())
     }

@@ -6,15 +6,15 @@ use serde_json::{Value, json};
 use crate::error::{Code, Error, Result};
 use crate::jsondb::{IndexOptions, KeyPath, StoreOptions, StoreSchema};
 
-/// The name and options in the definition of a store.
-pub(crate) fn store(definition: &str) -> Result<(String, StoreOptions)> {
+/// The name and options in the definition of a store, and after how many milliseconds its documents expire (0: never).
+pub(crate) fn store(definition: &str) -> Result<(String, StoreOptions, u64)> {
     let value = parse(definition)?;
     let key_path = match &value["keyPath"] {
         Value::Null => None,
         path => Some(key_path(path)?),
     };
     let options = StoreOptions { key_path, auto_increment: flag(&value, "autoIncrement") };
-    Ok((name(&value)?, options))
+    Ok((name(&value)?, options, value["defaultTtlMs"].as_u64().unwrap_or(0)))
 }
 
 /// The name and options in the definition of an index.
@@ -46,12 +46,16 @@ fn describe(store: &StoreSchema) -> Value {
             })
         })
         .collect();
-    json!({
+    let mut description = json!({
         "name": store.name,
         "keyPath": store.key_path.as_ref().map(path_value),
         "autoIncrement": store.auto_increment,
         "indexes": indexes,
-    })
+    });
+    if store.default_ttl_ms > 0 {
+        description["defaultTtl"] = json!(store.default_ttl_ms as f64 / 1000.0);
+    }
+    description
 }
 
 fn path_value(path: &KeyPath) -> Value {

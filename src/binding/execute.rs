@@ -143,8 +143,17 @@ fn execute(database: &Database, operation: &Operation<'_>, snapshots: &mut Snaps
     match &operation.verb {
         Verb::Open { definition } => database.open(*definition).map(|()| Answer::Nothing),
         Verb::Close => database.close().map(|()| Answer::Nothing),
-        Verb::Put { .. } | Verb::Delete { .. } | Verb::Clear { .. } => database.write(operation),
-        Verb::Get { store, .. } | Verb::Has { store, .. } | Verb::Count { store, .. } => {
+        Verb::Put { .. }
+        | Verb::PutWith { .. }
+        | Verb::Touch { .. }
+        | Verb::Delete { .. }
+        | Verb::Clear { .. }
+        | Verb::Savepoint
+        | Verb::RollbackTo { .. } => database.write(operation),
+        Verb::Get { store, .. }
+        | Verb::GetEntry { store, .. }
+        | Verb::Has { store, .. }
+        | Verb::Count { store, .. } => {
             if operation.transaction != 0 {
                 return database
                     .in_transaction(operation.transaction, |transaction| read(transaction, &operation.verb));
@@ -165,8 +174,9 @@ fn execute(database: &Database, operation: &Operation<'_>, snapshots: &mut Snaps
             Ok(Answer::Nothing)
         }
         Verb::CreateStore { definition } => {
-            let (name, options) = definitions::store(definition)?;
-            database.json()?.create_object_store(&name, options).map(|()| Answer::Nothing)
+            let (name, options, default_ttl_ms) = definitions::store(definition)?;
+            let created = database.json()?.create_object_store_with_ttl(&name, options, default_ttl_ms);
+            created.map(|()| Answer::Nothing)
         }
         Verb::DeleteStore { store } => database.json()?.delete_object_store(store).map(|()| Answer::Nothing),
         Verb::CreateIndex { store, definition } => {
@@ -177,10 +187,10 @@ fn execute(database: &Database, operation: &Operation<'_>, snapshots: &mut Snaps
             database.json()?.delete_index(store, index).map(|()| Answer::Nothing)
         }
         Verb::Schema => Ok(Answer::Text(definitions::schema(&database.json()?.schema()))),
-        Verb::Begin { mode, scope } => {
+        Verb::Begin { mode, isolation, scope } => {
             let begun = snapshots.begun(operation.transaction);
             begun
-                .unwrap_or_else(|| database.begin(operation.transaction, scope, *mode))
+                .unwrap_or_else(|| database.begin(operation.transaction, scope, *mode, *isolation))
                 .map(|()| Answer::Nothing)
         }
         Verb::Commit { relied_on } => {
@@ -193,6 +203,10 @@ fn execute(database: &Database, operation: &Operation<'_>, snapshots: &mut Snaps
             Ok(Answer::Nothing)
         }
         Verb::Destroy => database.destroy().map(|()| Answer::Nothing),
+        Verb::Purge { store } => database.json()?.purge_expired(*store).map(Answer::Count),
+        Verb::SetDefaultTtl { store, ms } => {
+            database.json()?.set_default_ttl(store, *ms).map(|()| Answer::Nothing)
+        }
         Verb::Series(verb) => series::execute(database, verb, snapshots),
         Verb::Repair => database.repair().map(|report| Answer::Text(upkeep::report(&report))),
         Verb::Checkpoint { .. }
@@ -237,6 +251,9 @@ fn read(transaction: &mut Transaction, verb: &Verb<'_>) -> Result<Answer> {
             Some(row) => Answer::Document(row.document),
             None => Answer::Nothing,
         }),
+        Verb::GetEntry { store, key } => {
+            Ok(transaction.get(store, &Key::from_encoded(*key)?)?.map_or(Answer::Nothing, Answer::Entry))
+        }
         Verb::Has { store, key } => {
             Ok(Answer::Flag(transaction.get(store, &Key::from_encoded(*key)?)?.is_some()))
         }
@@ -282,13 +299,16 @@ impl Snapshots {
         let mut snapshots = Self::default();
         for operation in operations {
             match &operation.verb {
-                Verb::Begin { mode, scope } => {
+                Verb::Begin { mode, isolation, scope } => {
                     let id = operation.transaction;
-                    snapshots.by_transaction.push((id, database.begin(id, scope, *mode)));
+                    snapshots.by_transaction.push((id, database.begin(id, scope, *mode, *isolation)));
                 }
                 Verb::Series(verb) if verb.is_read() => _ = snapshots.records(json),
                 _ if operation.transaction != 0 => {}
-                Verb::Get { store, .. } | Verb::Has { store, .. } | Verb::Count { store, .. } => {
+                Verb::Get { store, .. }
+                | Verb::GetEntry { store, .. }
+                | Verb::Has { store, .. }
+                | Verb::Count { store, .. } => {
                     snapshots.add(json, store);
                 }
                 Verb::OpenCursor { cursor, scan, .. } => {

@@ -23,6 +23,7 @@ mod series;
 mod series_packing;
 mod transactions;
 mod upkeep;
+mod versions;
 mod writes;
 
 use std::sync::Arc;

@@ -10,11 +10,14 @@
 use std::ops::Bound;
 
 use crate::error::{Code, Error, Result};
-use crate::jsondb::{Document, Format, Key, KeyRange, Mode, Page};
+use crate::jsondb::{
+    Document, Expires, Format, Isolation, Key, KeyRange, Mode, Page, PutOptions, Row, Savepoint,
+};
 use crate::series::{Record, Window};
 
 use super::error::to_json;
 use super::series_packing::{FIRST_VERB, SeriesVerb, put_record, put_window, take_verb};
+use super::versions;
 
 /// The length that says "there is none" where bytes are optional.
 const ABSENT: u32 = u32::MAX;
@@ -57,7 +60,24 @@ pub(crate) enum Verb<'a> {
         document: &'a [u8],
         overwrite: bool,
     },
+    /// A put with conditions or an expiry.
+    PutWith {
+        store: &'a str,
+        key: Option<&'a [u8]>,
+        format: Format,
+        document: &'a [u8],
+        options: PutOptions,
+    },
+    Touch {
+        store: &'a str,
+        key: &'a [u8],
+        expires: Expires,
+    },
     Get {
+        store: &'a str,
+        key: &'a [u8],
+    },
+    GetEntry {
         store: &'a str,
         key: &'a [u8],
     },
@@ -108,7 +128,12 @@ pub(crate) enum Verb<'a> {
     Schema,
     Begin {
         mode: Mode,
+        isolation: Isolation,
         scope: Vec<&'a str>,
+    },
+    Savepoint,
+    RollbackTo {
+        savepoint: Savepoint,
     },
     /// Refused when one of the writes in the transaction that these requests are for has failed.
     Commit {
@@ -136,6 +161,15 @@ pub(crate) enum Verb<'a> {
     },
     /// Makes a damaged database, which is not open, one that can be opened.
     Repair,
+    /// Of the whole database where no store is named.
+    Purge {
+        store: Option<&'a str>,
+    },
+    /// 0 is no default.
+    SetDefaultTtl {
+        store: &'a str,
+        ms: u64,
+    },
 }
 
 impl Verb<'_> {
@@ -144,6 +178,11 @@ impl Verb<'_> {
         matches!(
             self,
             Self::Put { .. }
+                | Self::PutWith { .. }
+                | Self::Touch { .. }
+                | Self::GetEntry { .. }
+                | Self::Savepoint
+                | Self::RollbackTo { .. }
                 | Self::Delete { .. }
                 | Self::Clear { .. }
                 | Self::Get { .. }
@@ -166,6 +205,8 @@ impl Verb<'_> {
                 | Self::DeleteStore { .. }
                 | Self::CreateIndex { .. }
                 | Self::DeleteIndex { .. }
+                | Self::SetDefaultTtl { .. }
+                | Self::Purge { .. }
                 | Self::Commit { .. }
                 | Self::Destroy
                 | Self::Series(SeriesVerb::Open(_) | SeriesVerb::DeleteRange(..) | SeriesVerb::Drop { .. })
@@ -275,7 +316,10 @@ fn read_operation<'a>(input: &mut &'a [u8]) -> Option<Operation<'a>> {
         15 => Verb::CreateIndex { store: take_text(input)?, definition: take_text(input)? },
         16 => Verb::DeleteIndex { store: take_text(input)?, index: take_text(input)? },
         17 => Verb::Schema,
-        18 => Verb::Begin { mode: take_mode(input)?, scope: take_texts(input)? },
+        18 => {
+            let (mode, isolation) = take_mode(input)?;
+            Verb::Begin { mode, isolation, scope: take_texts(input)? }
+        }
         19 => Verb::Commit { relied_on: take_numbers(input)? },
         20 => Verb::Abort,
         21 => Verb::Destroy,
@@ -286,6 +330,7 @@ fn read_operation<'a>(input: &mut &'a [u8]) -> Option<Operation<'a>> {
         37 => Verb::Compact { store: take_optional_text(input)?, range: take_range(input)? },
         38 => Verb::ApproximateSize { store: take_optional_text(input)?, range: take_range(input)? },
         39 => Verb::Repair,
+        versions::FIRST_VERB.. => versions::take_verb(number, input)?,
         FIRST_VERB.. => Verb::Series(take_verb(number, input)?),
         _ => return None,
     };
@@ -340,7 +385,7 @@ fn take_numbers(input: &mut &[u8]) -> Option<Vec<u32>> {
     (0..count).map(|_| take_u32(input)).collect()
 }
 
-fn take_format(input: &mut &[u8]) -> Option<Format> {
+pub(super) fn take_format(input: &mut &[u8]) -> Option<Format> {
     match take_u8(input)? {
         1 => Some(Format::Json),
         2 => Some(Format::Structured),
@@ -349,10 +394,11 @@ fn take_format(input: &mut &[u8]) -> Option<Format> {
     }
 }
 
-fn take_mode(input: &mut &[u8]) -> Option<Mode> {
+fn take_mode(input: &mut &[u8]) -> Option<(Mode, Isolation)> {
     match take_u8(input)? {
-        0 => Some(Mode::ReadOnly),
-        1 => Some(Mode::ReadWrite),
+        0 => Some((Mode::ReadOnly, Isolation::Serializable)),
+        1 => Some((Mode::ReadWrite, Isolation::Serializable)),
+        2 => Some((Mode::ReadWrite, Isolation::Snapshot)),
         _ => None,
     }
 }
@@ -382,6 +428,7 @@ pub(crate) enum Answer {
     Nothing,
     Key(Key),
     Document(Document),
+    Entry(Row),
     Flag(bool),
     Count(u64),
     Page(Page, u8),
@@ -419,6 +466,7 @@ impl Answers {
             }),
             Ok(Answer::Page(page, wants)) => self.payload(5, |out| put_page(out, &page, wants)),
             Ok(Answer::Text(text)) => self.payload(6, |out| out.extend_from_slice(text.as_bytes())),
+            Ok(Answer::Entry(row)) => self.payload(11, |out| versions::put_entry(out, &row)),
             Ok(Answer::Record(record)) => self.payload(8, |out| put_record(out, &record)),
             Ok(Answer::Records(records, more)) => self.payload(9, |out| {
                 put_page_head(out, more, records.len());

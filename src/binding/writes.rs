@@ -30,13 +30,20 @@ pub(crate) fn group_len(operations: &[Operation<'_>]) -> usize {
 }
 
 fn is_single_write(operation: &Operation<'_>) -> bool {
-    let writes = matches!(operation.verb, Verb::Put { .. } | Verb::Delete { .. } | Verb::Clear { .. });
+    let writes = matches!(
+        operation.verb,
+        Verb::Put { .. }
+            | Verb::PutWith { .. }
+            | Verb::Touch { .. }
+            | Verb::Delete { .. }
+            | Verb::Clear { .. }
+    );
     writes && operation.transaction == 0
 }
 
 fn size(verb: &Verb<'_>) -> usize {
     match verb {
-        Verb::Put { document, .. } => document.len(),
+        Verb::Put { document, .. } | Verb::PutWith { document, .. } => document.len(),
         _ => 0,
     }
 }
@@ -91,7 +98,11 @@ fn may_be_the_fault_of_one(code: Code) -> bool {
 
 fn store_of<'a>(verb: &Verb<'a>) -> Option<&'a str> {
     match *verb {
-        Verb::Put { store, .. } | Verb::Delete { store, .. } | Verb::Clear { store } => Some(store),
+        Verb::Put { store, .. }
+        | Verb::PutWith { store, .. }
+        | Verb::Touch { store, .. }
+        | Verb::Delete { store, .. }
+        | Verb::Clear { store } => Some(store),
         _ => None,
     }
 }
@@ -105,6 +116,16 @@ pub(crate) fn write(transaction: &mut Transaction, verb: &Verb<'_>) -> Result<An
             let put = if *overwrite { Transaction::put } else { Transaction::add };
             put(transaction, store, key, document).map(Answer::Key)
         }
+        Verb::PutWith { store, key, format, document, options } => {
+            let key = key.map(Key::from_encoded).transpose()?;
+            let document = Document { format: *format, bytes: document.to_vec() };
+            transaction.put_with(store, key, document, *options).map(Answer::Key)
+        }
+        Verb::Touch { store, key, expires } => {
+            transaction.touch(store, &Key::from_encoded(*key)?, *expires).map(Answer::Flag)
+        }
+        Verb::Savepoint => transaction.savepoint().map(|savepoint| Answer::Count(savepoint.number())),
+        Verb::RollbackTo { savepoint } => transaction.rollback_to(*savepoint).map(|()| Answer::Nothing),
         Verb::Delete { store, key } => transaction.delete(store, &Key::from_encoded(*key)?).map(Answer::Flag),
         Verb::Clear { store } => transaction.clear(store).map(|()| Answer::Nothing),
         _ => Err(Error::new(Code::Internal, "an operation that writes nothing was taken for a write")),

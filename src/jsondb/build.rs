@@ -11,7 +11,7 @@ use std::sync::Arc;
 
 use super::commit::{Involved, commit_view};
 use super::conflict::successor;
-use super::index::{IndexChange, rows_of};
+use super::index::{IndexChange, OldRows, rows_of};
 use super::ledger::{CountChange, Database};
 use super::rows::{RowRange, StoredDocument, decode_document_key, document_prefix};
 use super::schema::{IndexDef, StoreDef};
@@ -46,7 +46,7 @@ impl Database {
             match commit_view(view, vec![involved], Some(SyncMode::Never)) {
                 Err(error) if error.code() == Code::Conflict => {}
                 Err(error) => return Err(error),
-                Ok(()) => match done_to {
+                Ok(_) => match done_to {
                     Some(last) => rest.start = successor(&last),
                     None => return Ok(()),
                 },
@@ -69,8 +69,8 @@ fn fill(view: &mut View, store: &StoreDef, rest: &RowRange, started: u64) -> Res
             let stored = StoredDocument::decode(scan.value(), scan.key())?;
             let rows = rows_of(store, &primary, &stored.document)?;
             view.reads.point(scan.key());
-            let change = IndexChange::between(view, store, &primary, &[], rows)?;
-            change.apply(&mut view.overlay);
+            let change = IndexChange::between(view, store, &primary, OldRows::default(), rows)?;
+            change.apply(&mut view.overlay, stored.expires_at);
         }
         documents += 1;
         bytes += scan.value().len();

@@ -11,9 +11,11 @@ use parking_lot::Mutex;
 
 use super::generator::GENERATED_KEY_FIRST;
 use super::ledger::{CountChange, Database, Ledger};
+use super::purger::Purger;
 use super::rows::{
-    META_KEY, RowRange, StoreState, catalog_key, catalog_range, damaged, decode_catalog_key, decode_meta,
-    document_prefix, encode_meta, index_prefix, indexes_prefix, state_key,
+    META_KEY, ROWS_VERSION_FIRST, RowRange, StoreState, catalog_key, catalog_range, damaged,
+    decode_catalog_key, decode_meta, document_prefix, expiries_prefix, index_prefix, indexes_prefix,
+    state_key,
 };
 use super::schema::{
     INDEXES_MAX, IndexDef, IndexOptions, STORES_MAX, Schema, StoreDef, StoreOptions, check_name,
@@ -27,9 +29,9 @@ const FIRST_ID: u64 = 1;
 impl Database {
     /// Reads the catalog of the database in `engine`; what a crash left of an index build is removed.
     pub(crate) fn open(engine: Engine) -> Result<Self> {
-        let next_id = match engine.get(META_KEY, None)? {
+        let (version, next_id) = match engine.get(META_KEY, None)? {
             Some(meta) => decode_meta(&meta.bytes)?,
-            None => FIRST_ID,
+            None => (ROWS_VERSION_FIRST, FIRST_ID),
         };
         let mut schema = Schema::default();
         let mut states = HashMap::new();
@@ -42,8 +44,9 @@ impl Database {
             }
         }
         drop(rows);
-        let ledger = Arc::new(Mutex::new(Ledger::new(schema, states)));
-        let database = Self { engine, ledger, changing_schema: Mutex::new(next_id) };
+        let ledger = Arc::new(Mutex::new(Ledger::new(schema, states, version, next_id)));
+        let (changing_schema, purger) = (Mutex::new(next_id), Purger::default());
+        let database = Self { engine, ledger, changing_schema, purger };
         // A full disk must not keep a database from being read: an index that stays goes with the next attempt to
         // create it, and until then is maintained, and not read.
         let _ = database.remove_unfinished_indexes();
@@ -52,6 +55,7 @@ impl Database {
 
     /// Closes the engine. How far generators got in transactions that did not commit is written first.
     pub(crate) fn close(&self) -> Result<()> {
+        self.purger.stop();
         // Where this fails, numbers that nobody has seen in the database may be given again: closing goes on.
         let _ = self.write_generators();
         self.engine.close()
@@ -75,23 +79,24 @@ impl Database {
     }
 
     /// Creates a store, or finds that it exists as described.
-    pub(crate) fn create_store(&self, name: &str, options: StoreOptions) -> Result<()> {
+    pub(crate) fn create_store(&self, name: &str, options: StoreOptions, default_ttl_ms: u64) -> Result<()> {
         check_name("store", name)?;
         options.check()?;
         let mut next_id = self.changing_schema.lock();
         let schema = self.schema();
         if let Some(store) = schema.stores.get(name) {
-            return if store.options == options { Ok(()) } else { Err(exists("store", name)) };
+            let is_same = store.options == options && store.default_ttl_ms == default_ttl_ms;
+            return if is_same { Ok(()) } else { Err(exists("store", name)) };
         }
         if schema.stores.len() >= STORES_MAX {
             let message = format!("creating store {name:?}: a database has at most {STORES_MAX}");
             return Err(Error::new(Code::InvalidArgument, message));
         }
         let id = *next_id;
-        let store = StoreDef::new(id, name, options, GENERATED_KEY_FIRST)?;
+        let store = StoreDef { default_ttl_ms, ..StoreDef::new(id, name, options, GENERATED_KEY_FIRST)? };
         let state = StoreState { count: 0, generator: GENERATED_KEY_FIRST };
         let mut batch = WriteBatch::new();
-        batch.put(META_KEY, &encode_meta(id + 1))?;
+        batch.put(META_KEY, &self.ledger.lock().meta_row(id + 1))?;
         batch.put(&catalog_key(id), &store.encode())?;
         batch.put(&state_key(id), &state.encode())?;
         // Counted before the commit, so that the store is known wherever the schema with it is.
@@ -105,6 +110,17 @@ impl Database {
         Ok(())
     }
 
+    /// Changes the expiry of documents to come. Those who write by the old rule conflict.
+    pub(crate) fn set_default_ttl(&self, name: &str, default_ttl_ms: u64) -> Result<()> {
+        let _changing = self.changing_schema.lock();
+        let store = Arc::clone(self.schema().store(name)?);
+        if store.default_ttl_ms == default_ttl_ms {
+            return Ok(());
+        }
+        let changed = StoreDef { default_ttl_ms, version: store.version + 1, ..StoreDef::clone(&store) };
+        self.replace_store(WriteBatch::new(), changed).map(drop)
+    }
+
     /// Removes a store with its documents and indexes, however many they are, in one small batch.
     pub(crate) fn delete_store(&self, name: &str) -> Result<()> {
         let _changing = self.changing_schema.lock();
@@ -115,6 +131,7 @@ impl Database {
         batch.delete(&state_key(store.id))?;
         delete_rows(&mut batch, document_prefix(store.id))?;
         delete_rows(&mut batch, indexes_prefix(store.id))?;
+        delete_rows(&mut batch, expiries_prefix(store.id))?;
         self.commit_schema(batch, schema.without(name))?;
         self.ledger.lock().remove_store(store.id);
         Ok(())
@@ -148,7 +165,7 @@ impl Database {
         let mut indexes = store.indexes.clone();
         indexes.push(index.clone());
         let mut batch = WriteBatch::new();
-        batch.put(META_KEY, &encode_meta(id + 1))?;
+        batch.put(META_KEY, &self.ledger.lock().meta_row(id + 1))?;
         let started = self.replace_store(batch, store.with_indexes(indexes, store.version + 1)?)?;
         *next_id = id + 1;
         self.finish_index(&store.name, &index, started)
@@ -205,9 +222,13 @@ impl Database {
         let next = Arc::new(next);
         let ledger = Arc::clone(&self.ledger);
         let engine = self.engine.clone();
-        let check = Box::new(move |_: &mut WriteBatch, seqno: u64| {
+        let check = Box::new(move |batch: &mut WriteBatch, seqno: u64| {
             let mut ledger = ledger.lock();
             ledger.retract(seqno);
+            if ledger.has_expiry() {
+                // The version may have gone up since the batch was made.
+                batch.put(META_KEY, &ledger.meta_row(0))?;
+            }
             ledger.publish(seqno, next, engine.visible_seqno());
             Ok(())
         });

@@ -28,6 +28,7 @@ struct Claim {
     reads: ReadSet,
     rows: Vec<Arc<[u8]>>,
     ranges: Vec<RowRange>,
+    sets_expiry: bool,
 }
 
 /// Commits what was written in `view`.
@@ -35,25 +36,30 @@ struct Claim {
 /// # Errors
 ///
 /// As for [`commit_views`].
-pub(crate) fn commit_view(view: View, stores: Vec<Involved>, sync: Option<SyncMode>) -> Result<()> {
-    commit_views(vec![(view, stores)], sync).pop().unwrap_or(Ok(()))
+pub(crate) fn commit_view(view: View, stores: Vec<Involved>, sync: Option<SyncMode>) -> Result<Option<u64>> {
+    commit_views(vec![(view, stores)], sync).pop().unwrap_or(Ok(None))
 }
 
 /// Commits what was written in each of `views`, in their order and with one sync for all. They are views of one
-/// database.
+/// database. Gives the seqno of each, and `None` for one in which nothing was written.
 ///
 /// # Errors
 ///
 /// Each for itself: `Conflict` when something that was read, or the schema of one of its stores, has been changed by
 /// a later commit, that of a view before it included.
-pub(crate) fn commit_views(views: Vec<(View, Vec<Involved>)>, sync: Option<SyncMode>) -> Vec<Result<()>> {
+pub(crate) fn commit_views(
+    views: Vec<(View, Vec<Involved>)>,
+    sync: Option<SyncMode>,
+) -> Vec<Result<Option<u64>>> {
     let prepared: Vec<Result<Option<Prepared>>> =
         views.into_iter().map(|(view, stores)| Prepared::new(view, stores, sync)).collect();
     // The bases live on until the commits are done: what was written since their snapshots must stay listed.
     let (mut bases, mut requests, mut results) = (Vec::new(), Vec::new(), Vec::new());
+    let mut set_expiry = false;
     for prepared in prepared {
         results.push(prepared.map(|prepared| {
-            prepared.map(|Prepared { base, batch, options }| {
+            prepared.map(|Prepared { base, batch, options, sets_expiry }| {
+                set_expiry |= sets_expiry;
                 bases.push(base);
                 requests.push((batch, options));
             })
@@ -63,12 +69,17 @@ pub(crate) fn commit_views(views: Vec<(View, Vec<Involved>)>, sync: Option<SyncM
         Some(base) => base.database.engine.commit_all(requests),
         None => Vec::new(),
     };
+    if let Some(base) = bases.first()
+        && set_expiry
+    {
+        base.database.purger.start(&base.database);
+    }
     let mut committed = committed.into_iter();
     results
         .into_iter()
         .map(|result| match result? {
-            Some(()) => committed.next().map_or(Ok(()), |result| result.map(|_| ())),
-            None => Ok(()),
+            Some(()) => committed.next().transpose(),
+            None => Ok(None),
         })
         .collect()
 }
@@ -78,6 +89,7 @@ struct Prepared {
     base: Base,
     batch: WriteBatch,
     options: CommitOptions,
+    sets_expiry: bool,
 }
 
 impl Prepared {
@@ -88,8 +100,9 @@ impl Prepared {
             return Ok(None);
         }
         let batch = overlay.to_batch()?;
+        let sets_expiry = overlay.sets_expiry();
         let (rows, ranges) = overlay.into_written();
-        let claim = Claim { snapshot: base.snapshot.seqno(), stores, reads, rows, ranges };
+        let claim = Claim { snapshot: base.snapshot.seqno(), stores, reads, rows, ranges, sets_expiry };
         let ledger = Arc::clone(&base.database.ledger);
         let check = Box::new(move |batch: &mut WriteBatch, seqno: u64| {
             let mut ledger = ledger.lock();
@@ -101,7 +114,8 @@ impl Prepared {
             }
             admitted
         });
-        Ok(Some(Self { base, batch, options: CommitOptions { sync, check: Some(check) } }))
+        let options = CommitOptions { sync, check: Some(check) };
+        Ok(Some(Self { base, batch, options, sets_expiry }))
     }
 }
 
@@ -120,6 +134,9 @@ fn admit(ledger: &mut Ledger, claim: Claim, batch: &mut WriteBatch, seqno: u64) 
     }
     for Involved { store, change, .. } in claim.stores.iter().filter(|involved| involved.written) {
         ledger.update_state(seqno, store, *change, batch)?;
+    }
+    if claim.sets_expiry {
+        ledger.note_expiry(seqno, batch)?;
     }
     ledger.writes.record(seqno, claim.rows, claim.ranges);
     Ok(())
@@ -149,6 +166,7 @@ fn describe(row: &[u8], stores: &[Involved]) -> Option<(String, String)> {
     let store = &stores.iter().find(|involved| involved.store.id == id)?.store;
     let what = match kind {
         kind if kind == Kind::State as u8 => "the number of documents".to_owned(),
+        kind if kind == Kind::Expiry as u8 => "the expiry of a document".to_owned(),
         kind if kind == Kind::Document as u8 => match super::key::Key::from_encoded(rest) {
             Ok(key) => format!("the document {key}"),
             // A range begins before its first key.

@@ -6,7 +6,7 @@
 
 use super::document::Extracted;
 use super::key::Key;
-use super::overlay::Overlay;
+use super::overlay::{Overlay, Value};
 use super::rows::{decode_key, index_prefix};
 use super::schema::{IndexDef, StoreDef};
 use super::view::View;
@@ -81,6 +81,16 @@ impl DocumentKeys {
     }
 }
 
+/// The rows that a document had before a change.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct OldRows<'a> {
+    pub(crate) rows: &'a [IndexRow],
+    /// They expire: once that has come, another document may have their place in a unique index.
+    pub(crate) expire: bool,
+    /// They will expire at another time than before, so that all of them have to be written again.
+    pub(crate) expire_anew: bool,
+}
+
 /// What has to be done to the indexes when a document changes.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(crate) struct IndexChange {
@@ -92,7 +102,8 @@ impl IndexChange {
     /// The difference between the rows that the document under `primary` had and those that it is to have.
     ///
     /// In an index that is being built, a row that the document should have had may be missing, and in a unique
-    /// one another document may still have it: there, every row is written anew, and only own rows are removed.
+    /// one another document may still have it: there, every row is written anew, and only own rows are removed. The
+    /// same goes for a document that expires.
     ///
     /// # Errors
     ///
@@ -101,20 +112,21 @@ impl IndexChange {
         view: &mut View,
         store: &StoreDef,
         primary: &Key,
-        old: &[IndexRow],
+        old: OldRows<'_>,
         new: Vec<IndexRow>,
     ) -> Result<Self> {
+        let OldRows { rows: old, expire, expire_anew } = old;
         let mut change = Self::default();
         for row in old.iter().filter(|row| new.binary_search(row).is_err()) {
             let index = &store.indexes[row.position];
-            let may_be_anothers = index.building && index.options.unique;
+            let may_be_anothers = (index.building || expire) && index.options.unique;
             if !may_be_anothers || view.get(&row.row)?.as_ref() == Some(&row.value) {
                 change.deletes.push(row.row.clone());
             }
         }
         for row in new {
             let index = &store.indexes[row.position];
-            if !index.building && old.binary_search(&row).is_ok() {
+            if !index.building && !expire_anew && old.binary_search(&row).is_ok() {
                 continue;
             }
             if index.options.unique {
@@ -130,13 +142,13 @@ impl IndexChange {
         self.puts.iter().map(|put| (&put.row, put.value.len())).chain(self.deletes.iter().map(|row| (row, 0)))
     }
 
-    /// Writes the change.
-    pub(crate) fn apply(self, overlay: &mut Overlay) {
+    /// Writes the change for a document that expires at `expires_at`.
+    pub(crate) fn apply(self, overlay: &mut Overlay, expires_at: u64) {
         for row in self.deletes {
             overlay.write(row, None);
         }
         for put in self.puts {
-            overlay.write(put.row, Some(put.value));
+            overlay.write(put.row, Some(Value { bytes: put.value, expires_at }));
         }
     }
 }
@@ -220,11 +232,13 @@ mod tests {
         let store = store(true);
         let mut view = view();
         let (first, second) = (rows(&store, 1, r#"{"u":5}"#), rows(&store, 2, r#"{"u":5}"#));
-        let indexed = IndexChange::between(&mut view, &store, &1.into(), &[], first.clone()).unwrap();
-        indexed.apply(&mut view.overlay);
+        let indexed = IndexChange::between(&mut view, &store, &1.into(), OldRows::default(), first.clone());
+        indexed.unwrap().apply(&mut view.overlay, 0);
+        let old = |rows| OldRows { rows, ..OldRows::default() };
 
-        let second_goes = IndexChange::between(&mut view, &store, &2.into(), &second, Vec::new()).unwrap();
-        let first_goes = IndexChange::between(&mut view, &store, &1.into(), &first, Vec::new()).unwrap();
+        let second_goes =
+            IndexChange::between(&mut view, &store, &2.into(), old(&second), Vec::new()).unwrap();
+        let first_goes = IndexChange::between(&mut view, &store, &1.into(), old(&first), Vec::new()).unwrap();
 
         assert_eq!(second_goes, IndexChange::default());
         assert_eq!(first_goes.deletes, [first[0].row.clone()]);
@@ -235,7 +249,8 @@ mod tests {
         for building in [false, true] {
             let store = store(building);
             let same = rows(&store, 1, r#"{"u":5}"#);
-            let change = IndexChange::between(&mut view(), &store, &1.into(), &same, same.clone()).unwrap();
+            let old = OldRows { rows: &same, ..OldRows::default() };
+            let change = IndexChange::between(&mut view(), &store, &1.into(), old, same.clone()).unwrap();
             assert_eq!((change.puts.len(), change.deletes.len()), (usize::from(building), 0));
         }
     }

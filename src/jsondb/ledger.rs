@@ -12,7 +12,8 @@ use std::sync::Arc;
 use parking_lot::Mutex;
 
 use super::conflict::CommittedWrites;
-use super::rows::{StoreState, state_key};
+use super::purger::Purger;
+use super::rows::{META_KEY, ROWS_VERSION_EXPIRY, ROWS_VERSION_FIRST, StoreState, encode_meta, state_key};
 use super::schema::{Schema, StoreDef};
 use crate::engine::{Engine, Snapshot, WriteBatch};
 use crate::error::Result;
@@ -25,6 +26,7 @@ pub(crate) struct Database {
     /// Held by a schema change from its first read to its commit, so that there is one at a time. No transaction
     /// takes it. It holds the next id for a store or index.
     pub(crate) changing_schema: Mutex<u64>,
+    pub(super) purger: Purger,
 }
 
 /// See the module.
@@ -36,6 +38,10 @@ pub(crate) struct Ledger {
     /// States as they were before commits that are not visible yet, in commit order.
     replaced: VecDeque<(u64, u64, StoreState)>,
     pub(crate) writes: CommittedWrites,
+    /// No id from this one on was given to a store or index; ids below it may not have been, either.
+    next_id: u64,
+    /// The commit from which on the rows are of [`ROWS_VERSION_EXPIRY`]; 0 where they were when the database was opened.
+    expiry_since: Option<u64>,
 }
 
 /// How a transaction changes the number of documents in a store.
@@ -55,9 +61,34 @@ impl CountChange {
 }
 
 impl Ledger {
-    pub(crate) fn new(schema: Schema, states: HashMap<u64, StoreState>) -> Self {
+    /// A ledger of what stands in the rows, whose meta row holds `version` and `next_id`.
+    pub(crate) fn new(schema: Schema, states: HashMap<u64, StoreState>, version: u64, next_id: u64) -> Self {
         let schemas = VecDeque::from([(0, Arc::new(schema))]);
-        Self { schemas, states, replaced: VecDeque::new(), writes: CommittedWrites::default() }
+        let expiry_since = (version >= ROWS_VERSION_EXPIRY).then_some(0);
+        let (replaced, writes) = (VecDeque::new(), CommittedWrites::default());
+        Self { schemas, states, replaced, writes, next_id, expiry_since }
+    }
+
+    /// The meta row where ids up to `next_id` are given by a commit to come.
+    pub(crate) fn meta_row(&mut self, next_id: u64) -> Vec<u8> {
+        self.next_id = self.next_id.max(next_id);
+        let version = if self.has_expiry() { ROWS_VERSION_EXPIRY } else { ROWS_VERSION_FIRST };
+        encode_meta(version, self.next_id)
+    }
+
+    /// Whether anything in the database has ever been given an expiry.
+    pub(crate) fn has_expiry(&self) -> bool {
+        self.expiry_since.is_some()
+    }
+
+    /// The commit at `seqno` brings a row that expires: if it is the first, the version of the rows goes up with it, so
+    /// that no build opens the database that knows of no expiries.
+    pub(crate) fn note_expiry(&mut self, seqno: u64, batch: &mut WriteBatch) -> Result<()> {
+        if self.expiry_since.is_none() {
+            self.expiry_since = Some(seqno);
+            batch.put(META_KEY, &self.meta_row(0))?;
+        }
+        Ok(())
     }
 
     /// The schema that a snapshot at `seqno` shows.
@@ -82,6 +113,7 @@ impl Ledger {
         while self.schemas.len() > 1 && self.schemas.back().is_some_and(|(since, _)| *since >= seqno) {
             self.schemas.pop_back();
         }
+        self.expiry_since = self.expiry_since.filter(|since| *since < seqno);
         self.writes.retract(seqno);
     }
 
@@ -146,6 +178,15 @@ impl Ledger {
 }
 
 impl Database {
+    /// Opens the database in `engine`, with its thread in the background.
+    pub(crate) fn start(engine: Engine) -> Result<Arc<Self>> {
+        let database = Arc::new(Self::open(engine)?);
+        if database.ledger.lock().has_expiry() {
+            database.purger.start(&database);
+        }
+        Ok(database)
+    }
+
     /// A snapshot and the schema that it shows; a writer is listed as active until [`Database::end`].
     ///
     /// All of it under one lock: otherwise what was written between the snapshot and its registration could be

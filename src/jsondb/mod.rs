@@ -11,6 +11,7 @@ mod catalog;
 mod commit;
 mod conflict;
 mod document;
+mod expiry;
 mod generator;
 mod handle;
 mod index;
@@ -18,9 +19,13 @@ mod key;
 mod ledger;
 mod overlay;
 mod page;
+mod purge;
+mod purger;
+mod put;
 mod registry;
 mod repair;
 mod rows;
+mod savepoint;
 mod schema;
 mod transaction;
 mod try_get;
@@ -35,11 +40,14 @@ use std::time::Duration;
 pub(crate) use document::{Extracted, Extractor, Wanted};
 
 pub use conflict::{COMMITTED_BYTES_MAX, COMMITTED_WRITES_MAX, READS_BYTES_MAX};
+pub use expiry::Expires;
 pub use key::{ARRAY_DEPTH_MAX, BigInt, ENCODED_KEY_BYTES_MAX, Key, KeyRange, KeyValue, compare_values};
 pub use overlay::TRANSACTION_BYTES_MAX;
+pub use put::PutOptions;
 #[cfg(feature = "node")]
 pub(crate) use repair::repair_while;
 pub use repair::{DocumentsReport, repair, repair_documents_on};
+pub use savepoint::{SAVEPOINTS_MAX, Savepoint};
 pub use schema::{
     INDEXES_MAX, IndexOptions, IndexSchema, KEY_PATH_BYTES_MAX, KEY_PATH_PARTS_MAX, KeyPath, NAME_BYTES_MAX,
     STORES_MAX, StoreOptions, StoreSchema,
@@ -47,6 +55,7 @@ pub use schema::{
 pub use transaction::{DOCUMENT_BYTES_MAX, Transaction};
 pub use try_get::TryRow;
 
+use crate::clock::SteadyClock;
 use crate::config::{Config, SyncMode};
 use crate::engine::Engine;
 use crate::error::{Code, Error, Result};
@@ -67,6 +76,17 @@ pub enum Mode {
     ReadOnly,
     /// Read and write.
     ReadWrite,
+}
+
+/// Which of its reads a transaction that writes is checked for when it commits.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
+pub enum Isolation {
+    /// All of them: those that commit are as if they had run one after the other, in the order of their commits.
+    #[default]
+    Serializable,
+    /// Those that its writes need: nobody else has written what it writes since it began, and unique indexes hold. What
+    /// it only read may have changed, so that two that each read what the other writes may both commit (write skew).
+    Snapshot,
 }
 
 /// What the bytes of a document are. The numbers are part of the format.
@@ -161,6 +181,7 @@ impl JsonDb {
     /// it open, `Version`, `Corruption`, `Io`.
     pub fn open(config: Config) -> Result<Self> {
         config.check()?;
+        let config = steady(config);
         if config.in_memory {
             return Self::unshared(Engine::open(config)?);
         }
@@ -174,11 +195,11 @@ impl JsonDb {
     ///
     /// As for [`JsonDb::open`].
     pub fn open_on(config: Config, fs: Arc<dyn FileSystem>) -> Result<Self> {
-        Self::unshared(Engine::open_on(config, fs)?)
+        Self::unshared(Engine::open_on(steady(config), fs)?)
     }
 
     fn unshared(engine: Engine) -> Result<Self> {
-        let database = Arc::new(Database::open(engine)?);
+        let database = Database::start(engine)?;
         Ok(Self { handle: Arc::new(Handle::new(database, None)) })
     }
 
@@ -199,7 +220,32 @@ impl JsonDb {
     /// `Exists` for a store with another definition, `InvalidArgument` for a name, key path or number of stores out
     /// of bounds, `Closed`, and what the engine gives.
     pub fn create_object_store(&self, name: &str, options: StoreOptions) -> Result<()> {
-        self.database()?.create_store(name, options)
+        self.database()?.create_store(name, options, 0)
+    }
+
+    /// As [`JsonDb::create_object_store`]: documents that are put without an expiry of their own expire
+    /// `default_ttl_ms` milliseconds after they are written; 0 is never.
+    ///
+    /// # Errors
+    ///
+    /// As for [`JsonDb::create_object_store`], `Exists` also for a store with another default.
+    pub fn create_object_store_with_ttl(
+        &self,
+        name: &str,
+        options: StoreOptions,
+        default_ttl_ms: u64,
+    ) -> Result<()> {
+        self.database()?.create_store(name, options, default_ttl_ms)
+    }
+
+    /// Changes after how many milliseconds the documents expire that are put into a store from now on; 0 is never. Those
+    /// that are there stay as they are.
+    ///
+    /// # Errors
+    ///
+    /// `NotFound`, `Closed`, and what the engine gives.
+    pub fn set_default_ttl(&self, store: &str, default_ttl_ms: u64) -> Result<()> {
+        self.database()?.set_default_ttl(store, default_ttl_ms)
     }
 
     /// Deletes an object store with its documents and indexes, however many they are, by one small write.
@@ -245,7 +291,16 @@ impl JsonDb {
     /// `NotFound` for a store that does not exist, `InvalidArgument` for an empty scope, `ReadOnly` for a transaction
     /// that is to write in a database that was opened read-only, `Closed`.
     pub fn begin(&self, scope: &[&str], mode: Mode) -> Result<Transaction> {
-        Transaction::begin(&self.handle, scope, mode)
+        Transaction::begin(&self.handle, scope, mode, Isolation::Serializable)
+    }
+
+    /// As [`JsonDb::begin`], for a transaction that writes at another isolation.
+    ///
+    /// # Errors
+    ///
+    /// As for [`JsonDb::begin`].
+    pub fn begin_with(&self, scope: &[&str], mode: Mode, isolation: Isolation) -> Result<Transaction> {
+        Transaction::begin(&self.handle, scope, mode, isolation)
     }
 
     /// Runs `change` in a transaction and commits it, again and again while that ends in a conflict. What `change` does
@@ -288,7 +343,7 @@ impl JsonDb {
             let message = "committing a transaction together with those of another database";
             return transactions.iter().map(|_| Err(Error::new(Code::InvalidArgument, message))).collect();
         }
-        transaction::commit_all(transactions, sync)
+        transaction::commit_all(transactions, sync).into_iter().map(|done| done.map(drop)).collect()
     }
 
     /// The engine beneath, for its statistics and upkeep. Whoever writes to it directly can damage the database.
@@ -307,6 +362,13 @@ impl std::fmt::Debug for JsonDb {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str("JsonDb")
     }
+}
+
+/// The settings with a clock that never goes back: index rows of a document that has expired stay until they are compacted
+/// away, and must not be seen again beside another one under its key.
+fn steady(config: Config) -> Config {
+    let clock = SteadyClock::over(Arc::clone(&config.clock));
+    Config { clock, ..config }
 }
 
 /// How long to wait after the failure of `attempt`: a random part of a time that doubles with each, so that those who

@@ -2,6 +2,9 @@
 //!
 //! Invariant: an entry is newer than every cleared range that holds its key, because clearing a range removes the
 //! entries in it. So a batch with the ranges first and the entries after them says the same.
+//!
+//! Where there is a savepoint, a journal holds what every change since has replaced, so that going back costs what is
+//! undone. A row that is changed again behind the newest savepoint is in it once.
 #![forbid(unsafe_code)]
 
 use std::collections::BTreeMap;
@@ -12,22 +15,62 @@ use super::rows::RowRange;
 use crate::engine::{Direction, VALUE_BYTES_MAX, WriteBatch};
 use crate::error::{Code, Error, Result};
 
-/// The most bytes of rows a transaction may write: one largest document with room for the rows beside it, and less
-/// than a batch may hold.
+/// The most bytes of rows a transaction may write, with 128 counted for each row beside its bytes, and with what its
+/// savepoints keep: one largest document with room for the rows beside it, and less than a batch may hold. The write that
+/// would go beyond it is refused with `InvalidArgument`.
 pub const TRANSACTION_BYTES_MAX: usize = VALUE_BYTES_MAX + (32 << 20);
 
 /// Counted for each row beside its bytes, for the nodes that hold it.
-const ENTRY_BYTES: usize = 64;
+const ENTRY_BYTES: usize = 128;
+
+/// What a transaction sets a row to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Value {
+    pub(crate) bytes: Vec<u8>,
+    /// When the row expires, in milliseconds since 1970; 0 is never.
+    pub(crate) expires_at: u64,
+}
+
+impl Value {
+    /// A value that stays.
+    pub(crate) fn lasting(bytes: Vec<u8>) -> Self {
+        Self { bytes, expires_at: 0 }
+    }
+}
 
 /// What a transaction says of a row: its new value, or `None` where it deleted it.
-pub(crate) type Write = Option<Vec<u8>>;
+pub(crate) type Write = Option<Value>;
+
+#[derive(Debug)]
+struct Entry {
+    write: Write,
+    /// How many savepoints there were when it was written.
+    epoch: usize,
+}
+
+/// A change, as it is taken back.
+#[derive(Debug)]
+enum Undo {
+    /// The row had this entry.
+    Row(Vec<u8>, Option<Entry>),
+    /// These entries were removed, and the last cleared range was added if the flag says so.
+    Clear(BTreeMap<Vec<u8>, Entry>, bool),
+}
 
 /// Buffered writes in row order.
 #[derive(Debug, Default)]
 pub(crate) struct Overlay {
-    entries: BTreeMap<Vec<u8>, Write>,
+    entries: BTreeMap<Vec<u8>, Entry>,
     cleared: Vec<RowRange>,
+    /// Of the entries.
     bytes: usize,
+    journal: Vec<Undo>,
+    /// Of the journal.
+    journal_bytes: usize,
+    /// The length of the journal at each savepoint.
+    savepoints: Vec<usize>,
+    /// Whether a row was written that expires.
+    sets_expiry: bool,
 }
 
 impl Overlay {
@@ -35,10 +78,15 @@ impl Overlay {
         self.entries.is_empty() && self.cleared.is_empty()
     }
 
+    /// Whether a row was written that expires, be it one that was taken back.
+    pub(crate) fn sets_expiry(&self) -> bool {
+        self.sets_expiry
+    }
+
     /// What the transaction wrote at `key`; `None` where the snapshot holds the answer.
-    pub(crate) fn get(&self, key: &[u8]) -> Option<Option<&[u8]>> {
+    pub(crate) fn get(&self, key: &[u8]) -> Option<Option<&Value>> {
         match self.entries.get(key) {
-            Some(write) => Some(write.as_deref()),
+            Some(entry) => Some(entry.write.as_ref()),
             None => self.is_cleared(key).then_some(None),
         }
     }
@@ -65,25 +113,28 @@ impl Overlay {
     /// Fails where `writes` would take the transaction beyond its limit, so that a caller can find out before it
     /// changes anything.
     pub(crate) fn check_room<'a>(&self, writes: impl Iterator<Item = (&'a Vec<u8>, usize)>) -> Result<()> {
-        let mut bytes = self.bytes;
+        let mut bytes = self.bytes + self.journal_bytes;
         for (key, value_len) in writes {
             bytes += cost(key.len(), value_len);
-            bytes -= self.entries.get(key).map_or(0, |replaced| cost(key.len(), len_of(replaced)));
+            let replaced = self.entries.get(key);
+            if self.is_journaled(replaced) {
+                // What it replaces stays, and the journal has the key once more.
+                bytes += cost(key.len(), 0);
+            } else {
+                bytes -= replaced.map_or(0, |replaced| cost(key.len(), len_of(&replaced.write)));
+            }
         }
-        if bytes > TRANSACTION_BYTES_MAX {
-            let message = format!(
-                "a transaction that writes more than {TRANSACTION_BYTES_MAX} bytes: commit it in parts"
-            );
-            return Err(Error::new(Code::InvalidArgument, message));
-        }
-        Ok(())
+        check_bytes(bytes)
     }
 
     pub(crate) fn write(&mut self, key: Vec<u8>, write: Write) {
-        let key_len = key.len();
-        self.bytes += cost(key_len, len_of(&write));
-        if let Some(replaced) = self.entries.insert(key, write) {
-            self.bytes -= cost(key_len, len_of(&replaced));
+        self.sets_expiry |= write.as_ref().is_some_and(|value| value.expires_at != 0);
+        let entry = Entry { write, epoch: self.savepoints.len() };
+        if self.is_journaled(self.entries.get(&key)) {
+            let replaced = self.insert(key.clone(), entry);
+            self.note(Undo::Row(key, replaced));
+        } else {
+            self.insert(key, entry);
         }
     }
 
@@ -91,11 +142,70 @@ impl Overlay {
     pub(crate) fn clear(&mut self, range: RowRange) {
         let mut behind = self.entries.split_off(&range.start);
         let mut kept = behind.split_off(&range.end);
-        self.bytes -= behind.iter().map(|(key, write)| cost(key.len(), len_of(write))).sum::<usize>();
+        self.bytes -= bytes_of(&behind);
         self.entries.append(&mut kept);
-        if !self.cleared.contains(&range) {
+        let is_new = !self.cleared.contains(&range);
+        if is_new {
             self.cleared.push(range);
         }
+        if !self.savepoints.is_empty() {
+            self.note(Undo::Clear(behind, is_new));
+        }
+    }
+
+    /// Sets a savepoint behind those that there are.
+    pub(crate) fn save(&mut self) {
+        self.savepoints.push(self.journal.len());
+    }
+
+    /// Takes back everything since the savepoint at `place`. That one stays, those behind it go.
+    pub(crate) fn roll_back(&mut self, place: usize) {
+        let Some(&length) = self.savepoints.get(place) else { return };
+        while self.journal.len() > length
+            && let Some(undo) = self.journal.pop()
+        {
+            self.journal_bytes -= size_of_undo(&undo);
+            self.take_back(undo);
+        }
+        self.savepoints.truncate(place + 1);
+    }
+
+    fn take_back(&mut self, undo: Undo) {
+        match undo {
+            Undo::Row(key, Some(entry)) => _ = self.insert(key, entry),
+            Undo::Row(key, None) => {
+                if let Some(gone) = self.entries.remove(&key) {
+                    self.bytes -= cost(key.len(), len_of(&gone.write));
+                }
+            }
+            Undo::Clear(entries, is_new) => {
+                if is_new {
+                    self.cleared.pop();
+                }
+                self.bytes += bytes_of(&entries);
+                // One by one: appending would go through every entry there is.
+                self.entries.extend(entries);
+            }
+        }
+    }
+
+    /// Whether a change of a row that has this entry has to be noted: it has not been written since the newest savepoint.
+    fn is_journaled(&self, entry: Option<&Entry>) -> bool {
+        !self.savepoints.is_empty() && entry.is_none_or(|entry| entry.epoch < self.savepoints.len())
+    }
+
+    fn note(&mut self, undo: Undo) {
+        self.journal_bytes += size_of_undo(&undo);
+        self.journal.push(undo);
+    }
+
+    /// Returns the entry that was there.
+    fn insert(&mut self, key: Vec<u8>, entry: Entry) -> Option<Entry> {
+        let key_len = key.len();
+        self.bytes += cost(key_len, len_of(&entry.write));
+        let replaced = self.entries.insert(key, entry);
+        self.bytes -= replaced.as_ref().map_or(0, |replaced| cost(key_len, len_of(&replaced.write)));
+        replaced
     }
 
     /// The writes as one batch.
@@ -104,9 +214,9 @@ impl Overlay {
         for range in &self.cleared {
             batch.delete_range(&range.start, &range.end)?;
         }
-        for (key, write) in &self.entries {
-            match write {
-                Some(value) => batch.put(key, value)?,
+        for (key, entry) in &self.entries {
+            match &entry.write {
+                Some(value) => batch.put_expiring(key, &value.bytes, value.expires_at)?,
                 None => batch.delete(key)?,
             }
         }
@@ -119,29 +229,52 @@ impl Overlay {
     }
 }
 
+fn check_bytes(bytes: usize) -> Result<()> {
+    if bytes > TRANSACTION_BYTES_MAX {
+        let message = format!(
+            "a transaction that writes more than {TRANSACTION_BYTES_MAX} bytes, which is the most it takes, with \
+             {ENTRY_BYTES} for each row and what its savepoints keep: commit it in parts"
+        );
+        return Err(Error::new(Code::InvalidArgument, message));
+    }
+    Ok(())
+}
+
 fn len_of(write: &Write) -> usize {
-    write.as_ref().map_or(0, Vec::len)
+    write.as_ref().map_or(0, |value| value.bytes.len())
 }
 
 fn cost(key_len: usize, value_len: usize) -> usize {
     key_len + value_len + ENTRY_BYTES
 }
 
+fn bytes_of(entries: &BTreeMap<Vec<u8>, Entry>) -> usize {
+    entries.iter().map(|(key, entry)| cost(key.len(), len_of(&entry.write))).sum()
+}
+
+fn size_of_undo(undo: &Undo) -> usize {
+    match undo {
+        Undo::Row(key, None) => cost(key.len(), 0),
+        Undo::Row(key, Some(replaced)) => cost(key.len(), 0) + cost(key.len(), len_of(&replaced.write)),
+        Undo::Clear(entries, _) => ENTRY_BYTES + bytes_of(entries),
+    }
+}
+
 /// Buffered writes in one direction.
 pub(crate) struct Walk<'a> {
-    range: Range<'a, Vec<u8>, Write>,
+    range: Range<'a, Vec<u8>, Entry>,
     direction: Direction,
 }
 
 impl<'a> Iterator for Walk<'a> {
-    type Item = (&'a [u8], Option<&'a [u8]>);
+    type Item = (&'a [u8], Option<&'a Value>);
 
     fn next(&mut self) -> Option<Self::Item> {
-        let (key, write) = match self.direction {
+        let (key, entry) = match self.direction {
             Direction::Forward => self.range.next(),
             Direction::Reverse => self.range.next_back(),
         }?;
-        Some((key, write.as_deref()))
+        Some((key, entry.write.as_ref()))
     }
 }
 
@@ -153,22 +286,95 @@ mod tests {
         RowRange { start: start.into(), end: end.into() }
     }
 
+    fn set(overlay: &mut Overlay, key: &str, value: &str) {
+        overlay.write(key.into(), Some(Value::lasting(value.into())));
+    }
+
+    /// What every row has, what is cleared, and the bytes.
+    fn shown(overlay: &Overlay) -> (Vec<String>, Vec<RowRange>, usize) {
+        let rows = overlay.walk(&range("", "~"), Direction::Forward);
+        let rows = rows.map(|(key, value)| format!("{key:?} = {value:?}")).collect();
+        (rows, overlay.cleared.clone(), overlay.bytes)
+    }
+
     #[test]
     fn a_write_after_a_clear_stays_and_one_before_goes() {
         let mut overlay = Overlay::default();
-        overlay.write(b"a".to_vec(), Some(b"1".to_vec()));
-        overlay.write(b"m".to_vec(), Some(b"2".to_vec()));
+        set(&mut overlay, "a", "1");
+        set(&mut overlay, "m", "2");
         overlay.clear(range("b", "z"));
-        overlay.write(b"n".to_vec(), Some(b"3".to_vec()));
+        set(&mut overlay, "n", "3");
 
-        assert_eq!(overlay.get(b"a"), Some(Some(&b"1"[..])));
-        assert_eq!(overlay.get(b"m"), Some(None));
-        assert_eq!(overlay.get(b"n"), Some(Some(&b"3"[..])));
-        assert_eq!(overlay.get(b"z"), None);
+        let bytes = |key: &[u8]| overlay.get(key).map(|value| value.map(|value| &value.bytes[..]));
+        assert_eq!(bytes(b"a"), Some(Some(&b"1"[..])));
+        assert_eq!(bytes(b"m"), Some(None));
+        assert_eq!(bytes(b"n"), Some(Some(&b"3"[..])));
+        assert_eq!(bytes(b"z"), None);
         let keys: Vec<_> = overlay.walk(&range("a", "zz"), Direction::Reverse).map(|(key, _)| key).collect();
         assert_eq!(keys, [b"n", b"a"]);
         assert_eq!(overlay.walk(&range("z", "a"), Direction::Forward).count(), 0);
         assert_eq!(overlay.to_batch().unwrap().len(), 3);
         assert_eq!(overlay.bytes, cost(1, 1) * 2);
+    }
+
+    #[test]
+    fn going_back_to_a_savepoint_restores_exactly_what_was_there() {
+        let mut overlay = Overlay::default();
+        set(&mut overlay, "a", "1");
+        set(&mut overlay, "m", "2");
+        let first = shown(&overlay);
+        overlay.save();
+        set(&mut overlay, "a", "10");
+        overlay.write(b"n".to_vec(), None);
+        overlay.clear(range("b", "z"));
+        set(&mut overlay, "q", "3");
+        let second = shown(&overlay);
+        overlay.save();
+        set(&mut overlay, "q", "4");
+        overlay.clear(range("b", "z"));
+        overlay.clear(range("", "b"));
+        set(&mut overlay, "a", "5");
+
+        overlay.roll_back(1);
+        assert_eq!(shown(&overlay), second);
+        set(&mut overlay, "q", "6");
+        overlay.roll_back(1);
+        assert_eq!(shown(&overlay), second);
+        overlay.roll_back(0);
+        assert_eq!(shown(&overlay), first);
+        assert_eq!((overlay.journal.len(), overlay.journal_bytes, overlay.savepoints.len()), (0, 0, 1));
+        overlay.roll_back(1);
+        assert_eq!(shown(&overlay), first);
+    }
+
+    #[test]
+    fn a_row_that_is_written_again_and_again_behind_a_savepoint_is_kept_once() {
+        let mut overlay = Overlay::default();
+        set(&mut overlay, "a", "before");
+        overlay.save();
+        (0..1000).for_each(|turn| set(&mut overlay, "a", &turn.to_string()));
+
+        assert_eq!(overlay.journal.len(), 1);
+        assert_eq!(overlay.journal_bytes, cost(1, 0) + cost(1, 6));
+        overlay.roll_back(0);
+        assert_eq!(overlay.get(b"a").unwrap().unwrap().bytes, b"before");
+    }
+
+    #[test]
+    fn a_transaction_takes_what_is_documented_and_says_so_beyond_it() {
+        let mut overlay = Overlay::default();
+        set(&mut overlay, "a", "1");
+        let (old, new) = (b"a".to_vec(), b"b".to_vec());
+        let rest = TRANSACTION_BYTES_MAX - 2 * cost(1, 0);
+        let room = |overlay: &Overlay, key, len| overlay.check_room([(key, len)].into_iter());
+
+        assert!(room(&overlay, &new, rest - 1).is_ok());
+        let error = room(&overlay, &new, rest).unwrap_err();
+        assert_eq!(error.code(), Code::InvalidArgument);
+        assert!(error.message().contains(&TRANSACTION_BYTES_MAX.to_string()), "{error}");
+        assert!(room(&overlay, &old, TRANSACTION_BYTES_MAX - cost(1, 0)).is_ok());
+        // Behind a savepoint what is replaced is kept.
+        overlay.save();
+        assert!(room(&overlay, &old, TRANSACTION_BYTES_MAX - cost(1, 0)).is_err());
     }
 }

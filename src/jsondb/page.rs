@@ -110,6 +110,7 @@ fn read_page(
     let mut bytes = 0;
     let mut rows = base.rows(overlay, &range, direction)?;
     while rows.advance()? {
+        let expires_at = rows.expires_at();
         let Some((row_key, value)) = rows.row() else { break };
         let row = match source.index {
             None => document_row(source, row_key, value, limits.keys_only)?,
@@ -120,10 +121,15 @@ fn read_page(
                     no_document()
                 } else {
                     let document = document_key(source.store.id, &key);
-                    let value = base.get(overlay, reads, &document)?.ok_or_else(|| {
-                        damaged("an index row", row_key, "there is no document with its primary key")
-                    })?;
-                    StoredDocument::decode(&value, &document)?
+                    match base.read(overlay, reads, &document)? {
+                        Some(value) => StoredDocument::decode(&value, &document)?,
+                        // It has expired since its index row was looked at.
+                        None if expires_at != 0 && expires_at <= base.now_ms() => continue,
+                        None => {
+                            let how = "there is no document with its primary key";
+                            return Err(damaged("an index row", row_key, how));
+                        }
+                    }
                 };
                 row_of(key, Some(index_key), stored)
             }

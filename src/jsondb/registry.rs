@@ -55,7 +55,7 @@ pub(super) fn open_shared(config: Config) -> Result<(Arc<Database>, Share)> {
             Arc::clone(&open.database)
         }
         None => {
-            let database = Arc::new(Database::open(Engine::open(config.clone())?)?);
+            let database = Database::start(Engine::open(config.clone())?)?;
             *occupant = Some(Occupant { database: Arc::clone(&database), config, handles: 1 });
             database
         }

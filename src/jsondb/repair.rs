@@ -15,9 +15,9 @@ use super::generator::{GENERATED_KEY_FIRST, Generator};
 use super::index::{IndexRow, rows_of};
 use super::key::{Key, KeyValue};
 use super::rows::{
-    Kind, META_KEY, RowRange, StoreState, StoredDocument, catalog_key, catalog_range, decode_catalog_key,
-    decode_document_key, decode_index_row, decode_meta, document_key, document_prefix, encode_meta,
-    index_prefix, split_row_key, state_key,
+    Kind, META_KEY, ROWS_VERSION_EXPIRY, RowRange, StoreState, StoredDocument, catalog_key, catalog_range,
+    decode_catalog_key, decode_document_key, decode_expiry_key, decode_index_row, decode_meta, document_key,
+    document_prefix, encode_meta, expiries_prefix, expiry_key, index_prefix, split_row_key, state_key,
 };
 use super::schema::StoreDef;
 use crate::coding::take_varint;
@@ -155,30 +155,37 @@ impl Work<'_> {
             Some(meta) => Some(decode_meta(&meta.bytes)?),
             None => None,
         };
+        // Where the row is lost, nobody knows whether anything has ever expired.
+        let version = given.map_or(ROWS_VERSION_EXPIRY, |(version, _)| version);
         let in_catalog = stores
             .iter()
             .flat_map(|store| std::iter::once(store.id).chain(store.indexes.iter().map(|index| index.id)));
         let highest = in_catalog.max().unwrap_or(0).max(self.highest_id_in_rows()?);
         // A database without any store and row may have no such row.
-        if highest > 0 && given.is_none_or(|next| next <= highest) {
-            self.batch.put(META_KEY, &encode_meta(highest + 1))?;
+        if highest > 0 && given.is_none_or(|(_, next)| next <= highest) {
+            self.batch.put(META_KEY, &encode_meta(version, highest + 1))?;
         }
         Ok(())
     }
 
-    /// The highest id in the rows of documents and indexes, also of stores that are not in the catalog any more. Looks at
-    /// one row for each store and index.
+    /// The highest id in the rows of documents, indexes and expiries, also of stores that are not in the catalog any more.
+    /// Looks at one row for each store and index.
     fn highest_id_in_rows(&self) -> Result<u64> {
-        let (mut highest, mut from) = (0, vec![Kind::Document as u8]);
+        let of_documents = self.highest_id_between(Kind::Document as u8, Kind::Index as u8)?;
+        Ok(of_documents.max(self.highest_id_between(Kind::Expiry as u8, Kind::Expiry as u8)?))
+    }
+
+    fn highest_id_between(&self, first: u8, last: u8) -> Result<u64> {
+        let (mut highest, mut from) = (0, vec![first]);
         loop {
-            let range = ScanRange::between(from, vec![Kind::Index as u8 + 1]);
+            let range = ScanRange::between(from, vec![last + 1]);
             let mut rows = self.engine.scan(range, Direction::Forward, None)?;
             if !rows.advance()? {
                 return Ok(highest);
             }
             let Some((kind, store, mut rest)) = split_row_key(rows.key()) else { return Ok(highest) };
             highest = highest.max(store);
-            let mut prefix = document_prefix(store);
+            let mut prefix = [[kind].as_slice(), &document_prefix(store)[1..]].concat();
             if kind == Kind::Index as u8 {
                 let index = take_varint(&mut rest).unwrap_or(0);
                 highest = highest.max(index);
@@ -188,7 +195,7 @@ impl Work<'_> {
         }
     }
 
-    /// Counts the documents of a store, and writes the index rows that they lack.
+    /// Counts the documents of a store, and writes the index rows and expiry rows that they lack.
     fn follow_documents(&mut self, store: &StoreDef) -> Result<()> {
         let row = state_key(store.id);
         let state = match self.engine.get(&row, None)? {
@@ -198,8 +205,10 @@ impl Work<'_> {
         let generator = Generator::new(state.generator.max(GENERATED_KEY_FIRST));
         let prefix = document_prefix(store.id);
         let RowRange { start, end } = RowRange::prefix(prefix.clone());
+        let began_at = self.engine.now_ms();
         let mut documents = self.engine.scan(ScanRange::between(start, end), Direction::Forward, None)?;
-        let mut count = 0;
+        // Those that expire are counted by their expiry rows, as they are when the database is read.
+        let (mut count, mut lasting) = (0, 0);
         while documents.advance()? {
             (self.go_on)()?;
             let primary = decode_document_key(documents.key(), &prefix)?;
@@ -211,11 +220,22 @@ impl Work<'_> {
             count += 1;
             let stored = StoredDocument::decode(documents.value(), documents.key())?;
             for index_row in rows_of(store, &primary, &stored.document)? {
-                self.add_row(store, &index_row)?;
+                self.add_row(store, &index_row, stored.expires_at)?;
+            }
+            if stored.expires_at == 0 {
+                lasting += 1;
+            } else {
+                let expiry = expiry_key(store.id, stored.expires_at, &primary);
+                if self.engine.get(&expiry, None)?.is_none() {
+                    self.batch.put(&expiry, &[])?;
+                    self.commit_if_full()?;
+                }
             }
         }
         self.report.documents += count;
-        let right = StoreState { count, generator: generator.next() };
+        self.commit()?;
+        let expiring = self.follow_expiries(store, began_at)?;
+        let right = StoreState { count: lasting + expiring, generator: generator.next() };
         if state != right {
             self.batch.put(&row, &right.encode())?;
         }
@@ -223,17 +243,46 @@ impl Work<'_> {
         self.commit()
     }
 
-    fn add_row(&mut self, store: &StoreDef, wanted: &IndexRow) -> Result<()> {
+    /// Removes the expiry rows of documents that had expired at `began_at` or do not expire then, and returns how many
+    /// are left.
+    fn follow_expiries(&mut self, store: &StoreDef, began_at: u64) -> Result<u64> {
+        let prefix = expiries_prefix(store.id);
+        let RowRange { start, end } = RowRange::prefix(prefix.clone());
+        let mut rows = self.engine.scan(ScanRange::between(start, end), Direction::Forward, None)?;
+        let mut left = 0;
+        while rows.advance()? {
+            (self.go_on)()?;
+            let (expires_at, primary) = decode_expiry_key(rows.key(), &prefix)?;
+            let stands = expires_at > began_at
+                && match self.engine.get(&document_key(store.id, &primary), None)? {
+                    Some(document) => document.expires_at == expires_at,
+                    // One that has expired meanwhile was counted, and is taken off when the database is read.
+                    None => expires_at <= self.engine.now_ms(),
+                };
+            if stands {
+                left += 1;
+            } else {
+                self.batch.delete(rows.key())?;
+                self.commit_if_full()?;
+            }
+        }
+        Ok(left)
+    }
+
+    fn add_row(&mut self, store: &StoreDef, wanted: &IndexRow, expires_at: u64) -> Result<()> {
         match self.engine.get(&wanted.row, None)? {
-            Some(there) if there.bytes == wanted.value => return Ok(()),
-            Some(there) if self.stands_for_a_document(store, &wanted.row, &there.bytes)? => {
+            Some(there) if there.bytes == wanted.value && there.expires_at == expires_at => return Ok(()),
+            Some(there)
+                if there.bytes != wanted.value
+                    && self.stands_for_a_document(store, &wanted.row, &there.bytes)? =>
+            {
                 self.report.unique_conflicts += 1;
                 return Ok(());
             }
             _ => {}
         }
         self.report.index_rows_added += 1;
-        self.batch.put(&wanted.row, &wanted.value)?;
+        self.batch.put_expiring(&wanted.row, &wanted.value, expires_at)?;
         // Two documents with one key of a unique index must see each other.
         self.commit_if_full_or_unique(store, wanted)
     }

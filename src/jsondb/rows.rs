@@ -12,8 +12,12 @@ use super::{Document, Format};
 use crate::coding::{put_varint, take_u8, take_varint};
 use crate::error::{Code, Error, Result};
 
-/// The version of the rows that this build writes, in the row at [`META_KEY`].
-pub(crate) const ROWS_VERSION: u64 = 1;
+/// The version of the rows of a database in which nothing has ever expired, in the row at [`META_KEY`].
+pub(crate) const ROWS_VERSION_FIRST: u64 = 1;
+
+/// The version from which on there are rows of [`Kind::Expiry`], and the newest. Who does not know of them would count
+/// wrongly.
+pub(crate) const ROWS_VERSION_EXPIRY: u64 = 2;
 
 /// The key of the one row that says which version the rows are in and which id comes next.
 pub(crate) const META_KEY: &[u8] = &[Kind::Meta as u8];
@@ -35,6 +39,9 @@ pub(crate) enum Kind {
     Document = 0x03,
     /// An entry of an index.
     Index = 0x04,
+    // 0x05 and 0x06 are those of series.
+    /// Says that a document expires, and when.
+    Expiry = 0x07,
 }
 
 /// A half-open range of row keys.
@@ -132,6 +139,34 @@ pub(crate) fn index_prefix(store: u64, index: u64) -> Vec<u8> {
     with_ids(Kind::Index, &[store, index])
 }
 
+/// What the keys of the rows that tell of a store's expiries begin with.
+pub(crate) fn expiries_prefix(store: u64) -> Vec<u8> {
+    with_ids(Kind::Expiry, &[store])
+}
+
+/// The key of the row that says that a document expires at `expires_at`.
+pub(crate) fn expiry_key(store: u64, expires_at: u64, key: &Key) -> Vec<u8> {
+    let mut row = expiries_prefix(store);
+    row.extend_from_slice(&expires_at.to_be_bytes());
+    row.extend_from_slice(key.as_bytes());
+    row
+}
+
+/// The rows that tell of what has expired at `now_ms`.
+pub(crate) fn expired_range(store: u64, now_ms: u64) -> RowRange {
+    let start = expiries_prefix(store);
+    let end = joined(&start, &now_ms.saturating_add(1).to_be_bytes());
+    RowRange { start, end }
+}
+
+/// When which document expires, as the row at `row` says, whose key begins with `prefix`.
+pub(crate) fn decode_expiry_key(row: &[u8], prefix: &[u8]) -> Result<(u64, Key)> {
+    let rest = row.strip_prefix(prefix).and_then(|rest| rest.split_first_chunk::<8>());
+    let (expires_at, key) =
+        rest.ok_or_else(|| damaged("the key of an expiry row", row, "it does not hold a time"))?;
+    Ok((u64::from_be_bytes(*expires_at), decode_key(key.to_vec(), row)?))
+}
+
 /// Which kind of row and which store a row key belongs to, and what stands behind them.
 pub(crate) fn split_row_key(mut key: &[u8]) -> Option<(u8, u64, &[u8])> {
     let kind = take_u8(&mut key)?;
@@ -177,28 +212,28 @@ pub(crate) fn decode_key(encoded: Vec<u8>, row: &[u8]) -> Result<Key> {
 }
 
 /// The row that says in which version the rows are written and which id comes next.
-pub(crate) fn encode_meta(next_id: u64) -> Vec<u8> {
+pub(crate) fn encode_meta(version: u64, next_id: u64) -> Vec<u8> {
     let mut value = Vec::new();
-    put_varint(&mut value, ROWS_VERSION);
+    put_varint(&mut value, version);
     put_varint(&mut value, next_id);
     value
 }
 
-/// The next id.
-pub(crate) fn decode_meta(mut value: &[u8]) -> Result<u64> {
-    let version = take_varint(&mut value);
-    match version {
-        Some(ROWS_VERSION) => {}
-        Some(version) if version > ROWS_VERSION => {
+/// The version and the next id.
+pub(crate) fn decode_meta(mut value: &[u8]) -> Result<(u64, u64)> {
+    let version = match take_varint(&mut value) {
+        Some(version @ ROWS_VERSION_FIRST..=ROWS_VERSION_EXPIRY) => version,
+        Some(version) if version > ROWS_VERSION_EXPIRY => {
             let message = format!(
-                "the documents are in format {version}, this build reads up to {ROWS_VERSION}: use a newer one"
+                "the documents are in format {version}, this build reads up to {ROWS_VERSION_EXPIRY}: use a newer \
+                 one"
             );
             return Err(Error::new(Code::Version, message));
         }
         _ => return Err(damaged("the meta row", META_KEY, "its format version is not one")),
-    }
+    };
     match take_varint(&mut value) {
-        Some(next_id) if value.is_empty() && next_id > 0 => Ok(next_id),
+        Some(next_id) if value.is_empty() && next_id > 0 => Ok((version, next_id)),
         _ => Err(damaged("the meta row", META_KEY, "it does not hold a next id")),
     }
 }

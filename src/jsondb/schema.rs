@@ -25,7 +25,9 @@ pub const KEY_PATH_BYTES_MAX: usize = 1_024;
 /// The most paths in a compound key path.
 pub const KEY_PATH_PARTS_MAX: usize = 16;
 
-const CATALOG_VERSION: u8 = 1;
+/// The version of the catalog row of a store whose documents do not expire by default, and that of one whose do.
+const CATALOG_VERSION_FIRST: u8 = 1;
+const CATALOG_VERSION_TTL: u8 = 2;
 
 /// Where a key stands in a document.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -158,6 +160,8 @@ pub struct StoreSchema {
     pub key_path: Option<KeyPath>,
     /// Whether documents without a key get the next number.
     pub auto_increment: bool,
+    /// After how many milliseconds documents expire that are put without an expiry of their own; 0 is never.
+    pub default_ttl_ms: u64,
     /// The store's indexes that can be read, by name.
     pub indexes: Vec<IndexSchema>,
 }
@@ -193,6 +197,8 @@ pub(crate) struct StoreDef {
     /// Changes whenever writers must do something else than before. Counts within the process.
     pub(crate) version: u64,
     pub(crate) options: StoreOptions,
+    /// 0 where documents do not expire by default.
+    pub(crate) default_ttl_ms: u64,
     pub(crate) indexes: Vec<IndexDef>,
     /// Takes the primary key (where the store has a key path) and then the keys of each index from a document.
     pub(crate) extractor: Arc<Extractor>,
@@ -204,7 +210,8 @@ impl StoreDef {
         let indexes = Vec::new();
         let extractor = extractor_of(&options, &indexes)?;
         let generator = Arc::new(Generator::new(generator));
-        Ok(Self { id, name: name.to_owned(), version: 0, options, indexes, extractor, generator })
+        let name = name.to_owned();
+        Ok(Self { id, name, version: 0, options, default_ttl_ms: 0, indexes, extractor, generator })
     }
 
     /// The same store with other indexes, under other rules.
@@ -234,6 +241,7 @@ impl StoreDef {
             name: self.name.clone(),
             key_path: self.options.key_path.clone(),
             auto_increment: self.options.auto_increment,
+            default_ttl_ms: self.default_ttl_ms,
             indexes,
         }
     }
@@ -241,13 +249,18 @@ impl StoreDef {
     /// The store's catalog row: a version byte and JSON text.
     pub(crate) fn encode(&self) -> Vec<u8> {
         let indexes: Vec<Value> = self.indexes.iter().map(index_to_json).collect();
-        let definition = json!({
+        let mut definition = json!({
             "name": self.name,
             "keyPath": self.options.key_path.as_ref().map_or(Value::Null, KeyPath::to_json),
             "autoIncrement": self.options.auto_increment,
             "indexes": indexes,
         });
-        let mut value = vec![CATALOG_VERSION];
+        let mut version = CATALOG_VERSION_FIRST;
+        if self.default_ttl_ms > 0 {
+            version = CATALOG_VERSION_TTL;
+            definition["defaultTtlMs"] = json!(self.default_ttl_ms);
+        }
+        let mut value = vec![version];
         value.extend_from_slice(definition.to_string().as_bytes());
         value
     }
@@ -255,23 +268,23 @@ impl StoreDef {
     /// The store `id` as its catalog row says.
     pub(crate) fn decode(id: u64, value: &[u8], generator: u64) -> Result<Self> {
         let row = catalog_key(id);
-        let text = match value.split_first() {
-            Some((&CATALOG_VERSION, text)) => text,
-            Some((&version, _)) if version > CATALOG_VERSION => {
+        let (version, text) = match value.split_first() {
+            Some((&version @ CATALOG_VERSION_FIRST..=CATALOG_VERSION_TTL, text)) => (version, text),
+            Some((&version, _)) if version > CATALOG_VERSION_TTL => {
                 let message = format!(
-                    "the catalog is in format {version}, this build reads up to {CATALOG_VERSION}: use a newer one"
+                    "the catalog is in format {version}, this build reads up to {CATALOG_VERSION_TTL}: use a newer one"
                 );
                 return Err(Error::new(Code::Version, message));
             }
             _ => return Err(damaged("a catalog row", &row, "its format version is not one")),
         };
-        let (name, options, indexes) = serde_json::from_slice(text)
+        let (name, options, default_ttl_ms, indexes) = serde_json::from_slice(text)
             .ok()
-            .and_then(definition_from_json)
+            .and_then(|definition| definition_from_json(version, definition))
             .ok_or_else(|| damaged("a catalog row", &row, "it does not hold a store's definition"))?;
         let extractor = extractor_of(&options, &indexes)?;
         let generator = Arc::new(Generator::new(generator));
-        Ok(Self { id, name, version: 0, options, indexes, extractor, generator })
+        Ok(Self { id, name, version: 0, options, default_ttl_ms, indexes, extractor, generator })
     }
 }
 
@@ -298,7 +311,7 @@ fn index_to_json(index: &IndexDef) -> Value {
     })
 }
 
-fn definition_from_json(value: Value) -> Option<(String, StoreOptions, Vec<IndexDef>)> {
+fn definition_from_json(version: u8, value: Value) -> Option<(String, StoreOptions, u64, Vec<IndexDef>)> {
     let Value::Object(mut fields) = value else { return None };
     let name = take_name(&mut fields)?;
     let key_path = match fields.remove("keyPath")? {
@@ -306,13 +319,17 @@ fn definition_from_json(value: Value) -> Option<(String, StoreOptions, Vec<Index
         path => Some(KeyPath::from_json(path)?),
     };
     let options = StoreOptions { key_path, auto_increment: take_bool(&mut fields, "autoIncrement")? };
+    let default_ttl_ms = match version {
+        CATALOG_VERSION_FIRST => 0,
+        _ => fields.remove("defaultTtlMs")?.as_u64().filter(|ms| *ms > 0)?,
+    };
     let Value::Array(indexes) = fields.remove("indexes")? else { return None };
     let indexes: Vec<IndexDef> = indexes.into_iter().map(index_from_json).collect::<Option<_>>()?;
     let distinct = |a: &IndexDef, b: &IndexDef| a.id != b.id && a.name != b.name;
     let all_distinct =
         indexes.iter().enumerate().all(|(i, a)| indexes.iter().skip(i + 1).all(|b| distinct(a, b)));
     let whole = fields.is_empty() && options.check().is_ok() && indexes.len() <= INDEXES_MAX && all_distinct;
-    whole.then_some((name, options, indexes))
+    whole.then_some((name, options, default_ttl_ms, indexes))
 }
 
 fn index_from_json(value: Value) -> Option<IndexDef> {

@@ -8,18 +8,24 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::commit::{Involved, commit_views};
+use super::conflict::ReadSet;
 use super::document::set_top_level_path;
+use super::expiry::ExpiryChange;
 use super::generator::GENERATED_KEY_MAX;
 use super::handle::Handle;
-use super::index::{DocumentKeys, IndexChange, rows_of};
+use super::index::{DocumentKeys, IndexChange, IndexRow, OldRows, rows_of};
 use super::key::{Key, KeyRange, KeyValue};
 use super::ledger::CountChange;
+use super::overlay::Value;
+use super::put::PutOptions;
 use super::rows::{
-    RowRange, StoreState, StoredDocument, damaged, document_key, document_prefix, indexes_prefix, state_key,
+    RowRange, StoreState, StoredDocument, damaged, document_key, document_prefix, expired_range,
+    expiries_prefix, indexes_prefix, state_key,
 };
+use super::savepoint::Saved;
 use super::schema::{KeyPath, StoreDef};
 use super::view::View;
-use super::{Document, Format, Mode, Row};
+use super::{Document, Format, Isolation, Mode, Row};
 use crate::config::SyncMode;
 use crate::engine::VALUE_BYTES_MAX;
 use crate::error::{Code, Error, Result, shown};
@@ -29,14 +35,20 @@ pub const DOCUMENT_BYTES_MAX: usize = VALUE_BYTES_MAX - 64;
 
 /// A consistent view of some stores and, in [`Mode::ReadWrite`], changes to them. Dropping it aborts it.
 pub struct Transaction {
-    handle: Arc<Handle>,
-    mode: Mode,
+    pub(super) handle: Arc<Handle>,
+    pub(super) mode: Mode,
     pub(super) view: View,
-    stores: BTreeMap<String, Involved>,
+    pub(super) stores: BTreeMap<String, Involved>,
+    pub(super) savepoints: Vec<Saved>,
 }
 
 impl Transaction {
-    pub(super) fn begin(handle: &Arc<Handle>, scope: &[&str], mode: Mode) -> Result<Self> {
+    pub(super) fn begin(
+        handle: &Arc<Handle>,
+        scope: &[&str],
+        mode: Mode,
+        isolation: Isolation,
+    ) -> Result<Self> {
         handle.check_open()?;
         if scope.is_empty() {
             return Err(Error::new(
@@ -49,14 +61,14 @@ impl Transaction {
             let message = "the database was opened read-only: open it without that to write";
             return Err(Error::new(Code::ReadOnly, message));
         }
-        let (view, schema) = View::begin(&handle.database, mode == Mode::ReadWrite);
+        let (view, schema) = View::begin_with(&handle.database, mode == Mode::ReadWrite, isolation);
         let mut stores = BTreeMap::new();
         for &name in scope {
             let store = Arc::clone(schema.store(name)?);
             stores
                 .insert(name.to_owned(), Involved { store, change: CountChange::default(), written: false });
         }
-        Ok(Self { handle: Arc::clone(handle), mode, view, stores })
+        Ok(Self { handle: Arc::clone(handle), mode, view, stores, savepoints: Vec::new() })
     }
 
     /// Stores `document`, in the place of one with the same key, and returns its key: the one given, the one in the
@@ -68,7 +80,7 @@ impl Transaction {
     /// `InvalidValue` for a document that is not JSON where keys come from it, or too long, `Constraint` when a
     /// unique index has its key for another document, `ReadOnly`, `NotFound` for a store that is not in the scope.
     pub fn put(&mut self, store: &str, key: Option<Key>, document: Document) -> Result<Key> {
-        self.store_document(store, key, document, false)
+        self.store_document(store, key, document, PutOptions::default())
     }
 
     /// As [`Transaction::put`], but only where there is no document with the key.
@@ -77,7 +89,7 @@ impl Transaction {
     ///
     /// `Constraint` when there is one, and as for [`Transaction::put`].
     pub fn add(&mut self, store: &str, key: Option<Key>, document: Document) -> Result<Key> {
-        self.store_document(store, key, document, true)
+        self.store_document(store, key, document, PutOptions { if_absent: true, ..PutOptions::default() })
     }
 
     /// The document stored under `key`.
@@ -87,7 +99,8 @@ impl Transaction {
     /// `NotFound` for a store that is not in the scope, `Corruption`, `Io`.
     pub fn get(&mut self, store: &str, key: &Key) -> Result<Option<Row>> {
         let store = self.store(store)?;
-        let stored = read_document(&mut self.view, &store, key)?;
+        let row = document_key(store.id, key);
+        let stored = self.view.read(&row)?.map(|value| StoredDocument::decode(&value, &row)).transpose()?;
         Ok(stored.map(|stored| row_of(key.clone(), None, stored)))
     }
 
@@ -98,14 +111,8 @@ impl Transaction {
     /// `ReadOnly`, and as for [`Transaction::get`].
     pub fn delete(&mut self, store: &str, key: &Key) -> Result<bool> {
         let store = self.store_to_write(store)?;
-        let Some(old) = read_document(&mut self.view, &store, key)? else { return Ok(false) };
-        let rows = rows_of(&store, key, &old.document)?;
-        let change = IndexChange::between(&mut self.view, &store, key, &rows, Vec::new())?;
-        let row = document_key(store.id, key);
-        self.view.overlay.check_room(change.writes().chain([(&row, 0)]))?;
-        self.view.overlay.write(row, None);
-        change.apply(&mut self.view.overlay);
-        self.note_written(&store, -1);
+        let Some(old) = self.read_to_write(&store, key)? else { return Ok(false) };
+        self.remove_document(&store, key, &old)?;
         Ok(true)
     }
 
@@ -116,8 +123,14 @@ impl Transaction {
     /// `ReadOnly`, `NotFound` for a store that is not in the scope.
     pub fn clear(&mut self, store: &str) -> Result<()> {
         let store = self.store_to_write(store)?;
-        self.view.overlay.clear(RowRange::prefix(document_prefix(store.id)));
+        let documents = RowRange::prefix(document_prefix(store.id));
+        if self.view.base.checks_only_writes() {
+            // Who clears a store writes every document in it: whoever else did so first wins.
+            self.view.reads.range(documents.clone());
+        }
+        self.view.overlay.clear(documents);
         self.view.overlay.clear(RowRange::prefix(indexes_prefix(store.id)));
+        self.view.overlay.clear(RowRange::prefix(expiries_prefix(store.id)));
         self.note_written(&store, 0);
         if let Some(involved) = self.stores.get_mut(&store.name) {
             involved.change = CountChange { cleared: true, added: 0 };
@@ -125,7 +138,8 @@ impl Transaction {
         Ok(())
     }
 
-    /// How many documents have their key in `range`. The cost does not depend on the number for the whole range.
+    /// How many documents have their key in `range`. For the whole range the cost does not depend on the number, only on
+    /// how many have expired since they were last purged.
     ///
     /// # Errors
     ///
@@ -145,7 +159,30 @@ impl Transaction {
     /// `Conflict` when a later commit changed something that this transaction had read; nothing is written then.
     /// `Closed` after the database was closed, and what the engine gives.
     pub fn commit(self, sync: Option<SyncMode>) -> Result<()> {
-        commit_all(vec![self], sync).pop().unwrap_or(Ok(()))
+        self.commit_at(sync).map(drop)
+    }
+
+    /// As [`Transaction::commit`]; returns the place of the commit in the order of all commits, or `None` where nothing
+    /// was written.
+    ///
+    /// # Errors
+    ///
+    /// As for [`Transaction::commit`].
+    pub fn commit_at(self, sync: Option<SyncMode>) -> Result<Option<u64>> {
+        commit_all(vec![self], sync).pop().unwrap_or(Ok(None))
+    }
+
+    /// The place of the last commit that the transaction sees, in the order of all commits.
+    #[must_use]
+    pub fn snapshot_seqno(&self) -> u64 {
+        self.view.base.snapshot.seqno()
+    }
+
+    /// Leaves out of the check at the commit what was read so far, so that tests of isolation can show that they would
+    /// find it missing. Whoever calls this gives up every promise about conflicts.
+    #[doc(hidden)]
+    pub fn forget_reads_for_tests(&mut self) {
+        self.view.reads = ReadSet::default();
     }
 
     /// Drops the writes.
@@ -165,7 +202,7 @@ impl Transaction {
         Ok(Arc::clone(&involved.store))
     }
 
-    fn store_to_write(&self, name: &str) -> Result<Arc<StoreDef>> {
+    pub(super) fn store_to_write(&self, name: &str) -> Result<Arc<StoreDef>> {
         if self.mode == Mode::ReadOnly {
             let message = format!("writing to the object store {name:?} in a read-only transaction");
             return Err(Error::new(Code::ReadOnly, message));
@@ -173,41 +210,84 @@ impl Transaction {
         self.store(name)
     }
 
-    fn store_document(
+    pub(super) fn store_document(
         &mut self,
         store: &str,
         key: Option<Key>,
         document: Document,
-        only_new: bool,
+        options: PutOptions,
     ) -> Result<Key> {
         let store = self.store_to_write(store)?;
         let Keyed { key, keys, document } = keyed(&store, key, document)?;
-        let old = read_document(&mut self.view, &store, &key)?;
-        if only_new && old.is_some() {
-            let message =
-                format!("adding the document {key} to {:?}: there is one with this key", store.name);
-            return Err(Error::new(Code::Constraint, message));
+        let old = self.read_to_write(&store, &key)?;
+        options.check(&store, &key, old.as_ref())?;
+        let now_ms = self.view.base.now_ms();
+        let expires_at = options.expires.at(&store, now_ms);
+        if expires_at != 0 && expires_at <= now_ms {
+            if let Some(old) = &old {
+                self.remove_document(&store, &key, old)?;
+            }
+        } else {
+            let version = old.as_ref().map_or(1, |old| old.version + 1);
+            let stored = StoredDocument { document, version, updated_at: now_ms, expires_at };
+            let rows = keys.index_rows(&store, &key);
+            self.replace_document(&store, &key, old.as_ref(), &stored, rows)?;
         }
-        let old_rows = match &old {
-            Some(old) => rows_of(&store, &key, &old.document)?,
-            None => Vec::new(),
-        };
-        let new_rows = keys.index_rows(&store, &key);
-        let change = IndexChange::between(&mut self.view, &store, &key, &old_rows, new_rows)?;
-        let stored = StoredDocument {
-            document,
-            version: old.as_ref().map_or(1, |old| old.version + 1),
-            updated_at: self.handle.database.engine.now_ms(),
-            expires_at: 0,
-        };
-        let row = document_key(store.id, &key);
-        let value = stored.encode();
-        self.view.overlay.check_room(change.writes().chain([(&row, value.len())]))?;
-        self.view.overlay.write(row, Some(value));
-        change.apply(&mut self.view.overlay);
         pass_generator(&store, &key);
-        self.note_written(&store, i64::from(old.is_none()));
         Ok(key)
+    }
+
+    /// The document under `key`, as a write depends on it.
+    pub(super) fn read_to_write(&mut self, store: &StoreDef, key: &Key) -> Result<Option<StoredDocument>> {
+        let row = document_key(store.id, key);
+        self.view.get(&row)?.map(|value| StoredDocument::decode(&value, &row)).transpose()
+    }
+
+    /// Writes `new`, with its index rows, in the place of `old`.
+    pub(super) fn replace_document(
+        &mut self,
+        store: &StoreDef,
+        key: &Key,
+        old: Option<&StoredDocument>,
+        new: &StoredDocument,
+        new_rows: Vec<IndexRow>,
+    ) -> Result<()> {
+        let rows = old.map_or(Ok(Vec::new()), |old| rows_of(store, key, &old.document))?;
+        let old_expiry = old.map_or(0, |old| old.expires_at);
+        let expires_at = new.expires_at;
+        let old_rows =
+            OldRows { rows: &rows, expire: old_expiry != 0, expire_anew: old_expiry != expires_at };
+        let change = IndexChange::between(&mut self.view, store, key, old_rows, new_rows)?;
+        let expiry = ExpiryChange::between(store, key, old_expiry, expires_at);
+        let (row, bytes) = (document_key(store.id, key), new.encode());
+        let writes = change.writes().chain(expiry.writes());
+        self.view.overlay.check_room(writes.chain([(&row, bytes.len())]))?;
+        self.view.overlay.write(row, Some(Value { bytes, expires_at }));
+        change.apply(&mut self.view.overlay, expires_at);
+        expiry.apply(&mut self.view);
+        self.note_written(store, i64::from(old.is_none()));
+        Ok(())
+    }
+
+    /// Removes `old` with its index rows.
+    pub(super) fn remove_document(
+        &mut self,
+        store: &StoreDef,
+        key: &Key,
+        old: &StoredDocument,
+    ) -> Result<()> {
+        let rows = rows_of(store, key, &old.document)?;
+        let old_rows = OldRows { rows: &rows, expire: old.expires_at != 0, expire_anew: false };
+        let change = IndexChange::between(&mut self.view, store, key, old_rows, Vec::new())?;
+        let expiry = ExpiryChange::between(store, key, old.expires_at, 0);
+        let row = document_key(store.id, key);
+        let writes = change.writes().chain(expiry.writes());
+        self.view.overlay.check_room(writes.chain([(&row, 0)]))?;
+        self.view.overlay.write(row, None);
+        change.apply(&mut self.view.overlay, 0);
+        expiry.apply(&mut self.view);
+        self.note_written(store, -1);
+        Ok(())
     }
 
     fn note_written(&mut self, store: &StoreDef, added: i64) {
@@ -219,23 +299,25 @@ impl Transaction {
 
     fn count_all(&mut self, store: &StoreDef) -> Result<u64> {
         let change = self.stores.get(&store.name).map_or(CountChange::default(), |involved| involved.change);
-        if change.cleared {
-            return Ok(change.apply(0));
+        let mut stored = 0;
+        if !change.cleared {
+            let row = state_key(store.id);
+            let value = self.view.read(&row)?;
+            let value = value.ok_or_else(|| damaged("a store's state row", &row, "it is missing"))?;
+            stored = StoreState::decode(&value, &row)?.count;
         }
-        let row = state_key(store.id);
-        let value = self.view.get(&row)?;
-        let value = value.ok_or_else(|| damaged("a store's state row", &row, "it is missing"))?;
-        Ok(change.apply(StoreState::decode(&value, &row)?.count))
+        let expired = self.count_rows(&expired_range(store.id, self.view.base.now_ms()))?;
+        Ok(change.apply(stored).saturating_sub(expired))
     }
 }
 
-/// Commits transactions of one database in their order; see [`super::JsonDb::commit_all`].
-pub(super) fn commit_all(transactions: Vec<Transaction>, sync: Option<SyncMode>) -> Vec<Result<()>> {
+/// Commits transactions of one database in their order; see [`super::JsonDb::commit_all`]. Gives the seqno of each.
+pub(super) fn commit_all(transactions: Vec<Transaction>, sync: Option<SyncMode>) -> Vec<Result<Option<u64>>> {
     let closed: Vec<Result<()>> = transactions.iter().map(|one| one.handle.check_open()).collect();
     let open = transactions.into_iter().zip(&closed).filter(|(_, closed)| closed.is_ok());
     let views = open.map(|(one, _)| (one.view, one.stores.into_values().collect())).collect();
     let mut committed = commit_views(views, sync).into_iter();
-    closed.into_iter().map(|closed| closed.and_then(|()| committed.next().unwrap_or(Ok(())))).collect()
+    closed.into_iter().map(|closed| closed.and_then(|()| committed.next().unwrap_or(Ok(None)))).collect()
 }
 
 impl std::fmt::Debug for Transaction {
@@ -327,12 +409,6 @@ fn pass_generator(store: &StoreDef, key: &Key) {
     {
         store.generator.pass(number);
     }
-}
-
-/// The document stored under `key`.
-fn read_document(view: &mut View, store: &StoreDef, key: &Key) -> Result<Option<StoredDocument>> {
-    let row = document_key(store.id, key);
-    view.get(&row)?.map(|value| StoredDocument::decode(&value, &row)).transpose()
 }
 
 pub(super) fn row_of(key: Key, index_key: Option<Key>, stored: StoredDocument) -> Row {

@@ -3,7 +3,7 @@
 
 use std::ops::Bound;
 
-use super::rows::{RowRange, document_prefix, indexes_prefix};
+use super::rows::{RowRange, document_prefix, expiries_prefix, indexes_prefix};
 use super::{JsonDb, KeyRange};
 use crate::engine::{GoOn, always};
 use crate::error::Result;
@@ -49,6 +49,7 @@ impl JsonDb {
         let mut ranges = vec![RowRange::keys(&document_prefix(id), range)];
         if *range == KeyRange::all() {
             ranges.push(RowRange::prefix(indexes_prefix(id)));
+            ranges.push(RowRange::prefix(expiries_prefix(id)));
         }
         ranges.retain(|rows| !rows.is_empty());
         Ok(ranges)

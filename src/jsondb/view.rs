@@ -1,15 +1,17 @@
 //! What a transaction sees: a snapshot with its own writes laid over it, and a record of what it has looked at.
 //!
 //! Every read of a transaction goes through here, so that none of them can miss the transaction's own writes or
-//! escape the check for conflicts.
+//! escape the check for conflicts. At [`Isolation::Snapshot`] what the user reads is not checked; what a write has to
+//! look at (the document that it replaces, the rows of unique indexes) always is.
 #![forbid(unsafe_code)]
 
 use std::iter::Peekable;
 use std::sync::Arc;
 
+use super::Isolation;
 use super::conflict::ReadSet;
 use super::ledger::Database;
-use super::overlay::{Overlay, Walk};
+use super::overlay::{Overlay, Value, Walk};
 use super::rows::RowRange;
 use super::schema::Schema;
 use crate::engine::{Direction, Scan, ScanRange, Snapshot};
@@ -20,6 +22,8 @@ pub(crate) struct Base {
     pub(crate) database: Arc<Database>,
     pub(crate) snapshot: Snapshot,
     writes: bool,
+    /// Whether what the user reads is checked when the transaction commits.
+    checks_reads: bool,
 }
 
 impl Drop for Base {
@@ -40,28 +44,64 @@ pub(crate) struct View {
 impl View {
     /// A view of now and the schema that it shows. One that `writes` records its reads.
     pub(crate) fn begin(database: &Arc<Database>, writes: bool) -> (Self, Arc<Schema>) {
+        Self::begin_with(database, writes, Isolation::Serializable)
+    }
+
+    /// As [`View::begin`]; at snapshot isolation, only the reads of its writes are recorded.
+    pub(crate) fn begin_with(
+        database: &Arc<Database>,
+        writes: bool,
+        isolation: Isolation,
+    ) -> (Self, Arc<Schema>) {
         let (snapshot, schema) = database.begin(writes);
-        let base = Base { database: Arc::clone(database), snapshot, writes };
+        let checks_reads = writes && isolation == Isolation::Serializable;
+        let base = Base { database: Arc::clone(database), snapshot, writes, checks_reads };
         (Self { base, overlay: Overlay::default(), reads: ReadSet::default() }, schema)
     }
 
-    /// The value of one row.
+    /// The value of one row that a write depends on: recorded at any isolation.
     pub(crate) fn get(&mut self, row: &[u8]) -> Result<Option<Vec<u8>>> {
-        self.base.get(&self.overlay, &mut self.reads, row)
+        self.base.get(&self.overlay, &mut self.reads, row, self.base.writes)
+    }
+
+    /// The value of one row that a user reads.
+    pub(crate) fn read(&mut self, row: &[u8]) -> Result<Option<Vec<u8>>> {
+        self.base.read(&self.overlay, &mut self.reads, row)
     }
 }
 
 impl Base {
-    /// The value of one row; what the snapshot answers is recorded in `reads`.
-    pub(crate) fn get(&self, overlay: &Overlay, reads: &mut ReadSet, row: &[u8]) -> Result<Option<Vec<u8>>> {
+    /// The value of one row that a user reads; what the snapshot answers is recorded in `reads`.
+    pub(crate) fn read(&self, overlay: &Overlay, reads: &mut ReadSet, row: &[u8]) -> Result<Option<Vec<u8>>> {
+        self.get(overlay, reads, row, self.checks_reads)
+    }
+
+    fn get(
+        &self,
+        overlay: &Overlay,
+        reads: &mut ReadSet,
+        row: &[u8],
+        is_recorded: bool,
+    ) -> Result<Option<Vec<u8>>> {
         if let Some(written) = overlay.get(row) {
-            return Ok(written.map(<[u8]>::to_vec));
+            let is_there = |value: &&Value| value.expires_at == 0 || value.expires_at > self.now_ms();
+            return Ok(written.filter(is_there).map(|value| value.bytes.clone()));
         }
-        if self.writes {
+        if is_recorded {
             reads.point(row);
         }
         let value = self.database.engine.get(row, Some(&self.snapshot))?;
         Ok(value.map(|value| value.bytes))
+    }
+
+    /// The time by which rows expire.
+    pub(crate) fn now_ms(&self) -> u64 {
+        self.database.engine.now_ms()
+    }
+
+    /// Whether nothing that the user reads is checked, but what is written is.
+    pub(crate) fn checks_only_writes(&self) -> bool {
+        self.writes && !self.checks_reads
     }
 
     /// The rows in `range`, before the first of them. Whoever walks them records how far with [`Base::walked`].
@@ -76,6 +116,7 @@ impl Base {
             written: overlay.walk(range, direction).peekable(),
             direction,
             current: Current::Start,
+            now_ms: self.now_ms(),
         };
         if !range.is_empty() && !overlay.is_cleared(&range.start) {
             let range = ScanRange::between(range.start.clone(), range.end.clone());
@@ -87,7 +128,7 @@ impl Base {
 
     /// Records that every row in `range` was seen.
     pub(crate) fn walked(&self, overlay: &Overlay, reads: &mut ReadSet, range: RowRange) {
-        if self.writes && !overlay.is_cleared(&range.start) {
+        if self.checks_reads && !overlay.is_cleared(&range.start) {
             reads.range(range);
         }
     }
@@ -109,6 +150,8 @@ pub(crate) struct Rows<'a> {
     written: Peekable<Walk<'a>>,
     direction: Direction,
     current: Current,
+    /// By which own writes have expired; the scan has looked at the clock, too.
+    now_ms: u64,
 }
 
 impl Rows<'_> {
@@ -129,8 +172,10 @@ impl Rows<'_> {
             }
             self.skip_replaced()?;
             match self.written.peek() {
-                Some((_, Some(_))) => return Ok(true),
-                // The transaction deleted the row.
+                Some((_, Some(value))) if value.expires_at == 0 || value.expires_at > self.now_ms => {
+                    return Ok(true);
+                }
+                // The transaction deleted the row, or set one that has expired.
                 _ => self.written.next(),
             };
         }
@@ -173,8 +218,21 @@ impl Rows<'_> {
     pub(crate) fn row(&mut self) -> Option<(&[u8], &[u8])> {
         match self.current {
             Current::Scan => self.scan.as_ref().map(|scan| (scan.key(), scan.value())),
-            Current::Written => self.written.peek().and_then(|(key, write)| write.map(|value| (*key, value))),
+            Current::Written => {
+                self.written.peek().and_then(|(key, write)| write.map(|value| (*key, &value.bytes[..])))
+            }
             Current::Start | Current::End => None,
+        }
+    }
+
+    /// When the current row expires, in milliseconds since 1970; 0 is never.
+    pub(crate) fn expires_at(&mut self) -> u64 {
+        match self.current {
+            Current::Scan => self.scan.as_ref().map_or(0, Scan::expires_at),
+            Current::Written => {
+                self.written.peek().and_then(|(_, write)| *write).map_or(0, |value| value.expires_at)
+            }
+            Current::Start | Current::End => 0,
         }
     }
 }

@@ -8,7 +8,7 @@ use flowdb::config::Config;
 use flowdb::engine::{CommitOptions, Direction, Engine, ScanRange, WriteBatch};
 use flowdb::error::{Code, Result};
 use flowdb::fs::SimFs;
-use flowdb::jsondb::{Document, Format, JsonDb, Mode};
+use flowdb::jsondb::{Document, Expires, Format, JsonDb, Mode, PutOptions};
 use serde_json::json as j;
 
 use crate::support::{
@@ -191,9 +191,64 @@ fn rows_that_are_cut_or_missing_are_seen() {
 #[test]
 fn a_newer_format_is_refused_as_such() {
     let mut rows = golden_rows();
-    rows[0].1[0] += 1;
+    rows[0].1[0] = 3;
     assert_eq!(read_everything(&disk_with(&rows)).unwrap_err().code(), Code::Version);
     let mut rows = golden_rows();
-    rows[1].1[0] += 1;
+    rows[1].1[0] = 3;
     assert_eq!(read_everything(&disk_with(&rows)).unwrap_err().code(), Code::Version);
+}
+
+const GOLDEN_EXPIRY: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/golden/documents-expiry.txt");
+
+/// Rows with their expiry in the engine, each a line; the first row is the meta row.
+fn rows_with_expiry(engine: &Engine) -> String {
+    let range = ScanRange { start: Bound::Unbounded, end: Bound::Unbounded };
+    let mut scan = engine.scan(range, Direction::Forward, None).unwrap();
+    let mut text = String::new();
+    while scan.advance().unwrap() {
+        text += &format!("{} = {} until {}\n", hex(scan.key()), hex(scan.value()), scan.expires_at());
+    }
+    text
+}
+
+/// Documents that expire: the format's version goes up with the first of them, and with it alone.
+fn make_expiring(db: &JsonDb) -> Result<()> {
+    db.create_object_store("sessions", keyed_by("id"))?;
+    db.create_index("sessions", "by_user", unique_on("user"))?;
+    db.update(&["sessions"], None, |tx| tx.put("sessions", None, json(&j!({ "id": 1, "user": "a" }))))?;
+    assert!(rows_with_expiry(db.engine()).starts_with("00 = 0103 "), "nothing expires yet");
+    let options = PutOptions { expires: Expires::After(60_000), ..PutOptions::default() };
+    db.update(&["sessions"], None, |tx| {
+        tx.put_with("sessions", None, json(&j!({ "id": 2, "user": "b" })), options)
+    })?;
+    db.create_object_store_with_ttl("hourly", out_of_line(), 3_600_000)?;
+    db.update(&["hourly"], None, |tx| tx.put("hourly", Some(key("k")), json(&j!(true)))).map(drop)
+}
+
+#[test]
+fn rows_that_expire_are_written_as_ever_and_read() {
+    let disk = SimFs::new();
+    let db = JsonDb::open_on(config(), Arc::new(disk.clone())).unwrap();
+    make_expiring(&db).unwrap();
+    let golden = std::fs::read_to_string(GOLDEN_EXPIRY).unwrap();
+    let lines = golden.lines().filter(|line| !line.starts_with('#'));
+    let expected: String = lines.clone().map(|line| format!("{line}\n")).collect();
+    assert_eq!(rows_with_expiry(db.engine()), expected, "the format of rows that expire has changed");
+
+    let disk = SimFs::new();
+    let engine = Engine::open_on(config(), Arc::new(disk.clone())).unwrap();
+    let mut batch = WriteBatch::new();
+    for line in lines {
+        let (row, expires_at) = line.split_once(" until ").unwrap();
+        let (key, value) = row.split_once(" = ").unwrap();
+        batch.put_expiring(&unhex(key), &unhex(value), expires_at.parse().unwrap()).unwrap();
+    }
+    engine.commit(batch, CommitOptions::default()).unwrap();
+    engine.close().unwrap();
+    let clock = Arc::new(ManualClock::new(1_700_000_060_000));
+    let db = JsonDb::open_on(Config { clock, ..config() }, Arc::new(disk)).unwrap();
+    let mut tx = db.begin(&["sessions", "hourly"], Mode::ReadOnly).unwrap();
+    assert_eq!((tx.count("sessions", &all()).unwrap(), tx.count("hourly", &all()).unwrap()), (1, 1));
+    assert_eq!(db.schema()[0].default_ttl_ms, 3_600_000);
+    assert_eq!(db.purge_expired(None).unwrap(), 1);
 }

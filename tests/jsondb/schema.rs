@@ -31,12 +31,14 @@ fn the_schema_lists_stores_and_indexes_by_name() {
         name: "ant".to_owned(),
         key_path: None,
         auto_increment: false,
+        default_ttl_ms: 0,
         indexes: vec![index("a", compound_on(&["x", "y.z"])), index("b", multi_entry_on("tags"))],
     };
     let zebra = StoreSchema {
         name: "zebra".to_owned(),
         key_path: Some(KeyPath::One("id".to_owned())),
         auto_increment: true,
+        default_ttl_ms: 0,
         indexes: vec![],
     };
     assert_eq!(db.schema(), [ant, zebra]);

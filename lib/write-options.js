@@ -1,0 +1,103 @@
+'use strict'
+
+/*
+ * The options of writes: conditions on what is there, and when a document expires.
+ *
+ * Spans are seconds, as everywhere here; moments are Dates or milliseconds since 1970, as `Date.now()` gives them.
+ */
+
+const { types } = require('node:util')
+const { timeOf } = require('./key-intrinsics.js')
+const { checkOptions, invalid, isPlain, kindOf } = require('./names.js')
+const { reading } = require('./errors.js')
+
+/** The longest span, in seconds. */
+const SECONDS_MAX = 100_000_000_000
+
+const MS_PER_SECOND = 1000
+
+/** How an expiry is packed; the numbers that `src/binding/versions.rs` knows. */
+const EXPIRES = Object.freeze({ DEFAULT: 0, NEVER: 1, AT: 2, AFTER: 3 })
+
+const IF_ABSENT = 1
+const IF_VERSION = 2
+
+/** @typedef {{ kind: number, ms: number }} Expiry */
+
+/** @typedef {Expiry & { flags: number, version: number }} WriteOptions */
+
+/**
+ * Whether a third argument of `put` can only be options, because no key is a plain object.
+ *
+ * @param {unknown} value
+ * @returns {boolean}
+ */
+function isOptions (value) {
+  if (typeof value !== 'object' || value === null) return false
+  return reading('FLOWDB_INVALID_KEY', 'a key', () => isPlain(value))
+}
+
+/**
+ * @param {'put' | 'add'} where
+ * @param {unknown} options
+ * @returns {WriteOptions}
+ */
+function toWriteOptions (where, options) {
+  const asked = checkOptions(where, options, { ttl: 'any', expiresAt: 'any', ifVersion: 'any', ifAbsent: 'boolean' })
+  const { ifVersion, ifAbsent = where === 'add' } = asked
+  if (where === 'add' && (ifVersion !== undefined || !ifAbsent)) {
+    throw invalid('add stores a document only where none has its key, so it takes no other condition')
+  }
+  if (ifVersion !== undefined && ifAbsent) throw invalid('put takes ifVersion or ifAbsent, not both')
+  if (ifVersion !== undefined && (!Number.isSafeInteger(ifVersion) || ifVersion < 0)) {
+    throw invalid(`ifVersion of put is a version, or 0 for none, not ${kindOf(ifVersion)}`)
+  }
+  const flags = (ifAbsent ? IF_ABSENT : 0) | (ifVersion === undefined ? 0 : IF_VERSION)
+  return { ...toExpiry(where, asked), flags, version: ifVersion ?? 0 }
+}
+
+/**
+ * @param {unknown} options
+ * @returns {Expiry}
+ */
+function toTouch (options) {
+  const asked = checkOptions('touch', options, { ttl: 'any', expiresAt: 'any' })
+  const expiry = toExpiry('touch', asked)
+  if (expiry.kind === EXPIRES.DEFAULT) throw invalid('touch takes ttl or expiresAt')
+  return expiry
+}
+
+/**
+ * @param {string} where
+ * @param {Record<string, any>} asked
+ * @returns {Expiry}
+ */
+function toExpiry (where, { ttl, expiresAt }) {
+  if (ttl !== undefined && expiresAt !== undefined) throw invalid(`${where} takes ttl or expiresAt, not both`)
+  if (ttl !== undefined) return { kind: EXPIRES.AFTER, ms: toSpan(`ttl of ${where}`, ttl) }
+  if (expiresAt === undefined) return { kind: EXPIRES.DEFAULT, ms: 0 }
+  if (expiresAt === null) return { kind: EXPIRES.NEVER, ms: 0 }
+  const ms = types.isDate(expiresAt) ? timeOf(expiresAt) : expiresAt
+  if (!Number.isSafeInteger(ms)) {
+    const what = 'a Date, whole milliseconds since 1970, or null for never'
+    throw invalid(`expiresAt of ${where} is ${what}, not ${kindOf(expiresAt)}`)
+  }
+  return { kind: EXPIRES.AT, ms: Math.max(ms, 0) }
+}
+
+/**
+ * @param {string} what for messages
+ * @param {unknown} seconds
+ * @returns {number} in milliseconds
+ */
+function toSpan (what, seconds) {
+  if (typeof seconds !== 'number' || !(seconds > 0 && seconds <= SECONDS_MAX)) {
+    throw invalid(`${what} is a number of seconds above 0 and at most ${SECONDS_MAX}, not ${kindOf(seconds)}`)
+  }
+  return Math.ceil(seconds * MS_PER_SECOND)
+}
+
+exports.isOptions = isOptions
+exports.toSpan = toSpan
+exports.toTouch = toTouch
+exports.toWriteOptions = toWriteOptions
