@@ -214,5 +214,6 @@ exports.checkText = checkText
 exports.eachOf = eachOf
 exports.entriesOf = entriesOf
 exports.invalid = invalid
+exports.isPlain = isPlain
 exports.kindOf = kindOf
 exports.nameBytes = nameBytes

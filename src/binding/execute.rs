@@ -16,7 +16,7 @@ use super::database::Database;
 use super::long_work::Waiting;
 use super::packing::{Answer, Answers, Operation, RawRange, Verb, read_run};
 use super::transactions::shared;
-use super::{definitions, error, series, upkeep, writes};
+use super::{bulk, definitions, error, series, upkeep, writes};
 
 /// Answers are sent on their way when there are so many bytes of them.
 const SEND_BYTES: usize = 8 * 1024;
@@ -193,6 +193,7 @@ fn execute(database: &Database, operation: &Operation<'_>, snapshots: &mut Snaps
             Ok(Answer::Nothing)
         }
         Verb::Destroy => database.destroy().map(|()| Answer::Nothing),
+        Verb::Bulk(verb) => bulk::execute(database, operation, verb, snapshots),
         Verb::Series(verb) => series::execute(database, verb, snapshots),
         Verb::Repair => database.repair().map(|report| Answer::Text(upkeep::report(&report))),
         Verb::Checkpoint { .. }
@@ -288,6 +289,7 @@ impl Snapshots {
                 }
                 Verb::Series(verb) if verb.is_read() => _ = snapshots.records(json),
                 _ if operation.transaction != 0 => {}
+                Verb::Bulk(verb) if verb.is_read() => _ = snapshots.add(json, verb.store()),
                 Verb::Get { store, .. } | Verb::Has { store, .. } | Verb::Count { store, .. } => {
                     snapshots.add(json, store);
                 }
@@ -321,7 +323,7 @@ impl Snapshots {
         self.by_store.len() - 1
     }
 
-    fn of(&mut self, json: &JsonDb, store: &str) -> Result<&mut Transaction> {
+    pub(crate) fn of(&mut self, json: &JsonDb, store: &str) -> Result<&mut Transaction> {
         let at = self.add(json, store);
         self.by_store[at].1.as_mut().map_err(|error| error.clone())
     }

@@ -7,6 +7,7 @@
 #![forbid(unsafe_code)]
 
 mod build;
+mod bulk;
 mod catalog;
 mod commit;
 mod conflict;
@@ -16,6 +17,7 @@ mod handle;
 mod index;
 mod key;
 mod ledger;
+mod modify;
 mod overlay;
 mod page;
 mod registry;
@@ -32,11 +34,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 #[cfg(feature = "node")]
-pub(crate) use document::{Extracted, Extractor, Wanted};
+pub(crate) use document::{Extracted, Extractor, Wanted, merge_patch};
 
 pub use conflict::{COMMITTED_BYTES_MAX, COMMITTED_WRITES_MAX, READS_BYTES_MAX};
 pub use key::{ARRAY_DEPTH_MAX, BigInt, ENCODED_KEY_BYTES_MAX, Key, KeyRange, KeyValue, compare_values};
+pub use modify::{Changed, Stamp};
 pub use overlay::TRANSACTION_BYTES_MAX;
+pub use page::{Course, Seen};
 #[cfg(feature = "node")]
 pub(crate) use repair::repair_while;
 pub use repair::{DocumentsReport, repair, repair_documents_on};

@@ -32,7 +32,7 @@ pub struct Transaction {
     handle: Arc<Handle>,
     mode: Mode,
     pub(super) view: View,
-    stores: BTreeMap<String, Involved>,
+    pub(super) stores: BTreeMap<String, Involved>,
 }
 
 impl Transaction {
@@ -165,7 +165,7 @@ impl Transaction {
         Ok(Arc::clone(&involved.store))
     }
 
-    fn store_to_write(&self, name: &str) -> Result<Arc<StoreDef>> {
+    pub(super) fn store_to_write(&self, name: &str) -> Result<Arc<StoreDef>> {
         if self.mode == Mode::ReadOnly {
             let message = format!("writing to the object store {name:?} in a read-only transaction");
             return Err(Error::new(Code::ReadOnly, message));
@@ -210,7 +210,7 @@ impl Transaction {
         Ok(key)
     }
 
-    fn note_written(&mut self, store: &StoreDef, added: i64) {
+    pub(super) fn note_written(&mut self, store: &StoreDef, added: i64) {
         if let Some(involved) = self.stores.get_mut(&store.name) {
             involved.written = true;
             involved.change.added += added;

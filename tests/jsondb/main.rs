@@ -5,7 +5,9 @@
 
 mod support;
 
+mod bulk;
 mod conflicts;
+mod courses;
 mod crash;
 mod documents;
 mod generated_keys;
