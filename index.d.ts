@@ -496,7 +496,7 @@ export interface NewRecord<V = any, K = Key> extends RecordExpiry {
 
 /** Which records: of one key or a range of keys, or of the keys that begin with `prefix`; and of which time. */
 export interface RecordQuery<K = Key> {
-  key?: K | KeyRange
+  key?: KeyQuery<K>
   prefix?: string | ArrayBuffer | ArrayBufferView | readonly Key[]
   /** The first moment. */
   from?: Time
@@ -645,7 +645,7 @@ export const FlowDB: {
 /** Which entries, in which order, and how many. */
 export interface EntryOptions<K> extends ScanOptions {
   /** Those with their key in a range, or with one key. */
-  range?: KeyRange | K | null
+  range?: KeyQuery<K> | null
 }
 
 /**

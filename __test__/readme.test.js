@@ -1,14 +1,14 @@
 'use strict'
 
 /*
- * Every JavaScript snippet of README.md and docs/series.md runs as it is written, in a folder of its own where
- * `require('flowdb')` finds this package. A snippet says in comments (`// → value`) what it prints, and the test holds
- * it to that.
+ * Every JavaScript snippet of README.md, docs/series.md and docs/flowdb/ runs as it is written, in a folder of its own
+ * where `require('flowdb')` finds this package. A snippet says in comments (`// → value`) what it prints, and the test
+ * holds it to that.
  */
 
 const assert = require('node:assert/strict')
 const { execFile } = require('node:child_process')
-const { mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } = require('node:fs')
+const { mkdirSync, mkdtempSync, readFileSync, readdirSync, rmSync, symlinkSync, writeFileSync } = require('node:fs')
 const { tmpdir } = require('node:os')
 const { join } = require('node:path')
 const { test } = require('node:test')
@@ -48,7 +48,9 @@ async function runSnippet (code) {
   }
 }
 
-const snippets = ['README.md', 'docs/series.md'].flatMap((page) => snippetsOf(readFileSync(join(root, page), 'utf8')))
+const parts = readdirSync(join(root, 'docs/flowdb')).map((page) => `docs/flowdb/${page}`)
+const pages = ['README.md', 'docs/series.md', ...parts]
+const snippets = pages.flatMap((page) => snippetsOf(readFileSync(join(root, page), 'utf8')))
 
 test('the README has snippets, and the check finds them', () => {
   assert.ok(snippets.length >= 2)

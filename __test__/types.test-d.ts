@@ -182,6 +182,7 @@ async function maps (store: FlashStore<string, Map<string, Date>>) {
     exactly<Map<string, Date>>()(value)
   }
   for await (const key of store.keys({ range: KeyRange.bound('a', 'b'), reverse: true })) exactly<string>()(key)
+  for await (const key of store.keys({ range: { prefix: 'a' } })) exactly<string>()(key)
   await store.forEach((value, key) => { value.get(key) })
   // @ts-expect-error the keys are strings
   await store.get(1)

@@ -220,7 +220,7 @@ impl Reader<'_> {
         let mut is_there = rows.advance()?;
         while is_there {
             let Some((row_key, value)) = rows.row() else { break };
-            let (mut row_key, mut value) = (row_key.to_vec(), Cow::Borrowed(value));
+            let (mut row_key, mut value) = (Cow::Borrowed(row_key), Cow::Borrowed(value));
             let beside = if distinct { Some(source.rows_beside(&row_key)?) } else { None };
             if let (Some(beside), Direction::Reverse) = (&beside, direction) {
                 // As in IndexedDB, of several with one key the one with the lowest primary key stands for all.
@@ -228,14 +228,14 @@ impl Reader<'_> {
                 if first.advance()?
                     && let Some((first_key, first_value)) = first.row()
                 {
-                    (row_key, value) = (first_key.to_vec(), Cow::Owned(first_value.to_vec()));
+                    (row_key, value) = (Cow::Owned(first_key.to_vec()), Cow::Owned(first_value.to_vec()));
                 }
             }
             let row = self.row(source, &row_key, &value, limits.keys_only)?;
             bytes += size_of(&row);
             page.rows.push(row);
             if page.rows.len() >= limits.rows || bytes >= limits.bytes {
-                page.next = Some(Position(row_key));
+                page.next = Some(Position(row_key.into_owned()));
                 break;
             }
             is_there = rows.advance()?;
