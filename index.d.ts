@@ -79,6 +79,24 @@ export class KeyRange<K = any> {
   includes (key: Key): boolean
 }
 
+/**
+ * The keys between bounds, as a plain object: `gt` and `lt` leave out the bound itself, `gte` and `lte` don't. `prefix` is
+ * for strings, binary keys and arrays that begin with it, and stands alone. At least one bound is needed; a range that
+ * could hold no key is `FLOWDB_INVALID_ARGUMENT`.
+ */
+export type KeyBounds<K = any> =
+  | { gt?: K, gte?: undefined, lt?: K, lte?: undefined, prefix?: undefined }
+  | { gt?: K, gte?: undefined, lt?: undefined, lte?: K, prefix?: undefined }
+  | { gt?: undefined, gte?: K, lt?: K, lte?: undefined, prefix?: undefined }
+  | { gt?: undefined, gte?: K, lt?: undefined, lte?: K, prefix?: undefined }
+  | { prefix: string | ArrayBuffer | ArrayBufferView | readonly Key[], gt?: undefined, gte?: undefined, lt?: undefined, lte?: undefined }
+
+/** A range of keys. */
+export type KeyBetween<K = any> = KeyRange | KeyBounds<K>
+
+/** A range of keys, or a key alone. */
+export type KeyQuery<K = any> = KeyBetween<K> | K
+
 /** The codes of errors; docs/errors.md says what each means and what to do. */
 export type FlowDBErrorCode =
   | 'FLOWDB_IO' | 'FLOWDB_CORRUPTION' | 'FLOWDB_POISONED' | 'FLOWDB_LOCKED' | 'FLOWDB_CLOSED' | 'FLOWDB_CONFLICT'
@@ -341,6 +359,57 @@ export interface ScanOptions {
   limit?: number
 }
 
+/** The type of `FlowDB.DELETE`, of which there is one value. */
+export type Deletion = symbol & { readonly deletesDocument: true }
+
+/** What the function of `modify` returns. */
+export type Modified<Document> = Document | undefined | Deletion
+
+/** A change of a document: of objects the members that change, `null` for those that go; of all else the whole. */
+export type MergePatch<T> =
+  T extends readonly unknown[] ? T : T extends object ? { [Name in keyof T]?: MergePatch<T[Name]> | null } : T
+
+/** The order of a cursor, as in IndexedDB: the unique ones come to each key of an index once. */
+export type CursorDirection = 'next' | 'nextunique' | 'prev' | 'prevunique'
+
+/** What a cursor goes over. */
+export interface CursorOptions<S extends Schema<S>, Name extends StoreName<S>, Index extends IndexName<S, Name> | undefined = undefined> {
+  /** An index, in whose order it goes; the primary keys where it is left out. */
+  index?: Index
+  /** A range of the keys that it goes over, or one of them. */
+  range?: KeyQuery<CursorKey<S, Name, Index>> | null
+  /**
+   * Default `'next'`. Of several documents with one key, `'nextunique'` and `'prevunique'` come to the one with the
+   * lowest primary key.
+   */
+  direction?: CursorDirection
+  /** At most so many. */
+  limit?: number
+}
+
+/** The keys that a cursor goes over. */
+export type CursorKey<S extends Schema<S>, Name extends StoreName<S>, Index> =
+  Index extends IndexName<S, Name> ? IndexBound<IndexKeyOf<S, Name, Index>> : KeyOf<S, Name>
+
+/** A place of a cursor. It stays as it is when the cursor goes on, and may be kept. */
+export interface DocumentCursor<Document = any, PrimaryKey = any, CursorKey = PrimaryKey> {
+  /** The key in the index, or the primary key. */
+  readonly key: CursorKey
+  readonly primaryKey: PrimaryKey
+  /** The document. */
+  readonly value: Document
+  /**
+   * Puts a document with the same primary key in the place of this one, and resolves to that key. Rejects with
+   * `FLOWDB_CONFLICT` when it was changed or deleted since the cursor read it, `FLOWDB_INVALID_KEY` for another key.
+   */
+  update (document: Document): Promise<PrimaryKey>
+  /**
+   * Deletes the document, and resolves to whether it was still there. Rejects with `FLOWDB_CONFLICT` when it was changed
+   * since the cursor read it.
+   */
+  delete (): Promise<boolean>
+}
+
 /** The calls on documents, which a database and its transactions have in common. */
 export interface Documents<S extends Schema<S>> {
   /**
@@ -363,24 +432,68 @@ export interface Documents<S extends Schema<S>> {
   touch<Name extends StoreName<S>> (store: Name, key: KeyOf<S, Name>, options: DocumentExpiry): Promise<boolean>
   /** The document with this key, or `undefined`. */
   get<Name extends StoreName<S>> (store: Name, key: KeyOf<S, Name>): Promise<DocumentOf<S, Name> | undefined>
+  /** The documents with these keys, in their order: `undefined` for each that is not there. They take at most 1 GiB. */
+  getMany<Name extends StoreName<S>> (store: Name, keys: Iterable<KeyOf<S, Name>>): Promise<(DocumentOf<S, Name> | undefined)[]>
+  /** The first primary key in a range, or `undefined`. */
+  getKey<Name extends StoreName<S>> (store: Name, range: KeyQuery<KeyOf<S, Name>>): Promise<KeyOf<S, Name> | undefined>
+  /** Whether there is a document with this key. */
+  has<Name extends StoreName<S>> (store: Name, key: KeyOf<S, Name>): Promise<boolean>
+  /**
+   * Stores documents as `put` does each, all of them or none, and resolves to their keys. `keys` are as many, for stores
+   * without a key path. One call takes at most 512 MiB.
+   */
+  putMany<Name extends StoreName<S>> (store: Name, documents: Iterable<DocumentOf<S, Name>>, keys?: Iterable<KeyOf<S, Name> | undefined>): Promise<KeyOf<S, Name>[]>
+  /** As `putMany`, but rejects with `FLOWDB_CONSTRAINT`, and stores none, when a document has one of the keys already. */
+  addMany<Name extends StoreName<S>> (store: Name, documents: Iterable<DocumentOf<S, Name>>, keys?: Iterable<KeyOf<S, Name> | undefined>): Promise<KeyOf<S, Name>[]>
+  /**
+   * Removes every document in a range, all at once, and resolves to how many there were. Memory grows with their entries
+   * in indexes only, up to what a transaction takes.
+   */
+  delete<Name extends StoreName<S>> (store: Name, range: KeyBetween<KeyOf<S, Name>>): Promise<number>
   /** Removes a document, and resolves to whether it was there. */
   delete<Name extends StoreName<S>> (store: Name, key: KeyOf<S, Name>): Promise<boolean>
+  /** Removes the documents with these keys, all at once, and resolves to how many there were. */
+  deleteMany<Name extends StoreName<S>> (store: Name, keys: Iterable<KeyOf<S, Name>>): Promise<number>
+  /**
+   * Changes a document by a function of what it is, as if nobody else could change it meanwhile, and resolves to the
+   * document as it is then. The function gets the document, or `undefined`, and returns the new one (with the same key),
+   * `undefined` to leave it, or `FlowDB.DELETE`; it may be asynchronous. It is called again when the document was changed
+   * while it ran, up to 100 times: then the call rejects with `FLOWDB_CONFLICT`. What it throws rejects the call.
+   */
+  modify<Name extends StoreName<S>> (store: Name, key: KeyOf<S, Name>, change: (document: DocumentOf<S, Name> | undefined) => Modified<DocumentOf<S, Name>> | PromiseLike<Modified<DocumentOf<S, Name>>>): Promise<DocumentOf<S, Name> | undefined>
+  /**
+   * Merges a change into a document as JSON merge patch says (RFC 7396): members replace those of the same name, objects
+   * are merged, `null` removes. Resolves to whether there was a document. The key can't be changed.
+   */
+  patch<Name extends StoreName<S>> (store: Name, key: KeyOf<S, Name>, change: MergePatch<DocumentOf<S, Name>>): Promise<boolean>
+  /**
+   * Iterates over documents, or the entries of an index, with their keys, to change them on the way. What it comes to is
+   * as it was when it was called, the transaction's own writes until then included; memory is bounded.
+   */
+  cursor<Name extends StoreName<S>, Index extends IndexName<S, Name> | undefined = undefined> (store: Name, options?: CursorOptions<S, Name, Index>): AsyncIterableIterator<DocumentCursor<DocumentOf<S, Name>, KeyOf<S, Name>, Index extends IndexName<S, Name> ? IndexKeyOf<S, Name, Index> : KeyOf<S, Name>>>
   /** Removes every document of a store. */
   clear<Name extends StoreName<S>> (store: Name): Promise<void>
   /** How many documents there are, or how many have their key in a range. */
-  count<Name extends StoreName<S>> (store: Name, range?: KeyRange | KeyOf<S, Name> | null): Promise<number>
+  count<Name extends StoreName<S>> (store: Name, range?: KeyQuery<KeyOf<S, Name>> | null): Promise<number>
   /** Iterates over documents in key order, as they are when it is called, with bounded memory. */
-  scan<Name extends StoreName<S>> (store: Name, range?: KeyRange | KeyOf<S, Name> | null, options?: ScanOptions): AsyncIterableIterator<DocumentOf<S, Name>>
+  scan<Name extends StoreName<S>> (store: Name, range?: KeyQuery<KeyOf<S, Name>> | null, options?: ScanOptions): AsyncIterableIterator<DocumentOf<S, Name>>
   /** Documents in key order. A number is a limit. */
-  getAll<Name extends StoreName<S>> (store: Name, range?: KeyRange | KeyOf<S, Name> | null, options?: number | ScanOptions): Promise<DocumentOf<S, Name>[]>
+  getAll<Name extends StoreName<S>> (store: Name, range?: KeyQuery<KeyOf<S, Name>> | null, options?: number | ScanOptions): Promise<DocumentOf<S, Name>[]>
   /** Primary keys in order. A number is a limit. */
-  getAllKeys<Name extends StoreName<S>> (store: Name, range?: KeyRange | KeyOf<S, Name> | null, options?: number | ScanOptions): Promise<KeyOf<S, Name>[]>
+  getAllKeys<Name extends StoreName<S>> (store: Name, range?: KeyQuery<KeyOf<S, Name>> | null, options?: number | ScanOptions): Promise<KeyOf<S, Name>[]>
   /** The documents that have a key in an index, by their primary keys; or, for a range, by the keys of the index. */
-  getByIndex<Name extends StoreName<S>, Index extends IndexName<S, Name>> (store: Name, index: Index, key: IndexKeyOf<S, Name, Index> | KeyRange): Promise<DocumentOf<S, Name>[]>
+  getByIndex<Name extends StoreName<S>, Index extends IndexName<S, Name>> (store: Name, index: Index, key: KeyQuery<IndexBound<IndexKeyOf<S, Name, Index>>>): Promise<DocumentOf<S, Name>[]>
+  /** The documents of an index in its order, or those whose key in it lies in a range. A number is a limit. */
+  getAllByIndex<Name extends StoreName<S>, Index extends IndexName<S, Name>> (store: Name, index: Index, range?: KeyQuery<IndexBound<IndexKeyOf<S, Name, Index>>> | null, options?: number | ScanOptions): Promise<DocumentOf<S, Name>[]>
+  /** How many entries an index has, or has in a range. */
+  countByIndex<Name extends StoreName<S>, Index extends IndexName<S, Name>> (store: Name, index: Index, range?: KeyQuery<IndexBound<IndexKeyOf<S, Name, Index>>> | null): Promise<number>
+  /** The primary key of the first entry of an index in a range, or `undefined`. */
+  getKeyByIndex<Name extends StoreName<S>, Index extends IndexName<S, Name>> (store: Name, index: Index, range: KeyQuery<IndexBound<IndexKeyOf<S, Name, Index>>>): Promise<KeyOf<S, Name> | undefined>
   /**
    * The documents whose key in an index is from `start` to before `end`, in the order of the index. `undefined` means
    * the beginning or the end. Of a compound key the first parts are enough.
    */
+  rangeByIndex<Name extends StoreName<S>, Index extends IndexName<S, Name>> (store: Name, index: Index, range: KeyBetween<IndexBound<IndexKeyOf<S, Name, Index>>>): Promise<DocumentOf<S, Name>[]>
   rangeByIndex<Name extends StoreName<S>, Index extends IndexName<S, Name>> (store: Name, index: Index, start?: IndexBound<IndexKeyOf<S, Name, Index>>, end?: IndexBound<IndexKeyOf<S, Name, Index>>): Promise<DocumentOf<S, Name>[]>
 }
 
@@ -469,7 +582,7 @@ export interface NewRecord<V = any, K = Key> extends RecordExpiry {
 
 /** Which records: of one key or a range of keys, or of the keys that begin with `prefix`; and of which time. */
 export interface RecordQuery<K = Key> {
-  key?: K | KeyRange
+  key?: KeyQuery<K>
   prefix?: string | ArrayBuffer | ArrayBufferView | readonly Key[]
   /** The first moment. */
   from?: Time
@@ -606,9 +719,9 @@ export interface FlowDB<S extends Schema<S> = AnySchema> extends Documents<S> {
    * Rewrites the tables without what was overwritten, deleted or has expired: of the whole database, of a store with its
    * indexes, or of the documents of a store with their keys in a range.
    */
-  compact<Name extends StoreName<S>> (store?: Name, range?: KeyRange | KeyOf<S, Name> | null): Promise<void>
+  compact<Name extends StoreName<S>> (store?: Name, range?: KeyQuery<KeyOf<S, Name>> | null): Promise<void>
   /** About how many bytes of the files that takes; what is in memory only is not counted. */
-  approximateSize<Name extends StoreName<S>> (store?: Name, range?: KeyRange | KeyOf<S, Name> | null): Promise<number>
+  approximateSize<Name extends StoreName<S>> (store?: Name, range?: KeyQuery<KeyOf<S, Name>> | null): Promise<number>
   /** Waits for what was asked for, closes, and refuses everything from then on. */
   close (): Promise<void>
   /** Closes. */
@@ -629,13 +742,15 @@ export const FlowDB: {
   /** Removes the files of a database that nobody has open, and the directory where nothing else is in it. */
   destroy (options: OpenOptions): Promise<void>
   new<S extends Schema<S> = AnySchema> (options: OpenOptions): FlowDB<S>
+  /** What the function of `modify` returns to delete the document. */
+  readonly DELETE: Deletion
   readonly prototype: FlowDB
 }
 
 /** Which entries, in which order, and how many. */
 export interface EntryOptions<K> extends ScanOptions {
   /** Those with their key in a range, or with one key. */
-  range?: KeyRange | K | null
+  range?: KeyQuery<K> | null
 }
 
 /**

@@ -48,7 +48,8 @@ async function runSnippet (code) {
   }
 }
 
-const pages = ['README.md', 'docs/series.md', ...readdirSync(join(root, 'docs/flowdb')).map((page) => `docs/flowdb/${page}`)]
+const parts = readdirSync(join(root, 'docs/flowdb')).map((page) => `docs/flowdb/${page}`)
+const pages = ['README.md', 'docs/series.md', ...parts]
 const snippets = pages.flatMap((page) => snippetsOf(readFileSync(join(root, page), 'utf8')))
 
 test('the README has snippets, and the check finds them', () => {

@@ -81,6 +81,53 @@ async function attempts (db: FlowDB<Shop>) {
   await db.update('users', async (tx) => await tx.rollbackTo(5))
 }
 
+async function operations (db: FlowDB<Shop>) {
+  exactly<(User | undefined)[]>()(await db.getMany('users', [1, 2]))
+  exactly<number | undefined>()(await db.getKey('users', { gt: 3, lte: 5 }))
+  exactly<boolean>()(await db.has('users', 1))
+  exactly<number[]>()(await db.putMany('users', [{ id: 1, name: 'Ada', email: 'a@b.c' }]))
+  exactly<string[]>()(await db.addMany('notes', new Set([{ text: 'x' }]), ['key']))
+  exactly<number>()(await db.delete('users', { lt: 3 }))
+  exactly<number>()(await db.delete('users', KeyRange.lowerBound(3)))
+  exactly<number>()(await db.delete('notes', { prefix: 'draft ' }))
+  exactly<number>()(await db.deleteMany('users', [1, 2]))
+  exactly<number>()(await db.count('users', { gte: 1 }))
+  exactly<User | undefined>()(await db.modify('users', 1, (user) => user && { ...user, name: 'Max' }))
+  exactly<User | undefined>()(await db.modify('users', 1, async () => FlowDB.DELETE))
+  exactly<boolean>()(await db.patch('users', 1, { name: 'Max', email: null }))
+  exactly<User[]>()(await db.getAllByIndex('users', 'place', { prefix: ['Rome'] }, { reverse: true, limit: 3 }))
+  exactly<User[]>()(await db.rangeByIndex('users', 'email', { gte: 'a', lt: 'b' }))
+  exactly<number>()(await db.countByIndex('users', 'email', 'a@b.c'))
+  exactly<number | undefined>()(await db.getKeyByIndex('users', 'email', { gt: 'a' }))
+  for await (const cursor of db.cursor('users', { index: 'place', range: { gt: ['a'] }, direction: 'prevunique' })) {
+    exactly<[string, number]>()(cursor.key)
+    exactly<number>()(cursor.primaryKey)
+    exactly<User>()(cursor.value)
+    exactly<number>()(await cursor.update(cursor.value))
+    exactly<boolean>()(await cursor.delete())
+  }
+  for await (const cursor of db.cursor('notes')) exactly<string>()(cursor.key)
+
+  // @ts-expect-error the keys are numbers
+  await db.getMany('users', ['1'])
+  // @ts-expect-error the keys are numbers
+  await db.count('users', { gt: 'a' })
+  // @ts-expect-error gt or gte, not both
+  await db.count('users', { gt: 1, gte: 1 })
+  // @ts-expect-error a prefix stands alone
+  await db.count('notes', { prefix: 'a', lt: 'b' })
+  // @ts-expect-error the document lacks its fields
+  await db.putMany('users', [{ id: 1 }])
+  // @ts-expect-error a name is a string
+  await db.patch('users', 1, { name: 3 })
+  // @ts-expect-error the new document lacks its fields
+  await db.modify('users', 1, () => ({ id: 1 }))
+  // @ts-expect-error there is no such direction
+  db.cursor('users', { direction: 'up' })
+  // @ts-expect-error there is no such index
+  db.cursor('users', { index: 'name' })
+}
+
 async function upkeep (db: FlowDB<Shop>) {
   exactly<void>()(await db.checkpoint('copy'))
   exactly<void>()(await db.verify())
@@ -170,6 +217,7 @@ async function maps (store: FlashStore<string, Map<string, Date>>) {
     exactly<Map<string, Date>>()(value)
   }
   for await (const key of store.keys({ range: KeyRange.bound('a', 'b'), reverse: true })) exactly<string>()(key)
+  for await (const key of store.keys({ range: { prefix: 'a' } })) exactly<string>()(key)
   await store.forEach((value, key) => { value.get(key) })
   // @ts-expect-error the keys are strings
   await store.get(1)
@@ -191,4 +239,4 @@ function errors (error: unknown) {
   if (error.code === 'FLOWDB_OOPS') return
 }
 
-export { attempts, documents, errors, maps, ranges, schema, series, transactions, untyped, upkeep, versions }
+export { attempts, documents, errors, maps, operations, ranges, schema, series, transactions, untyped, upkeep, versions }

@@ -2,9 +2,12 @@
 
 /* The calls on documents that a FlowDB database and its transactions have in common. */
 
-const { KeyRange, toBounds, toBoundsOf } = require('./key-range.js')
+const bulk = require('./bulk.js')
+const { openCursor } = require('./document-cursor.js')
+const { KeyRange, toBounds, toBoundsOf, toKeyOrBounds } = require('./key-range.js')
 const { compareKeys, plainKey } = require('./key.js')
-const { checkCount, checkOptions } = require('./names.js')
+const { modify, patch } = require('./modify.js')
+const { checkCount, checkName, checkOptions, invalid } = require('./names.js')
 const { WANTS } = require('./packing.js')
 const { encodeDocument } = require('./values.js')
 
@@ -87,11 +90,109 @@ class Documents {
 
   /**
    * @param {string} store
+   * @param {Iterable<unknown>} keys
+   * @returns {Promise<any[]>} in the order of the keys, `undefined` for each that is not there
+   */
+  getMany (store, keys) {
+    return bulk.getMany(this.#session, store, keys)
+  }
+
+  /**
+   * The first key that there is in a range.
+   *
+   * @param {string} store
+   * @param {unknown} range a key or a range
+   * @returns {Promise<any>} `undefined` where there is none
+   */
+  getKey (store, range) {
+    return bulk.getKey(this.#session, store, undefined, range)
+  }
+
+  /**
+   * @param {string} store
    * @param {unknown} key
-   * @returns {Promise<boolean>} whether it was there
+   * @returns {Promise<boolean>}
+   */
+  has (store, key) {
+    return this.#session.has(store, key)
+  }
+
+  /**
+   * Stores documents, all or none, each in place of the one that has its key.
+   *
+   * @param {string} store
+   * @param {Iterable<unknown>} documents
+   * @param {Iterable<unknown>} [keys] as many, for a store without key path
+   * @returns {Promise<any[]>} the primary keys
+   */
+  putMany (store, documents, keys) {
+    return bulk.putMany(this.#session, 'putMany', store, documents, keys)
+  }
+
+  /**
+   * Stores documents, or none when one of them has a key that is there already.
+   *
+   * @param {string} store
+   * @param {Iterable<unknown>} documents
+   * @param {Iterable<unknown>} [keys] as many, for a store without key path
+   * @returns {Promise<any[]>} the primary keys
+   */
+  addMany (store, documents, keys) {
+    return bulk.putMany(this.#session, 'addMany', store, documents, keys)
+  }
+
+  /**
+   * @param {string} store
+   * @param {unknown} key a key or a range
+   * @returns {Promise<any>} whether it was there, or for a range, how many there were
    */
   delete (store, key) {
-    return this.#session.delete(store, key)
+    return bulk.deleteKeyOrRange(this.#session, store, key)
+  }
+
+  /**
+   * @param {string} store
+   * @param {Iterable<unknown>} keys
+   * @returns {Promise<number>} how many were there
+   */
+  deleteMany (store, keys) {
+    return bulk.deleteMany(this.#session, store, keys)
+  }
+
+  /**
+   * Changes a document by a function of what it is, as if nobody else could change it meanwhile.
+   *
+   * @param {string} store
+   * @param {unknown} key
+   * @param {(document: any) => unknown} change returns the new one, `undefined` to leave it, or `FlowDB.DELETE`; may be
+   *   called again
+   * @returns {Promise<any>} the document as it is then
+   */
+  modify (store, key, change) {
+    return modify(this.#session, store, key, change)
+  }
+
+  /**
+   * Merges a change into a document as JSON merge patch says (RFC 7396).
+   *
+   * @param {string} store
+   * @param {unknown} key
+   * @param {unknown} change
+   * @returns {Promise<boolean>} whether there was a document
+   */
+  patch (store, key, change) {
+    return patch(this.#session, store, key, change)
+  }
+
+  /**
+   * Iterates over documents or the entries of an index, with their keys, to change them on the way.
+   *
+   * @param {string} store
+   * @param {{ index?: string, range?: unknown, direction?: string, limit?: number }} [options]
+   * @returns {AsyncIterableIterator<any>}
+   */
+  cursor (store, options) {
+    return openCursor(this.#session, store, options)
   }
 
   /**
@@ -164,16 +265,49 @@ class Documents {
    *
    * @param {string} store
    * @param {string} index
-   * @param {unknown} [start] `undefined` for the beginning
+   * @param {unknown} [start] `undefined` for the beginning; or a range, instead of both
    * @param {unknown} [end] `undefined` for the end; left out itself
    * @returns {Promise<any[]>}
    */
   async rangeByIndex (store, index, start, end) {
-    const range = halfOpen(plainKey(start), plainKey(end))
-    const options = range === 'empty' ? { limit: 0 } : undefined
-    const bounds = range === 'empty' ? undefined : range
-    const scan = toScan('rangeByIndex', { store, index, range: bounds, options }, WANTS.DOCUMENTS)
+    const bounds = startOrRange(start, end)
+    const scan = toScan('rangeByIndex', { store, index }, WANTS.DOCUMENTS)
+    const asked = bounds === 'empty' ? { ...scan, limit: 0 } : { ...scan, bounds }
+    return await this.#gather(asked, documentsOf)
+  }
+
+  /**
+   * @param {string} store
+   * @param {string} index
+   * @param {unknown} [range] a range or a key
+   * @param {number | { reverse?: boolean, limit?: number }} [options] a number is the limit
+   * @returns {Promise<any[]>} documents in the order of the index
+   */
+  async getAllByIndex (store, index, range, options) {
+    const scan = toScan('getAllByIndex', { store, index: checkName('index', index), range, options }, WANTS.DOCUMENTS)
     return await this.#gather(scan, documentsOf)
+  }
+
+  /**
+   * @param {string} store
+   * @param {string} index
+   * @param {unknown} [range] a range or a key
+   * @returns {Promise<number>} how many entries there are
+   */
+  countByIndex (store, index, range) {
+    return bulk.countByIndex(this.#session, store, index, range)
+  }
+
+  /**
+   * The primary key of the first entry that there is.
+   *
+   * @param {string} store
+   * @param {string} index
+   * @param {unknown} range a key or a range
+   * @returns {Promise<any>} `undefined` where there is none
+   */
+  async getKeyByIndex (store, index, range) {
+    return await bulk.getKey(this.#session, store, checkName('index', index), range)
   }
 
   /**
@@ -206,6 +340,18 @@ function toScan (where, { store, index, range, options }, wants) {
   const asked = typeof options === 'number' ? { limit: checkCount(where, 'the limit', options) } : options
   const { reverse = false, limit = Infinity } = checkOptions(where, asked, { reverse: 'boolean', limit: 'count' })
   return { store, index, bounds: toBounds(range), reverse, limit, wants }
+}
+
+/**
+ * @param {unknown} start a key, or a range where there is no end
+ * @param {unknown} end
+ * @returns {import('./packing.js').Bounds | undefined | 'empty'}
+ */
+function startOrRange (start, end) {
+  const { key, bounds } = toKeyOrBounds(start)
+  if (bounds === undefined) return halfOpen(key, plainKey(end))
+  if (end === undefined) return bounds
+  throw invalid('rangeByIndex takes a range, or a start and an end')
 }
 
 /**

@@ -11,6 +11,7 @@ const { update, view } = require('./attempts.js')
 const { Connection } = require('./connection.js')
 const { Documents } = require('./documents.js')
 const { FlowDBError, reading } = require('./errors.js')
+const { DELETE } = require('./modify.js')
 const { checkKeyPath, checkName, checkOptions, invalid, kindOf, nameBytes } = require('./names.js')
 const { readDirectory, readOptions } = require('./options.js')
 const { VERB } = require('./packing.js')
@@ -32,6 +33,11 @@ const ignore = () => {}
  */
 
 class FlowDB extends Documents {
+  /** What the function of `modify` returns to delete the document. */
+  static get DELETE () {
+    return DELETE
+  }
+
   #connection
   #session
 

@@ -2,9 +2,10 @@
 
 /* Ranges of keys, as in IndexedDB. */
 
+const { types } = require('node:util')
 const { reading } = require('./errors.js')
 const { compareKeys, encodeKey, plainKey } = require('./key.js')
-const { invalid } = require('./names.js')
+const { checkOptions, invalid, isPlain, kindOf } = require('./names.js')
 
 /** The keys between two bounds; made by the static methods. */
 class KeyRange {
@@ -98,7 +99,8 @@ function checked (key) {
 }
 
 /**
- * The bounds that an argument means: a range, a key for itself alone, or `undefined` or `null` for everything.
+ * The bounds that an argument means: a range, a key for itself alone, or `undefined` or `null` for everything. A range
+ * is a KeyRange or a plain object with `gt`, `gte`, `lt`, `lte` or `prefix`, which can't be a key.
  *
  * @param {unknown} range
  * @returns {import('./packing.js').Bounds | undefined}
@@ -107,10 +109,62 @@ function toBounds (range) {
   if (range === undefined || range === null) return undefined
   // Read now: what a user made of a range or of an array in it may run code, and packing must not.
   return reading('FLOWDB_INVALID_KEY', 'a range of keys', () => {
-    if (!(range instanceof KeyRange)) return KeyRange.only(range)
-    const { lower, upper, lowerOpen, upperOpen } = range
-    const [from, to] = [plainKey(lower), plainKey(upper)]
-    return { lower: from, upper: to, lowerOpen: Boolean(lowerOpen), upperOpen: Boolean(upperOpen) }
+    return boundsIn(range) ?? KeyRange.only(range)
+  })
+}
+
+/**
+ * @param {unknown} range
+ * @returns {import('./packing.js').Bounds | undefined} `undefined` where it is no range
+ */
+function boundsIn (range) {
+  if (!(range instanceof KeyRange)) return isPlain(range) ? boundsOfObject(/** @type {object} */ (range)) : undefined
+  const { lower, upper, lowerOpen, upperOpen } = range
+  const [from, to] = [plainKey(lower), plainKey(upper)]
+  return { lower: from, upper: to, lowerOpen: Boolean(lowerOpen), upperOpen: Boolean(upperOpen) }
+}
+
+const BOUNDS = /** @type {const} */ ({ gt: 'any', gte: 'any', lt: 'any', lte: 'any', prefix: 'any' })
+
+/**
+ * @param {object} range
+ * @returns {import('./packing.js').Bounds | undefined}
+ */
+function boundsOfObject (range) {
+  if (!Object.keys(range).some((name) => Object.hasOwn(BOUNDS, name))) return undefined
+  const { gt, gte, lt, lte, prefix } = checkOptions('a range of keys', range, BOUNDS)
+  if (gt !== undefined && gte !== undefined) throw invalid('a range of keys has gt or gte, not both')
+  if (lt !== undefined && lte !== undefined) throw invalid('a range of keys has lt or lte, not both')
+  const [lower, upper] = [gt ?? gte, lt ?? lte]
+  if (prefix !== undefined) {
+    if (lower !== undefined || upper !== undefined) throw invalid('a range of keys has a prefix or bounds, not both')
+    return { ...KeyRange.lowerBound(toPrefix(prefix)), isPrefix: true }
+  }
+  const [lowerOpen, upperOpen] = [gt !== undefined, lt !== undefined]
+  if (lower !== undefined && upper !== undefined) return KeyRange.bound(lower, upper, lowerOpen, upperOpen)
+  if (lower !== undefined) return KeyRange.lowerBound(lower, lowerOpen)
+  if (upper !== undefined) return KeyRange.upperBound(upper, upperOpen)
+  throw invalid('a range of keys has a bound that is undefined, and no other')
+}
+
+/** @param {unknown} prefix */
+function toPrefix (prefix) {
+  const plain = checked(prefix)
+  if (typeof plain === 'string' || Array.isArray(plain)) return plain
+  if (ArrayBuffer.isView(plain) || types.isAnyArrayBuffer(plain)) return plain
+  throw invalid(`the prefix of a range of keys is a string, bytes or an array, not ${kindOf(prefix)}`)
+}
+
+/**
+ * What an argument means that is a key or a range.
+ *
+ * @param {unknown} value
+ * @returns {{ key?: unknown, bounds?: import('./packing.js').Bounds }}
+ */
+function toKeyOrBounds (value) {
+  return reading('FLOWDB_INVALID_KEY', 'a key or a range of keys', () => {
+    const bounds = boundsIn(value)
+    return bounds === undefined ? { key: plainKey(value) } : { bounds }
   })
 }
 
@@ -127,3 +181,4 @@ function toBoundsOf (range) {
 exports.KeyRange = KeyRange
 exports.toBounds = toBounds
 exports.toBoundsOf = toBoundsOf
+exports.toKeyOrBounds = toKeyOrBounds

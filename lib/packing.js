@@ -59,20 +59,32 @@ const VERB = Object.freeze({
   PURGE: 43,
   SET_DEFAULT_TTL: 44,
   SAVEPOINT: 45,
-  ROLLBACK_TO: 46
+  ROLLBACK_TO: 46,
+  GET_MANY: 55,
+  GET_KEY: 56,
+  DELETE_RANGE: 57,
+  PUT_MANY: 58,
+  ADD_MANY: 59,
+  DELETE_MANY: 60,
+  GET_STAMPED: 61,
+  CHANGE: 62,
+  PATCH: 63
 })
 
 /** How a document is written down. */
 const FORMAT = Object.freeze({ JSON: 1, STRUCTURED: 2 })
 
 /** What the pages of a cursor carry. */
-const WANTS = Object.freeze({ KEYS: 1, DOCUMENTS: 2 })
+const WANTS = Object.freeze({ KEYS: 1, DOCUMENTS: 2, INDEX_KEYS: 4, STAMPS: 8 })
 
 const ABSENT = 0xffffffff
 const LOWER = 1
 const LOWER_OPEN = 2
 const UPPER = 4
 const UPPER_OPEN = 8
+const PREFIX = 16
+
+const STAMP_BYTES = 16
 
 /** In the place of an expiry: there is none. */
 const NO_EXPIRY = -(2n ** 63n)
@@ -86,9 +98,9 @@ const ROOM_KEPT = 64 * 1024
 const SHORT_TEXT = 64 * 1024
 
 /**
- * The bounds of a range, their keys made plain; `undefined` where it is open-ended.
+ * The bounds of a range, their keys made plain; `undefined` where it is open-ended. Of a prefix, `lower` is the prefix.
  *
- * @typedef {{ lower: unknown, upper: unknown, lowerOpen: boolean, upperOpen: boolean }} Bounds
+ * @typedef {{ lower: unknown, upper: unknown, lowerOpen: boolean, upperOpen: boolean, isPrefix?: boolean }} Bounds
  */
 
 /** A run of operations, packed one after the other. */
@@ -194,6 +206,17 @@ class Run {
   }
 
   /**
+   * @param {Uint8Array} bytes of a length that both sides know
+   * @returns {this}
+   */
+  raw (bytes) {
+    this.#reserve(bytes.length)
+    this.#buffer.set(bytes, this.#end)
+    this.#end += bytes.length
+    return this
+  }
+
+  /**
    * @param {string} text
    * @returns {this}
    */
@@ -230,7 +253,8 @@ class Run {
    */
   range (bounds) {
     if (bounds === undefined) return this.u8(0)
-    const { lower, upper, lowerOpen, upperOpen } = bounds
+    const { lower, upper, lowerOpen, upperOpen, isPrefix } = bounds
+    if (isPrefix) return this.u8(LOWER | PREFIX).key(lower)
     this.u8((lower === undefined ? 0 : LOWER | (lowerOpen ? LOWER_OPEN : 0)) |
       (upper === undefined ? 0 : UPPER | (upperOpen ? UPPER_OPEN : 0)))
     if (lower !== undefined) this.key(lower)
@@ -253,7 +277,9 @@ class Run {
  *
  * @typedef {object} Page
  * @property {import('./key.js').Key[]} keys empty unless wanted
+ * @property {import('./key.js').Key[]} indexKeys empty unless wanted
  * @property {unknown[]} documents empty unless wanted
+ * @property {Uint8Array[]} stamps empty unless wanted
  * @property {boolean} more whether rows are left
  */
 
@@ -326,6 +352,9 @@ function readAnswer (kind, buffer, start, end, wants, readDocument) {
     case 9: return new RecordReader(buffer, start, readDocument).page((reader) => reader.record())
     case 10: return new RecordReader(buffer, start, readDocument).page((reader) => reader.window())
     case 11: return readEntry(buffer, start, readDocument)
+    case 15: return new BulkReader(buffer, start, readDocument).list((reader) => reader.document())
+    case 16: return new BulkReader(buffer, start, readDocument).list((reader) => reader.key())
+    case 17: return new BulkReader(buffer, start, readDocument).stamped()
     default: throw new RangeError(`no answer has the kind ${kind}`)
   }
 }
@@ -342,12 +371,17 @@ function readPage (buffer, at, wants, readDocument) {
   const count = buffer.readUInt32LE(at + 1)
   at += 5
   /** @type {Page} */
-  const page = { keys: [], documents: [], more }
+  const page = { keys: [], indexKeys: [], documents: [], stamps: [], more }
   for (let row = 0; row < count; row++) {
     if (wants & WANTS.KEYS) {
       const start = at + 4
       at = start + buffer.readUInt32LE(at)
       page.keys.push(decodeKey(buffer, start, at))
+    }
+    if (wants & WANTS.INDEX_KEYS) {
+      const start = at + 4
+      at = start + buffer.readUInt32LE(at)
+      page.indexKeys.push(decodeKey(buffer, start, at))
     }
     if (wants & WANTS.DOCUMENTS) {
       const start = at + 5
@@ -355,8 +389,71 @@ function readPage (buffer, at, wants, readDocument) {
       at = start + buffer.readUInt32LE(at + 1)
       page.documents.push(readDocument(format, buffer, start, at))
     }
+    if (wants & WANTS.STAMPS) {
+      const start = at
+      at += STAMP_BYTES
+      page.stamps.push(Uint8Array.prototype.slice.call(buffer, start, at))
+    }
   }
   return page
+}
+
+/** Reads what calls on many documents are answered with. */
+class BulkReader {
+  #buffer
+  #at
+  #readDocument
+
+  /**
+   * @param {Buffer} buffer
+   * @param {number} start
+   * @param {ReadDocument} readDocument
+   */
+  constructor (buffer, start, readDocument) {
+    this.#buffer = buffer
+    this.#at = start
+    this.#readDocument = readDocument
+  }
+
+  /**
+   * @template T
+   * @param {(reader: BulkReader) => T} read
+   * @returns {T[]}
+   */
+  list (read) {
+    const count = this.#buffer.readUInt32LE(this.#at)
+    this.#at += 4
+    const list = []
+    for (let place = 0; place < count; place++) list.push(read(this))
+    return list
+  }
+
+  /** @returns {import('./modify.js').Stamped} */
+  stamped () {
+    const done = this.#buffer[this.#at++] !== 0
+    const stamp = Uint8Array.prototype.slice.call(this.#buffer, this.#at, this.#at + STAMP_BYTES)
+    this.#at += STAMP_BYTES
+    return { done, stamp, document: this.document() }
+  }
+
+  /** `undefined` where there is none. */
+  document () {
+    const format = this.#buffer[this.#at++]
+    if (format === 0) return undefined
+    const [start, end] = this.#bytes()
+    return this.#readDocument(format, this.#buffer, start, end)
+  }
+
+  key () {
+    const [start, end] = this.#bytes()
+    return decodeKey(this.#buffer, start, end)
+  }
+
+  #bytes () {
+    const start = this.#at + 4
+    this.#at = start + this.#buffer.readUInt32LE(this.#at)
+    return [start, this.#at]
+  }
 }
 
 /**
@@ -419,7 +516,7 @@ class RecordReader {
     this.#at += 5
     const documents = []
     for (let row = 0; row < count; row++) documents.push(read(this))
-    return { keys: [], documents, more }
+    return { keys: [], indexKeys: [], documents, stamps: [], more }
   }
 
   /** @returns {SeriesRecord} */

@@ -25,6 +25,7 @@ const forgotten = new FinalizationRegistry((connection) => connection.close().ca
  * @typedef {object} What
  * @property {unknown} [store] the store that it names
  * @property {boolean} [isWrite]
+ * @property {boolean} [isStep] it is a part of a call that was composed
  * @property {boolean} [isFree] it belongs to a cursor that has been opened
  * @property {number} [wants]
  */
@@ -87,6 +88,30 @@ class Session {
     } catch (error) {
       return this.refuse(what, error)
     }
+  }
+
+  /**
+   * Issues an operation once its arguments have been checked; it never throws.
+   *
+   * @param {number} verb
+   * @param {What} what
+   * @param {() => import('./connection.js').Pack} prepare checks the arguments
+   * @returns {Promise<any>}
+   */
+  attempt (verb, what, prepare) {
+    return this.#try(verb, what, prepare)
+  }
+
+  /**
+   * Makes one call of several operations, its steps.
+   *
+   * @param {What} what
+   * @param {() => Promise<any>} work may throw
+   * @returns {Promise<any>}
+   */
+  async compose (what, work) {
+    this.checkUsable()
+    return await work()
   }
 
   /**

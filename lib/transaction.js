@@ -63,6 +63,11 @@ class TransactionSession extends Session {
   #writes = new Set()
   /** Operations without an answer. */
   #running = 0
+  /** Calls of several operations that are not done. */
+  #composed = 0
+  #onComposed = ignore
+  /** Whether `commit` has been called and waits for those. */
+  #isEnding = false
   /** Called when there are none any more. */
   #onIdle = ignore
 
@@ -102,7 +107,14 @@ class TransactionSession extends Session {
    * @returns {Promise<any>}
    */
   issue (verb, what, pack) {
-    this.checkUsable()
+    if (!what.isStep || !this.#isEnding) this.checkUsable()
+    this.#check(what)
+    if (what.isWrite && !what.isStep) return this.#write(verb, what, pack)
+    return this.#explained(this.#run(verb, what, pack))
+  }
+
+  /** @param {import('./session.js').What} what */
+  #check (what) {
     if (what.isWrite && this.#isReadOnly) {
       throw new FlowDBError('FLOWDB_READ_ONLY', 'the transaction is read-only: begin one with the mode "readwrite"')
     }
@@ -110,8 +122,46 @@ class TransactionSession extends Session {
       const message = `the store ${kindOf(what.store)} is not among those that the transaction was begun for`
       throw new FlowDBError('FLOWDB_NOT_FOUND', message)
     }
-    if (what.isWrite) return this.#write(verb, what, pack)
-    return this.#explained(this.#run(verb, what, pack))
+  }
+
+  /**
+   * A write of several operations. It is one to `commit`, which waits for it.
+   *
+   * @param {import('./session.js').What} what
+   * @param {() => Promise<any>} work may throw
+   * @returns {Promise<any>}
+   */
+  compose (what, work) {
+    try {
+      this.checkUsable()
+      this.#check(what)
+    } catch (error) {
+      return this.refuse(what, error)
+    }
+    /** @type {(value: any) => void} */
+    let begin = ignore
+    const write = new Write((resolve) => { begin = resolve })
+    this.#writes.add(write)
+    this.#composed++
+    begin(this.#settledWrite(this.#compose(write, work), [write]))
+    return write
+  }
+
+  /**
+   * @param {Write} write
+   * @param {() => Promise<any>} work
+   */
+  async #compose (write, work) {
+    try {
+      const value = await work()
+      this.#writes.delete(write)
+      return value
+    } catch (error) {
+      write.hasFailed = true
+      throw error
+    } finally {
+      if (--this.#composed === 0) this.#onComposed()
+    }
   }
 
   /**
@@ -151,7 +201,7 @@ class TransactionSession extends Session {
 
   checkUsable () {
     super.checkUsable()
-    if (this.#isActive) return
+    if (this.#isActive && !this.#isEnding) return
     throw new FlowDBError('FLOWDB_TRANSACTION_INACTIVE', 'the transaction has been committed or aborted')
   }
 
@@ -252,6 +302,7 @@ class TransactionSession extends Session {
   /** @returns {Promise<void>} */
   commit () {
     this.checkUsable()
+    if (this.#composed > 0) return this.#commitBehind()
     const reliedOn = [...this.#writes].filter((write) => !write.isObserved)
     const culprit = reliedOn.find((write) => write.hasFailed)
     if (culprit !== undefined) {
@@ -267,6 +318,14 @@ class TransactionSession extends Session {
       for (const write of reliedOn) run.u32(write.number)
     })
     return this.#committed(answer, reliedOn)
+  }
+
+  /** Commits when the calls of several operations are done. */
+  async #commitBehind () {
+    this.#isEnding = true
+    await new Promise((resolve) => { this.#onComposed = () => resolve(undefined) })
+    this.#isEnding = false
+    await this.commit()
   }
 
   /**

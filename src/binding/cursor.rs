@@ -7,7 +7,7 @@ use parking_lot::Mutex;
 
 use crate::engine::Direction;
 use crate::error::Result;
-use crate::jsondb::{KeyRange, PageLimits, Position};
+use crate::jsondb::{Course, PageLimits, Position, Seen};
 
 use super::packing::{Answer, PageSize, Scan, WANTS_DOCUMENTS};
 use super::transactions::{SharedTransaction, with_transaction};
@@ -26,23 +26,26 @@ pub(crate) struct Cursor {
     transaction: SharedTransaction,
     store: String,
     index: Option<String>,
-    range: KeyRange,
-    direction: Direction,
+    course: Course,
     wants: u8,
     after: Option<Position>,
+    /// What its transaction had written when it was opened: what is written later it doesn't see.
+    seen: Seen,
 }
 
 impl Cursor {
     /// A cursor before its first row.
     pub(crate) fn new(transaction: SharedTransaction, scan: &Scan<'_>) -> Result<Self> {
+        let direction = if scan.reverse { Direction::Reverse } else { Direction::Forward };
+        let seen = with_transaction(&transaction, |transaction| Ok(transaction.seen()))?;
         Ok(Self {
             transaction,
             store: scan.store.to_owned(),
             index: scan.index.map(str::to_owned),
-            range: scan.range.decode()?,
-            direction: if scan.reverse { Direction::Reverse } else { Direction::Forward },
+            course: Course { range: scan.range.decode()?, direction, distinct: scan.distinct },
             wants: scan.wants,
             after: None,
+            seen,
         })
     }
 }
@@ -55,8 +58,8 @@ impl Pages for Cursor {
             keys_only: self.wants & WANTS_DOCUMENTS == 0,
         };
         let page = with_transaction(&self.transaction, |transaction| {
-            let index = self.index.as_deref();
-            transaction.page(&self.store, index, &self.range, self.direction, self.after.as_ref(), limits)
+            let (index, after, seen) = (self.index.as_deref(), self.after.as_ref(), Some(&self.seen));
+            transaction.page_of(&self.store, index, &self.course, after, limits, seen)
         })?;
         self.after.clone_from(&page.next);
         let more = page.next.is_some();

@@ -16,7 +16,7 @@ use super::database::Database;
 use super::long_work::Waiting;
 use super::packing::{Answer, Answers, Operation, RawRange, Verb, read_run};
 use super::transactions::shared;
-use super::{definitions, error, series, upkeep, writes};
+use super::{bulk, definitions, error, series, upkeep, writes};
 
 /// Answers are sent on their way when there are so many bytes of them.
 const SEND_BYTES: usize = 8 * 1024;
@@ -207,6 +207,7 @@ fn execute(database: &Database, operation: &Operation<'_>, snapshots: &mut Snaps
         Verb::SetDefaultTtl { store, ms } => {
             database.json()?.set_default_ttl(store, *ms).map(|()| Answer::Nothing)
         }
+        Verb::Bulk(verb) => bulk::execute(database, operation, verb, snapshots),
         Verb::Series(verb) => series::execute(database, verb, snapshots),
         Verb::Repair => database.repair().map(|report| Answer::Text(upkeep::report(&report))),
         Verb::Checkpoint { .. }
@@ -305,6 +306,7 @@ impl Snapshots {
                 }
                 Verb::Series(verb) if verb.is_read() => _ = snapshots.records(json),
                 _ if operation.transaction != 0 => {}
+                Verb::Bulk(verb) if verb.is_read() => _ = snapshots.add(json, verb.store()),
                 Verb::Get { store, .. }
                 | Verb::GetEntry { store, .. }
                 | Verb::Has { store, .. }
@@ -341,7 +343,7 @@ impl Snapshots {
         self.by_store.len() - 1
     }
 
-    fn of(&mut self, json: &JsonDb, store: &str) -> Result<&mut Transaction> {
+    pub(crate) fn of(&mut self, json: &JsonDb, store: &str) -> Result<&mut Transaction> {
         let at = self.add(json, store);
         self.by_store[at].1.as_mut().map_err(|error| error.clone())
     }

@@ -8,6 +8,8 @@
 //!
 //! Invariant: memory of JavaScript is only touched in the calls below, on its own thread; everything is copied.
 
+mod bulk;
+mod bulk_packing;
 mod cursor;
 mod database;
 mod definitions;

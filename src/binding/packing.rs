@@ -11,10 +11,11 @@ use std::ops::Bound;
 
 use crate::error::{Code, Error, Result};
 use crate::jsondb::{
-    Document, Expires, Format, Isolation, Key, KeyRange, Mode, Page, PutOptions, Row, Savepoint,
+    Document, Expires, Format, Isolation, Key, KeyRange, Mode, Page, PutOptions, Row, Savepoint, Stamp,
 };
 use crate::series::{Record, Window};
 
+use super::bulk_packing::{BulkAnswer, BulkVerb, FIRST_BULK_VERB, LAST_BULK_VERB, take_bulk};
 use super::error::to_json;
 use super::series_packing::{FIRST_VERB, SeriesVerb, put_record, put_window, take_verb};
 use super::versions;
@@ -26,6 +27,15 @@ const ABSENT: u32 = u32::MAX;
 pub(crate) const WANTS_KEYS: u8 = 1;
 /// A page carries the documents of its rows.
 pub(crate) const WANTS_DOCUMENTS: u8 = 2;
+/// A page carries the keys that its rows have in the index.
+const WANTS_INDEX_KEYS: u8 = 4;
+/// A page carries the stamps of its documents.
+const WANTS_STAMPS: u8 = 8;
+
+/// A cursor goes from the last key to the first.
+const REVERSE: u8 = 1;
+/// A cursor comes to each key of an index once.
+const DISTINCT: u8 = 2;
 
 /// Verb, request and transaction come before the fields of an operation.
 const OPERATION_HEAD_BYTES: usize = 9;
@@ -34,6 +44,8 @@ const LOWER: u8 = 1;
 const LOWER_OPEN: u8 = 2;
 const UPPER: u8 = 4;
 const UPPER_OPEN: u8 = 8;
+/// The lower bound is what the keys begin with.
+const PREFIX: u8 = 16;
 
 /// One request, borrowed from the run it came in.
 #[derive(Debug, PartialEq)]
@@ -143,6 +155,7 @@ pub(crate) enum Verb<'a> {
     /// Removes the files of a database that is not open.
     Destroy,
     Series(SeriesVerb<'a>),
+    Bulk(BulkVerb<'a>),
     /// Makes a copy in a directory, which is given by its absolute path.
     Checkpoint {
         dir: &'a str,
@@ -191,6 +204,7 @@ impl Verb<'_> {
                 | Self::OpenCursor { .. }
                 | Self::NextPage { .. }
                 | Self::CloseCursor { .. }
+                | Self::Bulk(_)
                 | Self::Abort
         )
     }
@@ -209,6 +223,9 @@ impl Verb<'_> {
                 | Self::Purge { .. }
                 | Self::Commit { .. }
                 | Self::Destroy
+                | Self::Bulk(
+                    BulkVerb::PutMany { .. } | BulkVerb::DeleteMany { .. } | BulkVerb::DeleteRange { .. }
+                )
                 | Self::Series(SeriesVerb::Open(_) | SeriesVerb::DeleteRange(..) | SeriesVerb::Drop { .. })
         )
     }
@@ -221,7 +238,9 @@ pub(crate) struct Scan<'a> {
     pub(crate) index: Option<&'a str>,
     pub(crate) range: RawRange<'a>,
     pub(crate) reverse: bool,
-    /// [`WANTS_KEYS`], [`WANTS_DOCUMENTS`] or both.
+    /// Of the entries of an index with one key, only the first.
+    pub(crate) distinct: bool,
+    /// [`WANTS_KEYS`], [`WANTS_DOCUMENTS`] and so on, added up.
     pub(crate) wants: u8,
 }
 
@@ -237,11 +256,16 @@ pub(crate) struct PageSize {
 pub(crate) struct RawRange<'a> {
     lower: Bound<&'a [u8]>,
     upper: Bound<&'a [u8]>,
+    /// The lower bound is what the keys begin with, and there is no other.
+    is_prefix: bool,
 }
 
 impl RawRange<'_> {
     /// The range with its keys checked.
     pub(crate) fn decode(&self) -> Result<KeyRange> {
+        if let (true, Bound::Included(prefix)) = (self.is_prefix, self.lower) {
+            return KeyRange::prefix(Key::from_encoded(prefix)?);
+        }
         Ok(KeyRange { lower: decode_bound(self.lower)?, upper: decode_bound(self.upper)? })
     }
 }
@@ -300,13 +324,7 @@ fn read_operation<'a>(input: &mut &'a [u8]) -> Option<Operation<'a>> {
         },
         10 => Verb::OpenCursor {
             cursor: take_u32(input)?,
-            scan: Scan {
-                store: take_text(input)?,
-                index: take_optional_text(input)?,
-                range: take_range(input)?,
-                reverse: take_u8(input)? != 0,
-                wants: take_u8(input)?,
-            },
+            scan: take_scan(input)?,
             size: take_page_size(input)?,
         },
         11 => Verb::NextPage { cursor: take_u32(input)?, size: take_page_size(input)? },
@@ -330,7 +348,8 @@ fn read_operation<'a>(input: &mut &'a [u8]) -> Option<Operation<'a>> {
         37 => Verb::Compact { store: take_optional_text(input)?, range: take_range(input)? },
         38 => Verb::ApproximateSize { store: take_optional_text(input)?, range: take_range(input)? },
         39 => Verb::Repair,
-        versions::FIRST_VERB.. => versions::take_verb(number, input)?,
+        versions::FIRST_VERB..=versions::LAST_VERB => versions::take_verb(number, input)?,
+        FIRST_BULK_VERB..=LAST_BULK_VERB => Verb::Bulk(take_bulk(number, input)?),
         FIRST_VERB.. => Verb::Series(take_verb(number, input)?),
         _ => return None,
     };
@@ -403,6 +422,13 @@ fn take_mode(input: &mut &[u8]) -> Option<(Mode, Isolation)> {
     }
 }
 
+fn take_scan<'a>(input: &mut &'a [u8]) -> Option<Scan<'a>> {
+    let (store, index, range) = (take_text(input)?, take_optional_text(input)?, take_range(input)?);
+    let direction = take_u8(input)?;
+    let (reverse, distinct) = (direction & REVERSE != 0, direction & DISTINCT != 0);
+    Some(Scan { store, index, range, reverse, distinct, wants: take_u8(input)? })
+}
+
 pub(super) fn take_page_size(input: &mut &[u8]) -> Option<PageSize> {
     Some(PageSize { rows: take_u32(input)?, bytes: take_u32(input)? })
 }
@@ -411,7 +437,7 @@ pub(super) fn take_range<'a>(input: &mut &'a [u8]) -> Option<RawRange<'a>> {
     let flags = take_u8(input)?;
     let lower = take_bound(input, flags & LOWER != 0, flags & LOWER_OPEN != 0)?;
     let upper = take_bound(input, flags & UPPER != 0, flags & UPPER_OPEN != 0)?;
-    Some(RawRange { lower, upper })
+    Some(RawRange { lower, upper, is_prefix: flags & PREFIX != 0 })
 }
 
 fn take_bound<'a>(input: &mut &'a [u8], present: bool, open: bool) -> Option<Bound<&'a [u8]>> {
@@ -432,6 +458,7 @@ pub(crate) enum Answer {
     Flag(bool),
     Count(u64),
     Page(Page, u8),
+    Bulk(BulkAnswer),
     Record(Record),
     /// Records, and whether more follow.
     Records(Vec<Record>, bool),
@@ -467,6 +494,7 @@ impl Answers {
             Ok(Answer::Page(page, wants)) => self.payload(5, |out| put_page(out, &page, wants)),
             Ok(Answer::Text(text)) => self.payload(6, |out| out.extend_from_slice(text.as_bytes())),
             Ok(Answer::Entry(row)) => self.payload(11, |out| versions::put_entry(out, &row)),
+            Ok(Answer::Bulk(bulk)) => self.payload(bulk.kind(), |out| bulk.put(out)),
             Ok(Answer::Record(record)) => self.payload(8, |out| put_record(out, &record)),
             Ok(Answer::Records(records, more)) => self.payload(9, |out| {
                 put_page_head(out, more, records.len());
@@ -506,9 +534,15 @@ fn put_page(out: &mut Vec<u8>, page: &Page, wants: u8) {
         if wants & WANTS_KEYS != 0 {
             put_bytes(out, row.key.as_bytes());
         }
+        if wants & WANTS_INDEX_KEYS != 0 {
+            put_bytes(out, row.index_key.as_ref().unwrap_or(&row.key).as_bytes());
+        }
         if wants & WANTS_DOCUMENTS != 0 {
             out.push(row.document.format as u8);
             put_bytes(out, &row.document.bytes);
+        }
+        if wants & WANTS_STAMPS != 0 {
+            out.extend_from_slice(&Stamp::of(Some(row)).to_bytes());
         }
     }
 }

@@ -7,8 +7,9 @@ use super::packing::{
     Verb, put_bytes, take_bytes, take_format, take_optional_bytes, take_optional_text, take_text, take_u8,
 };
 
-/// The verbs that this file reads begin with this number.
+/// The numbers of the verbs that this file reads.
 pub(super) const FIRST_VERB: u8 = 40;
+pub(super) const LAST_VERB: u8 = 46;
 
 const IF_ABSENT: u8 = 1;
 const IF_VERSION: u8 = 2;

@@ -8,6 +8,7 @@
 use crate::error::{Code, Error, Result};
 use crate::jsondb::{Document, JsonDb, Key, Transaction};
 
+use super::bulk;
 use super::execute::guarded;
 use super::packing::{Answer, Answers, Operation, Verb};
 
@@ -30,20 +31,22 @@ pub(crate) fn group_len(operations: &[Operation<'_>]) -> usize {
 }
 
 fn is_single_write(operation: &Operation<'_>) -> bool {
-    let writes = matches!(
-        operation.verb,
+    let writes = match &operation.verb {
         Verb::Put { .. }
-            | Verb::PutWith { .. }
-            | Verb::Touch { .. }
-            | Verb::Delete { .. }
-            | Verb::Clear { .. }
-    );
+        | Verb::PutWith { .. }
+        | Verb::Touch { .. }
+        | Verb::Delete { .. }
+        | Verb::Clear { .. } => true,
+        Verb::Bulk(verb) => verb.is_single_write(),
+        _ => false,
+    };
     writes && operation.transaction == 0
 }
 
 fn size(verb: &Verb<'_>) -> usize {
     match verb {
         Verb::Put { document, .. } | Verb::PutWith { document, .. } => document.len(),
+        Verb::Bulk(verb) => verb.size(),
         _ => 0,
     }
 }
@@ -97,12 +100,13 @@ fn may_be_the_fault_of_one(code: Code) -> bool {
 }
 
 fn store_of<'a>(verb: &Verb<'a>) -> Option<&'a str> {
-    match *verb {
+    match verb {
         Verb::Put { store, .. }
         | Verb::PutWith { store, .. }
         | Verb::Touch { store, .. }
         | Verb::Delete { store, .. }
         | Verb::Clear { store } => Some(store),
+        Verb::Bulk(verb) => Some(verb.store()),
         _ => None,
     }
 }
@@ -128,6 +132,7 @@ pub(crate) fn write(transaction: &mut Transaction, verb: &Verb<'_>) -> Result<An
         Verb::RollbackTo { savepoint } => transaction.rollback_to(*savepoint).map(|()| Answer::Nothing),
         Verb::Delete { store, key } => transaction.delete(store, &Key::from_encoded(*key)?).map(Answer::Flag),
         Verb::Clear { store } => transaction.clear(store).map(|()| Answer::Nothing),
+        Verb::Bulk(verb) => bulk::write(transaction, verb),
         _ => Err(Error::new(Code::Internal, "an operation that writes nothing was taken for a write")),
     }
 }

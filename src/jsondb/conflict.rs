@@ -214,7 +214,8 @@ impl CommittedWrites {
         reads.points.iter().find(read_later).map_or(Ok(()), |key| Err(Clash::Row(key.clone())))
     }
 
-    /// Ranges are written only where a whole store is cleared, which is rare: they are looked for in the log.
+    /// Ranges are written only where a store or many documents are cleared, which is rare: they are looked for in the
+    /// log.
     fn check_ranges(&self, reads: &ReadSet, first_later: usize) -> Result<(), Clash> {
         for (_, written) in self.log.range(first_later..) {
             let Written::Range(range) = written else { continue };

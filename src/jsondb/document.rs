@@ -6,6 +6,7 @@
 #![forbid(unsafe_code)]
 
 mod insert;
+mod merge;
 mod scanner;
 #[cfg(test)]
 mod tests;
@@ -13,6 +14,7 @@ mod tests;
 use std::ops::Range;
 
 pub(crate) use insert::set_top_level_path;
+pub(crate) use merge::merge_patch;
 use scanner::{Scanner, StringToken};
 
 use super::key::{ARRAY_DEPTH_MAX, ENCODED_KEY_BYTES_MAX, Key, KeyValue};

@@ -7,6 +7,7 @@
 #![forbid(unsafe_code)]
 
 mod build;
+mod bulk;
 mod catalog;
 mod commit;
 mod conflict;
@@ -17,6 +18,7 @@ mod handle;
 mod index;
 mod key;
 mod ledger;
+mod modify;
 mod overlay;
 mod page;
 mod purge;
@@ -37,12 +39,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 #[cfg(feature = "node")]
-pub(crate) use document::{Extracted, Extractor, Wanted};
+pub(crate) use document::{Extracted, Extractor, Wanted, merge_patch};
 
 pub use conflict::{COMMITTED_BYTES_MAX, COMMITTED_WRITES_MAX, READS_BYTES_MAX};
 pub use expiry::Expires;
 pub use key::{ARRAY_DEPTH_MAX, BigInt, ENCODED_KEY_BYTES_MAX, Key, KeyRange, KeyValue, compare_values};
+pub use modify::{Changed, Stamp};
 pub use overlay::TRANSACTION_BYTES_MAX;
+pub use page::{Course, Seen};
 pub use put::PutOptions;
 #[cfg(feature = "node")]
 pub(crate) use repair::repair_while;

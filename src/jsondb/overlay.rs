@@ -5,6 +5,8 @@
 //!
 //! Where there is a savepoint, a journal holds what every change since has replaced, so that going back costs what is
 //! undone. A row that is changed again behind the newest savepoint is in it once.
+//!
+//! What a cursor has seen costs nothing until the transaction writes on: it shares the rows, and not the journal.
 #![forbid(unsafe_code)]
 
 use std::collections::BTreeMap;
@@ -41,10 +43,10 @@ impl Value {
 /// What a transaction says of a row: its new value, or `None` where it deleted it.
 pub(crate) type Write = Option<Value>;
 
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 struct Entry {
     write: Write,
-    /// How many savepoints there were when it was written.
+    /// How many savepoints there had been when it was written.
     epoch: usize,
 }
 
@@ -53,27 +55,47 @@ struct Entry {
 enum Undo {
     /// The row had this entry.
     Row(Vec<u8>, Option<Entry>),
-    /// These entries were removed, and the last cleared range was added if the flag says so.
-    Clear(BTreeMap<Vec<u8>, Entry>, bool),
+    /// These entries were removed, and the cleared range `whole` came in the place of those that it met.
+    Clear { entries: BTreeMap<Vec<u8>, Entry>, whole: RowRange, met: Vec<RowRange> },
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Saved {
+    journal_len: usize,
+    /// That of entries written since, until there is another savepoint.
+    epoch: usize,
 }
 
 /// Buffered writes in row order.
 #[derive(Debug, Default)]
 pub(crate) struct Overlay {
-    entries: BTreeMap<Vec<u8>, Entry>,
-    cleared: Vec<RowRange>,
-    /// Of the entries.
+    entries: Arc<BTreeMap<Vec<u8>, Entry>>,
+    /// In order; none touches the next.
+    cleared: Arc<Vec<RowRange>>,
+    /// Of the entries and the cleared ranges.
     bytes: usize,
     journal: Vec<Undo>,
     /// Of the journal.
     journal_bytes: usize,
-    /// The length of the journal at each savepoint.
-    savepoints: Vec<usize>,
+    savepoints: Vec<Saved>,
+    /// How many savepoints there have been.
+    epoch: usize,
     /// Whether a row was written that expires.
     sets_expiry: bool,
 }
 
 impl Overlay {
+    /// What there is now, for cursors that are to see no more than that. It has no savepoints.
+    pub(crate) fn seen(&self) -> Self {
+        Self {
+            entries: Arc::clone(&self.entries),
+            cleared: Arc::clone(&self.cleared),
+            bytes: self.bytes,
+            sets_expiry: self.sets_expiry,
+            ..Self::default()
+        }
+    }
+
     pub(crate) fn is_empty(&self) -> bool {
         self.entries.is_empty() && self.cleared.is_empty()
     }
@@ -91,10 +113,14 @@ impl Overlay {
         }
     }
 
-    /// Whether the transaction cleared `key`, so that nothing in the snapshot counts there. Whole stores are
-    /// cleared, so a range of one kind of row of one store is cleared where its start is.
-    pub(crate) fn is_cleared(&self, key: &[u8]) -> bool {
-        self.cleared.iter().any(|range| range.contains(key))
+    fn is_cleared(&self, key: &[u8]) -> bool {
+        self.cleared_at(key).is_some()
+    }
+
+    /// The cleared range that holds `key`: nothing in the snapshot counts there.
+    pub(crate) fn cleared_at(&self, key: &[u8]) -> Option<&RowRange> {
+        let next = self.cleared.partition_point(|range| range.start.as_slice() <= key);
+        self.cleared.get(next.checked_sub(1)?).filter(|range| range.contains(key))
     }
 
     /// The transaction's writes in `range`, to be walked in `direction`.
@@ -127,9 +153,19 @@ impl Overlay {
         check_bytes(bytes)
     }
 
+    /// Fails where `bytes` more, counted by [`Overlay::tombstone_bytes`], would take the transaction beyond its limit.
+    pub(crate) fn check_room_for_bytes(&self, bytes: usize) -> Result<()> {
+        check_bytes((self.bytes + self.journal_bytes).saturating_add(bytes))
+    }
+
+    /// The most that a tombstone at `key` costs.
+    pub(crate) fn tombstone_bytes(&self, key: &[u8]) -> usize {
+        cost(key.len(), 0) * if self.savepoints.is_empty() { 1 } else { 2 }
+    }
+
     pub(crate) fn write(&mut self, key: Vec<u8>, write: Write) {
         self.sets_expiry |= write.as_ref().is_some_and(|value| value.expires_at != 0);
-        let entry = Entry { write, epoch: self.savepoints.len() };
+        let entry = Entry { write, epoch: self.epoch };
         if self.is_journaled(self.entries.get(&key)) {
             let replaced = self.insert(key.clone(), entry);
             self.note(Undo::Row(key, replaced));
@@ -140,28 +176,42 @@ impl Overlay {
 
     /// Deletes everything in `range`, the transaction's own writes included.
     pub(crate) fn clear(&mut self, range: RowRange) {
-        let mut behind = self.entries.split_off(&range.start);
+        if range.is_empty() {
+            return;
+        }
+        let entries = Arc::make_mut(&mut self.entries);
+        let mut behind = entries.split_off(&range.start);
         let mut kept = behind.split_off(&range.end);
         self.bytes -= bytes_of(&behind);
-        self.entries.append(&mut kept);
-        let is_new = !self.cleared.contains(&range);
-        if is_new {
-            self.cleared.push(range);
+        entries.append(&mut kept);
+        let cleared = Arc::make_mut(&mut self.cleared);
+        // Those that it meets or touches become one with it.
+        let first = cleared.partition_point(|other| other.end < range.start);
+        let last = cleared.partition_point(|other| other.start <= range.end);
+        let mut whole = range;
+        let met: Vec<_> = cleared.drain(first..last).collect();
+        for other in &met {
+            whole.start = whole.start.min(other.start.clone());
+            whole.end = whole.end.max(other.end.clone());
         }
+        cleared.insert(first, whole.clone());
+        self.bytes = self.bytes + cost_of(&whole) - met.iter().map(cost_of).sum::<usize>();
         if !self.savepoints.is_empty() {
-            self.note(Undo::Clear(behind, is_new));
+            self.note(Undo::Clear { entries: behind, whole, met });
         }
     }
 
-    /// Sets a savepoint behind those that there are.
-    pub(crate) fn save(&mut self) {
-        self.savepoints.push(self.journal.len());
+    /// Sets a savepoint behind those that there are, and returns its place.
+    pub(crate) fn save(&mut self) -> usize {
+        self.epoch += 1;
+        self.savepoints.push(Saved { journal_len: self.journal.len(), epoch: self.epoch });
+        self.savepoints.len() - 1
     }
 
     /// Takes back everything since the savepoint at `place`. That one stays, those behind it go.
     pub(crate) fn roll_back(&mut self, place: usize) {
-        let Some(&length) = self.savepoints.get(place) else { return };
-        while self.journal.len() > length
+        let Some(&Saved { journal_len, .. }) = self.savepoints.get(place) else { return };
+        while self.journal.len() > journal_len
             && let Some(undo) = self.journal.pop()
         {
             self.journal_bytes -= size_of_undo(&undo);
@@ -170,28 +220,38 @@ impl Overlay {
         self.savepoints.truncate(place + 1);
     }
 
+    /// Forgets the newest savepoint; what was written since belongs to the one before it.
+    pub(crate) fn release(&mut self) {
+        self.savepoints.pop();
+        if self.savepoints.is_empty() {
+            self.journal = Vec::new();
+            self.journal_bytes = 0;
+        }
+    }
+
     fn take_back(&mut self, undo: Undo) {
         match undo {
             Undo::Row(key, Some(entry)) => _ = self.insert(key, entry),
             Undo::Row(key, None) => {
-                if let Some(gone) = self.entries.remove(&key) {
+                if let Some(gone) = Arc::make_mut(&mut self.entries).remove(&key) {
                     self.bytes -= cost(key.len(), len_of(&gone.write));
                 }
             }
-            Undo::Clear(entries, is_new) => {
-                if is_new {
-                    self.cleared.pop();
-                }
+            Undo::Clear { entries, whole, met } => {
+                let cleared = Arc::make_mut(&mut self.cleared);
+                let first = cleared.partition_point(|range| range.start < whole.start);
+                self.bytes = self.bytes + met.iter().map(cost_of).sum::<usize>() - cost_of(&whole);
+                cleared.splice(first..=first, met);
                 self.bytes += bytes_of(&entries);
                 // One by one: appending would go through every entry there is.
-                self.entries.extend(entries);
+                Arc::make_mut(&mut self.entries).extend(entries);
             }
         }
     }
 
     /// Whether a change of a row that has this entry has to be noted: it has not been written since the newest savepoint.
     fn is_journaled(&self, entry: Option<&Entry>) -> bool {
-        !self.savepoints.is_empty() && entry.is_none_or(|entry| entry.epoch < self.savepoints.len())
+        self.savepoints.last().is_some_and(|saved| entry.is_none_or(|entry| entry.epoch < saved.epoch))
     }
 
     fn note(&mut self, undo: Undo) {
@@ -203,7 +263,7 @@ impl Overlay {
     fn insert(&mut self, key: Vec<u8>, entry: Entry) -> Option<Entry> {
         let key_len = key.len();
         self.bytes += cost(key_len, len_of(&entry.write));
-        let replaced = self.entries.insert(key, entry);
+        let replaced = Arc::make_mut(&mut self.entries).insert(key, entry);
         self.bytes -= replaced.as_ref().map_or(0, |replaced| cost(key_len, len_of(&replaced.write)));
         replaced
     }
@@ -211,10 +271,10 @@ impl Overlay {
     /// The writes as one batch.
     pub(crate) fn to_batch(&self) -> Result<WriteBatch> {
         let mut batch = WriteBatch::new();
-        for range in &self.cleared {
+        for range in self.cleared.iter() {
             batch.delete_range(&range.start, &range.end)?;
         }
-        for (key, entry) in &self.entries {
+        for (key, entry) in self.entries.iter() {
             match &entry.write {
                 Some(value) => batch.put_expiring(key, &value.bytes, value.expires_at)?,
                 None => batch.delete(key)?,
@@ -225,7 +285,12 @@ impl Overlay {
 
     /// The keys and ranges that were written.
     pub(crate) fn into_written(self) -> (Vec<Arc<[u8]>>, Vec<RowRange>) {
-        (self.entries.into_keys().map(Arc::from).collect(), self.cleared)
+        let keys = match Arc::try_unwrap(self.entries) {
+            Ok(entries) => entries.into_keys().map(Arc::from).collect(),
+            // A cursor reads from them.
+            Err(entries) => entries.keys().map(|key| Arc::from(&key[..])).collect(),
+        };
+        (keys, Arc::unwrap_or_clone(self.cleared))
     }
 }
 
@@ -248,6 +313,10 @@ fn cost(key_len: usize, value_len: usize) -> usize {
     key_len + value_len + ENTRY_BYTES
 }
 
+fn cost_of(range: &RowRange) -> usize {
+    cost(range.start.len(), range.end.len())
+}
+
 fn bytes_of(entries: &BTreeMap<Vec<u8>, Entry>) -> usize {
     entries.iter().map(|(key, entry)| cost(key.len(), len_of(&entry.write))).sum()
 }
@@ -256,7 +325,9 @@ fn size_of_undo(undo: &Undo) -> usize {
     match undo {
         Undo::Row(key, None) => cost(key.len(), 0),
         Undo::Row(key, Some(replaced)) => cost(key.len(), 0) + cost(key.len(), len_of(&replaced.write)),
-        Undo::Clear(entries, _) => ENTRY_BYTES + bytes_of(entries),
+        Undo::Clear { entries, whole, met } => {
+            cost_of(whole) + met.iter().map(cost_of).sum::<usize>() + bytes_of(entries)
+        }
     }
 }
 
@@ -294,7 +365,7 @@ mod tests {
     fn shown(overlay: &Overlay) -> (Vec<String>, Vec<RowRange>, usize) {
         let rows = overlay.walk(&range("", "~"), Direction::Forward);
         let rows = rows.map(|(key, value)| format!("{key:?} = {value:?}")).collect();
-        (rows, overlay.cleared.clone(), overlay.bytes)
+        (rows, overlay.cleared.to_vec(), overlay.bytes)
     }
 
     #[test]
@@ -314,6 +385,21 @@ mod tests {
         assert_eq!(keys, [b"n", b"a"]);
         assert_eq!(overlay.walk(&range("z", "a"), Direction::Forward).count(), 0);
         assert_eq!(overlay.to_batch().unwrap().len(), 3);
+        assert_eq!(overlay.bytes, cost(1, 1) * 3, "two entries and a range");
+    }
+
+    #[test]
+    fn cleared_ranges_that_meet_or_touch_are_one() {
+        let mut overlay = Overlay::default();
+        for (start, end) in
+            [("m", "p"), ("a", "c"), ("x", "z"), ("c", "d"), ("z", "z"), ("n", "x"), ("b", "c")]
+        {
+            overlay.clear(range(start, end));
+        }
+
+        assert_eq!(*overlay.cleared, [range("a", "d"), range("m", "z")]);
+        let cleared = ["a", "c", "d", "m", "y", "z"].map(|key| overlay.get(key.as_bytes()).is_some());
+        assert_eq!(cleared, [true, true, false, true, true, false]);
         assert_eq!(overlay.bytes, cost(1, 1) * 2);
     }
 
@@ -376,5 +462,53 @@ mod tests {
         // Behind a savepoint what is replaced is kept.
         overlay.save();
         assert!(room(&overlay, &old, TRANSACTION_BYTES_MAX - cost(1, 0)).is_err());
+    }
+
+    #[test]
+    fn a_released_savepoint_leaves_what_was_written_to_the_one_before_it() {
+        let mut overlay = Overlay::default();
+        set(&mut overlay, "a", "before");
+        let before = shown(&overlay);
+        overlay.save();
+        overlay.save();
+        set(&mut overlay, "a", "1");
+        set(&mut overlay, "b", "2");
+        overlay.release();
+        set(&mut overlay, "b", "3");
+        overlay.roll_back(0);
+        assert_eq!(shown(&overlay), before);
+
+        overlay.release();
+        overlay.save();
+        set(&mut overlay, "a", "4");
+        overlay.release();
+        assert_eq!((overlay.journal.len(), overlay.journal_bytes), (0, 0));
+        // A row of a savepoint that is gone was written before the next one.
+        let kept = shown(&overlay);
+        overlay.save();
+        set(&mut overlay, "a", "5");
+        overlay.roll_back(0);
+        assert_eq!(shown(&overlay), kept);
+    }
+
+    #[test]
+    fn what_was_seen_stays_whatever_is_written_or_taken_back() {
+        let mut overlay = Overlay::default();
+        set(&mut overlay, "a", "1");
+        overlay.save();
+        set(&mut overlay, "a", "2");
+        overlay.clear(range("m", "p"));
+        let (seen, rows) = (overlay.seen(), shown(&overlay));
+        assert!(
+            Arc::ptr_eq(&seen.entries, &overlay.entries),
+            "nothing is copied before there are other writes"
+        );
+
+        set(&mut overlay, "m", "3");
+        assert_eq!(shown(&seen), rows);
+        overlay.clear(range("a", "z"));
+        overlay.roll_back(0);
+        assert_eq!(shown(&seen), rows);
+        assert_ne!(shown(&overlay), rows);
     }
 }

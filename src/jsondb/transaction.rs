@@ -290,7 +290,7 @@ impl Transaction {
         Ok(())
     }
 
-    fn note_written(&mut self, store: &StoreDef, added: i64) {
+    pub(super) fn note_written(&mut self, store: &StoreDef, added: i64) {
         if let Some(involved) = self.stores.get_mut(&store.name) {
             involved.written = true;
             involved.change.added += added;

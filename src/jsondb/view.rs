@@ -61,7 +61,8 @@ impl View {
 
     /// The value of one row that a write depends on: recorded at any isolation.
     pub(crate) fn get(&mut self, row: &[u8]) -> Result<Option<Vec<u8>>> {
-        self.base.get(&self.overlay, &mut self.reads, row, self.base.writes)
+        let value = self.base.get(&self.overlay, &mut self.reads, row, self.base.writes)?;
+        Ok(value.map(|value| value.bytes))
     }
 
     /// The value of one row that a user reads.
@@ -73,6 +74,16 @@ impl View {
 impl Base {
     /// The value of one row that a user reads; what the snapshot answers is recorded in `reads`.
     pub(crate) fn read(&self, overlay: &Overlay, reads: &mut ReadSet, row: &[u8]) -> Result<Option<Vec<u8>>> {
+        Ok(self.read_value(overlay, reads, row)?.map(|value| value.bytes))
+    }
+
+    /// As [`Base::read`], with the expiry of the row.
+    pub(crate) fn read_value(
+        &self,
+        overlay: &Overlay,
+        reads: &mut ReadSet,
+        row: &[u8],
+    ) -> Result<Option<Value>> {
         self.get(overlay, reads, row, self.checks_reads)
     }
 
@@ -82,16 +93,16 @@ impl Base {
         reads: &mut ReadSet,
         row: &[u8],
         is_recorded: bool,
-    ) -> Result<Option<Vec<u8>>> {
+    ) -> Result<Option<Value>> {
         if let Some(written) = overlay.get(row) {
             let is_there = |value: &&Value| value.expires_at == 0 || value.expires_at > self.now_ms();
-            return Ok(written.filter(is_there).map(|value| value.bytes.clone()));
+            return Ok(written.filter(is_there).cloned());
         }
         if is_recorded {
             reads.point(row);
         }
         let value = self.database.engine.get(row, Some(&self.snapshot))?;
-        Ok(value.map(|value| value.bytes))
+        Ok(value.map(|value| Value { bytes: value.bytes, expires_at: value.expires_at }))
     }
 
     /// The time by which rows expire.
@@ -106,31 +117,45 @@ impl Base {
 
     /// The rows in `range`, before the first of them. Whoever walks them records how far with [`Base::walked`].
     pub(crate) fn rows<'a>(
-        &self,
+        &'a self,
         overlay: &'a Overlay,
         range: &RowRange,
         direction: Direction,
     ) -> Result<Rows<'a>> {
         let mut rows = Rows {
+            base: self,
+            overlay,
+            left: range.clone(),
             scan: None,
             written: overlay.walk(range, direction).peekable(),
             direction,
             current: Current::Start,
             now_ms: self.now_ms(),
         };
-        if !range.is_empty() && !overlay.is_cleared(&range.start) {
-            let range = ScanRange::between(range.start.clone(), range.end.clone());
-            let mut scan = self.database.engine.scan(range, direction, Some(&self.snapshot))?;
-            rows.scan = scan.advance()?.then_some(scan);
+        if let Some(cleared) = overlay.cleared_at(&rows.left.start) {
+            rows.left.start.clone_from(&cleared.end);
         }
+        rows.open_scan()?;
         Ok(rows)
     }
 
     /// Records that every row in `range` was seen.
     pub(crate) fn walked(&self, overlay: &Overlay, reads: &mut ReadSet, range: RowRange) {
-        if self.checks_reads && !overlay.is_cleared(&range.start) {
-            reads.range(range);
+        if self.checks_reads {
+            self.walked_to_write(overlay, reads, range);
         }
+    }
+
+    /// As [`Base::walked`], where a write depends on the range: recorded at any isolation.
+    pub(crate) fn walked_to_write(&self, overlay: &Overlay, reads: &mut ReadSet, mut range: RowRange) {
+        if !self.writes {
+            return;
+        }
+        // What the transaction has cleared is its own business. A clear in the midst is not worth two ranges.
+        if let Some(cleared) = overlay.cleared_at(&range.start) {
+            range.start.clone_from(&cleared.end);
+        }
+        reads.range(range);
     }
 }
 
@@ -145,7 +170,11 @@ enum Current {
 
 /// The snapshot's rows merged with the transaction's writes, in one direction.
 pub(crate) struct Rows<'a> {
-    /// Stands on its next row; `None` at its end.
+    base: &'a Base,
+    overlay: &'a Overlay,
+    /// What is left for a scan that has to be opened again.
+    left: RowRange,
+    /// Stands on its next row, which the transaction has not cleared; `None` at its end.
     scan: Option<Scan>,
     written: Peekable<Walk<'a>>,
     direction: Direction,
@@ -210,6 +239,32 @@ impl Rows<'_> {
             && !scan.advance()?
         {
             self.scan = None;
+        }
+        self.leap_over_cleared()
+    }
+
+    fn open_scan(&mut self) -> Result<()> {
+        self.scan = self.scan_left()?;
+        self.leap_over_cleared()
+    }
+
+    fn scan_left(&self) -> Result<Option<Scan>> {
+        if self.left.is_empty() {
+            return Ok(None);
+        }
+        let range = ScanRange::between(self.left.start.clone(), self.left.end.clone());
+        let mut scan = self.base.database.engine.scan(range, self.direction, Some(&self.base.snapshot))?;
+        Ok(scan.advance()?.then_some(scan))
+    }
+
+    /// Where the scan has come into a cleared range, opens it again behind that.
+    fn leap_over_cleared(&mut self) -> Result<()> {
+        while let Some(cleared) = self.scan.as_ref().and_then(|scan| self.overlay.cleared_at(scan.key())) {
+            match self.direction {
+                Direction::Forward => self.left.start.clone_from(&cleared.end),
+                Direction::Reverse => self.left.end.clone_from(&cleared.start),
+            }
+            self.scan = self.scan_left()?;
         }
         Ok(())
     }

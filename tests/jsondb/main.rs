@@ -5,7 +5,9 @@
 
 mod support;
 
+mod bulk;
 mod conflicts;
+mod courses;
 mod crash;
 mod documents;
 mod expiry;
@@ -20,4 +22,5 @@ mod repair;
 mod savepoints;
 mod schema;
 mod sharing;
+mod together;
 mod versions;

@@ -43,7 +43,16 @@ pub(crate) fn step(tx: &mut Transaction, model: &mut Model, random: &mut Random,
             tx.clear("items")?;
             model.clear();
         }
-        1..=12 => {
+        1 => {
+            let upper = id + random.below(ids / 4 + 1) as i64;
+            let range = KeyRange::bound(key(id as f64), key(upper as f64), false, false).unwrap();
+            let before = model.len();
+            model.retain(|other, _| *other < id || *other > upper);
+            assert_eq!(tx.delete_range("items", &range)?, (before - model.len()) as u64);
+        }
+        2 => put_three(tx, model, random, ids)?,
+        3 => patch(tx, model, &document, id)?,
+        4..=12 => {
             let was_there = tx.delete("items", &key(id as f64))?;
             assert_eq!(was_there, model.remove(&id).is_some());
         }
@@ -61,6 +70,46 @@ pub(crate) fn step(tx: &mut Transaction, model: &mut Model, random: &mut Random,
                 Err(error) => return Err(error),
             }
         }
+    }
+    Ok(())
+}
+
+/// All three or none.
+fn put_three(tx: &mut Transaction, model: &mut Model, random: &mut Random, ids: u64) -> Result<()> {
+    let documents: Vec<Value> = (0..3).map(|_| random_document(random, ids)).collect();
+    let mut after = model.clone();
+    let mut refused = false;
+    for document in &documents {
+        refused |= is_taken(&after, document);
+        after.insert(document["id"].as_i64().unwrap(), document.clone());
+    }
+    match tx.put_many("items", documents.iter().map(|document| (None, json(document))).collect()) {
+        Ok(_) => {
+            assert!(!refused, "{documents:?} were stored");
+            *model = after;
+        }
+        Err(error) if error.code() == Code::Constraint => assert!(refused, "{error}"),
+        Err(error) => return Err(error),
+    }
+    Ok(())
+}
+
+/// Merges the fields of `document`, none of which is an object, into the one that there is.
+fn patch(tx: &mut Transaction, model: &mut Model, document: &Value, id: i64) -> Result<()> {
+    let mut after = model.get(&id).cloned();
+    for (field, value) in document.as_object().unwrap() {
+        if let Some(after) = &mut after {
+            after[field] = value.clone();
+        }
+    }
+    let refused = after.as_ref().is_some_and(|after| is_taken(model, after));
+    match tx.patch("items", &key(id as f64), document.to_string().as_bytes()) {
+        Ok(found) => {
+            assert!(!refused && found == after.is_some(), "{document} was merged");
+            model.extend(after.map(|after| (id, after)));
+        }
+        Err(error) if error.code() == Code::Constraint => assert!(refused, "{error}"),
+        Err(error) => return Err(error),
     }
     Ok(())
 }

@@ -237,7 +237,7 @@ impl<'a> Scanner<'a> {
     }
 
     /// The text of `range`, which starts and ends at ASCII bytes.
-    fn slice(&self, range: Range<usize>) -> &'a str {
+    pub(super) fn slice(&self, range: Range<usize>) -> &'a str {
         self.text.get(range).unwrap_or_default()
     }
 
@@ -270,6 +270,13 @@ fn has_special(word: u64) -> bool {
     let below = |word: u64, bound: u8| word.wrapping_sub(ONES * u64::from(bound)) & !word;
     let is = |byte: u8| below(word ^ (ONES * u64::from(byte)), 1);
     (below(word, b' ') | is(b'"') | is(b'\\')) & ONES << 7 != 0
+}
+
+impl<'a> StringToken<'a> {
+    /// The string as it is written, without its quotes.
+    pub(super) fn raw(&self) -> &'a str {
+        self.raw
+    }
 }
 
 impl StringToken<'_> {

@@ -1,0 +1,218 @@
+'use strict'
+
+/*
+ * Changing a document by what it holds.
+ *
+ * A function of a user's computes the change, and may take its time: nothing is locked meanwhile. The document was read
+ * with a stamp; the change goes with that, and the addon makes it only where the document is still the same. Otherwise
+ * the function is called again, with the document that there is now.
+ *
+ * Invariant: of the calls on one key of one session, one at a time runs its function, so that they don't undo each
+ * other's attempts. A call waits for its turn only while others end: one within another must not wait for ever.
+ */
+
+const timers = require('node:timers/promises')
+const { FlowDBError } = require('./errors.js')
+const { encodeKey, plainKey } = require('./key.js')
+const { invalid, kindOf, nameBytes } = require('./names.js')
+const { VERB } = require('./packing.js')
+const { encodeDocument } = require('./values.js')
+
+/** What the function of `modify` returns to delete the document. */
+const DELETE = Symbol('FlowDB.DELETE')
+
+/** After so many attempts `modify` gives up. */
+const ATTEMPTS_MAX = 100
+/** So long a call waits for its turn when no other ends. */
+const TURN_MS_MAX = 100
+/** So many attempts follow each other at once; each further one comes after a pause, and reads the document anew. */
+const ATTEMPTS_AT_ONCE = 10
+const PAUSE_MS_MAX = 20
+
+/** @typedef {import('./session.js').Session} Session */
+
+/**
+ * A document and what tells it from others, or what became of a change.
+ *
+ * @typedef {object} Stamped
+ * @property {boolean} done whether the change was made; the stamp is that of the document as it is now
+ * @property {Uint8Array} stamp
+ * @property {unknown} document `undefined` where there is none
+ */
+
+/** @typedef {{ isDone: boolean, done: Promise<void> }} Turn */
+
+/**
+ * The calls on one key.
+ *
+ * @typedef {{ last: Turn | undefined, movedAt: number }} Queue `movedAt`: when a turn ended, or one began out of turn
+ */
+
+/** For each session by store and key. @type {WeakMap<Session, Map<string, Queue>>} */
+const turns = new WeakMap()
+
+/**
+ * @param {Session} session
+ * @param {unknown} store
+ * @param {unknown} key
+ * @param {unknown} change
+ * @returns {Promise<any>} the document as it is then
+ */
+function modify (session, store, key, change) {
+  return session.compose({ store, isWrite: true }, () => {
+    const place = toPlace(store, key)
+    if (typeof change !== 'function') throw invalid(`modify takes a function, not ${kindOf(change)}`)
+    const compute = /** @type {(document: unknown) => unknown} */ (change)
+    return inTurn(session, `${store}\0${place.key.toString('latin1')}`, () => attempts(session, place, compute))
+  })
+}
+
+/**
+ * @param {Session} session
+ * @param {unknown} store
+ * @param {unknown} key
+ * @param {unknown} change a merge patch
+ * @returns {Promise<boolean>} whether there was a document
+ */
+function patch (session, store, key, change) {
+  return session.attempt(VERB.PATCH, { store, isWrite: true }, () => {
+    const place = toPlace(store, key)
+    const { text } = encodeDocument(change)
+    return (run) => run.bytes32(place.name).bytes32(place.key).text(/** @type {string} */ (text))
+  })
+}
+
+/**
+ * Where a document is.
+ *
+ * @typedef {object} Place
+ * @property {unknown} store
+ * @property {Uint8Array} name
+ * @property {Buffer} key
+ */
+
+/**
+ * @param {unknown} store
+ * @param {unknown} key
+ * @returns {Place}
+ */
+const toPlace = (store, key) => ({ store, name: nameBytes('store', store), key: encodeKey(plainKey(key)) })
+
+/**
+ * @param {Session} session
+ * @param {Place} place
+ * @param {(document: unknown) => unknown} compute
+ */
+async function attempts (session, place, compute) {
+  let now = await readStamped(session, place)
+  for (let attempt = 1; attempt <= ATTEMPTS_MAX; attempt++) {
+    const wanted = await compute(now.document)
+    if (wanted === undefined) return now.document
+    const document = wanted === DELETE ? undefined : wanted
+    now = await changeStamped(session, place, now.stamp, document)
+    if (now.done) return document
+    if (attempt < ATTEMPTS_AT_ONCE) continue
+    await timers.setTimeout(Math.random() * Math.min(2 ** (attempt - ATTEMPTS_AT_ONCE), PAUSE_MS_MAX))
+    now = await readStamped(session, place)
+  }
+  const message = `modify: the document was changed by others in each of ${ATTEMPTS_MAX} attempts`
+  throw new FlowDBError('FLOWDB_CONFLICT', message)
+}
+
+/**
+ * @param {Session} session
+ * @param {Place} place
+ * @returns {Promise<Stamped>}
+ */
+function readStamped (session, { store, name, key }) {
+  return session.issue(VERB.GET_STAMPED, { store, isStep: true }, (run) => run.bytes32(name).bytes32(key))
+}
+
+/**
+ * Changes a document where it is still the one of the stamp.
+ *
+ * @param {Session} session
+ * @param {Place} place
+ * @param {Uint8Array} stamp
+ * @param {unknown} document `undefined` to delete it
+ * @returns {Promise<Stamped>}
+ */
+function changeStamped (session, { store, name, key }, stamp, document) {
+  const encoded = document === undefined ? undefined : encodeDocument(document)
+  return session.issue(VERB.CHANGE, { store, isWrite: true, isStep: true }, (run) => {
+    run.bytes32(name).bytes32(key).raw(stamp)
+    if (encoded === undefined) run.u8(0)
+    else run.u8(encoded.format).text(/** @type {string} */ (encoded.text))
+  })
+}
+
+/**
+ * @template T
+ * @param {Session} session
+ * @param {string} id
+ * @param {() => Promise<T>} work
+ * @returns {Promise<T>}
+ */
+async function inTurn (session, id, work) {
+  const queue = queueOf(session, id)
+  const before = queue.last
+  let end = () => {}
+  /** @type {Turn} */
+  const turn = { isDone: false, done: new Promise((resolve) => { end = () => resolve(undefined) }) }
+  queue.last = turn
+  try {
+    if (before !== undefined) await waitFor(before, queue)
+    return await work()
+  } finally {
+    turn.isDone = true
+    queue.movedAt = performance.now()
+    if (queue.last === turn) turns.get(session)?.delete(id)
+    end()
+  }
+}
+
+/**
+ * @param {Session} session
+ * @param {string} id
+ */
+function queueOf (session, id) {
+  let queues = turns.get(session)
+  if (queues === undefined) turns.set(session, queues = new Map())
+  let queue = queues.get(id)
+  if (queue === undefined) queues.set(id, queue = { last: undefined, movedAt: performance.now() })
+  return queue
+}
+
+/**
+ * Waits for the turn before, while the queue moves on. Where it doesn't, one goes out of turn, and later one more.
+ *
+ * @param {Turn} before
+ * @param {Queue} queue
+ */
+async function waitFor (before, queue) {
+  while (!before.isDone) {
+    const left = queue.movedAt + TURN_MS_MAX - performance.now()
+    if (left <= 0) {
+      queue.movedAt = performance.now()
+      return
+    }
+    await atMost(left, before.done)
+  }
+}
+
+/**
+ * @param {number} ms
+ * @param {Promise<void>} promise
+ */
+async function atMost (ms, promise) {
+  let timer
+  const late = new Promise((resolve) => { timer = setTimeout(resolve, ms) })
+  await Promise.race([promise, late])
+  clearTimeout(timer)
+}
+
+exports.DELETE = DELETE
+exports.changeStamped = changeStamped
+exports.modify = modify
+exports.patch = patch
+exports.toPlace = toPlace
