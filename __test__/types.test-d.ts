@@ -2,7 +2,7 @@
 
 import { FlashStore, FlowDB, FlowDBError, KeyRange } from 'flowdb'
 import type {
-  AnySchema, Key, RepairReport, SeriesRecord, SeriesWindow, Stats, StoreDescription, Transaction
+  AnySchema, Key, Query, QueryExplanation, RepairReport, SeriesRecord, SeriesWindow, Stats, StoreDescription, Transaction
 } from 'flowdb'
 
 interface User {
@@ -44,6 +44,34 @@ async function documents (db: FlowDB<Shop>) {
   await db.rangeByIndex('users', 'place', ['a', 'b'])
   // @ts-expect-error a store without indexes has none
   await db.getByIndex('notes', 'text', 'x')
+}
+
+async function queries (db: FlowDB<Shop>) {
+  const users = db.query('users')
+  exactly<Query<User, number>>()(users)
+  const some = users.where({ name: 'Ada', id: { gte: 1, in: [1, 2] }, 'address.zip': { prefix: '30' } })
+  exactly<User[]>()(await some.orderBy('name', 'desc').orderBy({ id: 'asc' }).limit(3).offset(1).toArray())
+  exactly<User | undefined>()(await some.first())
+  exactly<number>()(await some.count())
+  exactly<number[]>()(await some.keys())
+  exactly<number>()(await some.delete())
+  exactly<QueryExplanation>()(await some.explain())
+  exactly<Pick<User, 'id' | 'name'>[]>()(await some.select('id', 'name').toArray())
+  exactly<string | undefined>()((await some.select('name', 'address.zip').first())?.name)
+  exactly<string | undefined>()((await some.select(['name']).first())?.name)
+  for await (const user of some) exactly<User>()(user)
+  for await (const any of (db as unknown as FlowDB).query('any').where({ tags: { contains: 'x' }, a: 1 })) exactly<any>()(any)
+
+  // @ts-expect-error there is no such store
+  db.query('user')
+  // @ts-expect-error users have no such property
+  users.where({ nmae: 'Ada' })
+  // @ts-expect-error names are strings
+  users.where({ name: 7 })
+  // @ts-expect-error there is no such operator
+  users.where({ id: { above: 7 } })
+  // @ts-expect-error there is no such direction
+  users.orderBy('name', 'down')
 }
 
 async function upkeep (db: FlowDB<Shop>) {
@@ -156,4 +184,4 @@ function errors (error: unknown) {
   if (error.code === 'FLOWDB_OOPS') return
 }
 
-export { documents, errors, maps, ranges, schema, series, transactions, untyped, upkeep }
+export { documents, errors, maps, queries, ranges, schema, series, transactions, untyped, upkeep }

@@ -6,6 +6,7 @@ const { KeyRange, toBounds, toBoundsOf } = require('./key-range.js')
 const { compareKeys, plainKey } = require('./key.js')
 const { checkCount, checkOptions } = require('./names.js')
 const { WANTS } = require('./packing.js')
+const { queryOf } = require('./query.js')
 const { encodeDocument } = require('./values.js')
 
 /** @param {import('./packing.js').Page} page */
@@ -143,6 +144,15 @@ class Documents {
     const bounds = range === 'empty' ? undefined : range
     const scan = toScan('rangeByIndex', { store, index, range: bounds, options }, WANTS.DOCUMENTS)
     return await this.#gather(scan, documentsOf)
+  }
+
+  /**
+   * Asks for documents by conditions.
+   *
+   * @param {string} store
+   */
+  query (store) {
+    return queryOf(this.#session, store)
   }
 
   /**

@@ -52,7 +52,11 @@ const VERB = Object.freeze({
   METRICS: 36,
   COMPACT: 37,
   APPROXIMATE_SIZE: 38,
-  REPAIR: 39
+  REPAIR: 39,
+  OPEN_QUERY: 70,
+  QUERY_COUNT: 71,
+  QUERY_EXPLAIN: 72,
+  QUERY_DELETE: 73
 })
 
 /** How a document is written down. */

@@ -10,10 +10,11 @@
 use std::ops::Bound;
 
 use crate::error::{Code, Error, Result};
-use crate::jsondb::{Document, Format, Key, KeyRange, Mode, Page};
+use crate::jsondb::{Document, Format, Key, KeyRange, Mode, Page, QueryPage, Row};
 use crate::series::{Record, Window};
 
 use super::error::to_json;
+use super::query_packing::{self, QueryVerb};
 use super::series_packing::{FIRST_VERB, SeriesVerb, put_record, put_window, take_verb};
 
 /// The length that says "there is none" where bytes are optional.
@@ -136,6 +137,7 @@ pub(crate) enum Verb<'a> {
     },
     /// Makes a damaged database, which is not open, one that can be opened.
     Repair,
+    Query(QueryVerb<'a>),
 }
 
 impl Verb<'_> {
@@ -152,6 +154,7 @@ impl Verb<'_> {
                 | Self::OpenCursor { .. }
                 | Self::NextPage { .. }
                 | Self::CloseCursor { .. }
+                | Self::Query(_)
                 | Self::Abort
         )
     }
@@ -168,6 +171,7 @@ impl Verb<'_> {
                 | Self::DeleteIndex { .. }
                 | Self::Commit { .. }
                 | Self::Destroy
+                | Self::Query(QueryVerb::Delete(_))
                 | Self::Series(SeriesVerb::Open(_) | SeriesVerb::DeleteRange(..) | SeriesVerb::Drop { .. })
         )
     }
@@ -286,6 +290,7 @@ fn read_operation<'a>(input: &mut &'a [u8]) -> Option<Operation<'a>> {
         37 => Verb::Compact { store: take_optional_text(input)?, range: take_range(input)? },
         38 => Verb::ApproximateSize { store: take_optional_text(input)?, range: take_range(input)? },
         39 => Verb::Repair,
+        _ if query_packing::VERBS.contains(&number) => Verb::Query(query_packing::take_verb(number, input)?),
         FIRST_VERB.. => Verb::Series(take_verb(number, input)?),
         _ => return None,
     };
@@ -385,6 +390,8 @@ pub(crate) enum Answer {
     Flag(bool),
     Count(u64),
     Page(Page, u8),
+    /// Rows of a query.
+    Rows(QueryPage, u8),
     Record(Record),
     /// Records, and whether more follow.
     Records(Vec<Record>, bool),
@@ -417,7 +424,12 @@ impl Answers {
             Ok(Answer::Count(count)) => self.payload(4, |out| {
                 out.extend_from_slice(&(count as f64).to_le_bytes());
             }),
-            Ok(Answer::Page(page, wants)) => self.payload(5, |out| put_page(out, &page, wants)),
+            Ok(Answer::Page(page, wants)) => {
+                self.payload(5, |out| put_page(out, page.next.is_some(), &page.rows, wants));
+            }
+            Ok(Answer::Rows(page, wants)) => {
+                self.payload(5, |out| put_page(out, page.more, &page.rows, wants));
+            }
             Ok(Answer::Text(text)) => self.payload(6, |out| out.extend_from_slice(text.as_bytes())),
             Ok(Answer::Record(record)) => self.payload(8, |out| put_record(out, &record)),
             Ok(Answer::Records(records, more)) => self.payload(9, |out| {
@@ -452,9 +464,9 @@ impl Answers {
     }
 }
 
-fn put_page(out: &mut Vec<u8>, page: &Page, wants: u8) {
-    put_page_head(out, page.next.is_some(), page.rows.len());
-    for row in &page.rows {
+fn put_page(out: &mut Vec<u8>, more: bool, rows: &[Row], wants: u8) {
+    put_page_head(out, more, rows.len());
+    for row in rows {
         if wants & WANTS_KEYS != 0 {
             put_bytes(out, row.key.as_bytes());
         }

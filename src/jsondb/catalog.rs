@@ -13,7 +13,7 @@ use super::generator::GENERATED_KEY_FIRST;
 use super::ledger::{CountChange, Database, Ledger};
 use super::rows::{
     META_KEY, RowRange, StoreState, catalog_key, catalog_range, damaged, decode_catalog_key, decode_meta,
-    document_prefix, encode_meta, index_prefix, indexes_prefix, state_key,
+    document_prefix, encode_meta, index_range, indexes_prefix, state_key,
 };
 use super::schema::{
     INDEXES_MAX, IndexDef, IndexOptions, STORES_MAX, Schema, StoreDef, StoreOptions, check_name,
@@ -144,7 +144,7 @@ impl Database {
             return Err(Error::new(Code::InvalidArgument, message));
         }
         let id = *next_id;
-        let index = IndexDef { id, name: name.to_owned(), options, building: true };
+        let index = IndexDef::new(id, name, options);
         let mut indexes = store.indexes.clone();
         indexes.push(index.clone());
         let mut batch = WriteBatch::new();
@@ -179,7 +179,8 @@ impl Database {
     fn remove_index(&self, store: &StoreDef, index: u64) -> Result<()> {
         let indexes = store.indexes.iter().filter(|other| other.id != index).cloned().collect();
         let mut batch = WriteBatch::new();
-        delete_rows(&mut batch, index_prefix(store.id, index))?;
+        let RowRange { start, end } = index_range(store.id, index);
+        batch.delete_range(&start, &end)?;
         self.replace_store(batch, store.with_indexes(indexes, store.version + 1)?)?;
         Ok(())
     }

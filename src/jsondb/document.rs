@@ -6,6 +6,7 @@
 #![forbid(unsafe_code)]
 
 mod insert;
+mod project;
 mod scanner;
 #[cfg(test)]
 mod tests;
@@ -13,6 +14,7 @@ mod tests;
 use std::ops::Range;
 
 pub(crate) use insert::set_top_level_path;
+pub(crate) use project::Projection;
 use scanner::{Scanner, StringToken};
 
 use super::key::{ARRAY_DEPTH_MAX, ENCODED_KEY_BYTES_MAX, Key, KeyValue};
@@ -42,6 +44,8 @@ pub(crate) enum Extracted {
     Missing,
     /// Something stands there that can't be a key: an object, an array with one in it, or too long a value.
     Unusable,
+    /// Each part of a compound key is one, and the whole is too long or nested too deep.
+    TooLong,
     /// The key.
     One(Key),
     /// The keys of the array's elements, sorted and each once; those that can't be keys are left out.
@@ -254,7 +258,7 @@ impl Output {
                         other => return Ok(other),
                     }
                 }
-                Ok(Key::from_parts(&parts).map_or(Extracted::Unusable, Extracted::One))
+                Ok(Key::from_parts(&parts).map_or(Extracted::TooLong, Extracted::One))
             }
         }
     }

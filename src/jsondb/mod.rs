@@ -18,6 +18,7 @@ mod key;
 mod ledger;
 mod overlay;
 mod page;
+mod query;
 mod registry;
 mod repair;
 mod rows;
@@ -37,6 +38,10 @@ pub(crate) use document::{Extracted, Extractor, Wanted};
 pub use conflict::{COMMITTED_BYTES_MAX, COMMITTED_WRITES_MAX, READS_BYTES_MAX};
 pub use key::{ARRAY_DEPTH_MAX, BigInt, ENCODED_KEY_BYTES_MAX, Key, KeyRange, KeyValue, compare_values};
 pub use overlay::TRANSACTION_BYTES_MAX;
+pub use query::{
+    CONDITIONS_MAX, Condition, Explanation, IN_KEYS_MAX, ORDER_PATHS_MAX, Order, PlanKind, Query,
+    QueryBuilder, QueryCursor, QueryPage, SELECTED_PATHS_MAX, SORT_BYTES_MAX,
+};
 #[cfg(feature = "node")]
 pub(crate) use repair::repair_while;
 pub use repair::{DocumentsReport, repair, repair_documents_on};

@@ -70,6 +70,20 @@ impl Overlay {
             bytes += cost(key.len(), value_len);
             bytes -= self.entries.get(key).map_or(0, |replaced| cost(key.len(), len_of(replaced)));
         }
+        Self::check_bytes(bytes)
+    }
+
+    /// The bytes that the deletion of a row would add; none where the transaction has written it already.
+    pub(crate) fn added_by(&self, deleted: &[u8]) -> usize {
+        if self.entries.contains_key(deleted) { 0 } else { cost(deleted.len(), 0) }
+    }
+
+    /// Fails where so many bytes more would take the transaction beyond its limit.
+    pub(crate) fn check_more(&self, bytes: usize) -> Result<()> {
+        Self::check_bytes(self.bytes + bytes)
+    }
+
+    fn check_bytes(bytes: usize) -> Result<()> {
         if bytes > TRANSACTION_BYTES_MAX {
             let message = format!(
                 "a transaction that writes more than {TRANSACTION_BYTES_MAX} bytes: commit it in parts"

@@ -132,6 +132,48 @@ pub(crate) fn index_prefix(store: u64, index: u64) -> Vec<u8> {
     with_ids(Kind::Index, &[store, index])
 }
 
+/// Why a document has no entry in an index. Part of the format.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(u8)]
+pub(crate) enum Gap {
+    /// Not every path of the index leads to a key.
+    NoKey = 0x00,
+    /// Each part of the compound key is one, and together they are too long or nested too deep.
+    KeyTooLong = 0x01,
+}
+
+/// What the rows that list a gap begin with: they stand behind all entries of their index.
+fn gap_prefix(store: u64, index: u64, gap: Gap) -> Vec<u8> {
+    let mut prefix = behind(&index_prefix(store, index), &[]);
+    prefix.push(gap as u8);
+    prefix
+}
+
+/// The row that lists the document under `primary` as one that the index has no entry for.
+pub(crate) fn gap_key(store: u64, index: u64, gap: Gap, primary: &Key) -> Vec<u8> {
+    joined(&gap_prefix(store, index, gap), primary.as_bytes())
+}
+
+/// The rows of one kind of gap of an index.
+pub(crate) fn gap_range(store: u64, index: u64, gap: Gap) -> RowRange {
+    RowRange::prefix(gap_prefix(store, index, gap))
+}
+
+/// All rows of an index, those of its gaps included.
+pub(crate) fn index_range(store: u64, index: u64) -> RowRange {
+    let start = index_prefix(store, index);
+    let end = behind(&behind(&start, &[]), &[]);
+    RowRange { start, end }
+}
+
+/// The primary key that a row in the gaps of an index lists; `None` for a row that is none of those.
+pub(crate) fn decode_gap_row(row: &[u8], value: &[u8], store: u64, index: u64) -> Option<Key> {
+    let rest = row.strip_prefix(&*behind(&index_prefix(store, index), &[]))?;
+    let (gap, primary) = rest.split_first()?;
+    let is_known = [Gap::NoKey, Gap::KeyTooLong].iter().any(|known| *known as u8 == *gap);
+    if is_known && value.is_empty() { Key::from_encoded(primary).ok() } else { None }
+}
+
 /// Which kind of row and which store a row key belongs to, and what stands behind them.
 pub(crate) fn split_row_key(mut key: &[u8]) -> Option<(u8, u64, &[u8])> {
     let kind = take_u8(&mut key)?;

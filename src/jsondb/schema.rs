@@ -25,7 +25,9 @@ pub const KEY_PATH_BYTES_MAX: usize = 1_024;
 /// The most paths in a compound key path.
 pub const KEY_PATH_PARTS_MAX: usize = 16;
 
-const CATALOG_VERSION: u8 = 1;
+/// The version of definitions without an index that lists gaps, and of those with one.
+const CATALOG_VERSION_FIRST: u8 = 1;
+const CATALOG_VERSION: u8 = 2;
 
 /// Where a key stands in a document.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -183,6 +185,17 @@ pub(crate) struct IndexDef {
     pub(crate) options: IndexOptions,
     /// Writers maintain it, but documents from before its creation may still be missing: it can't be read.
     pub(crate) building: bool,
+    /// Documents without an entry are listed beside the entries. Not so in indexes of format 1, nor in multi-entry ones,
+    /// where a document may have any number of entries.
+    pub(crate) lists_gaps: bool,
+}
+
+impl IndexDef {
+    /// An index that is yet to be built.
+    pub(crate) fn new(id: u64, name: &str, options: IndexOptions) -> Self {
+        let lists_gaps = !options.multi_entry;
+        Self { id, name: name.to_owned(), options, building: true, lists_gaps }
+    }
 }
 
 /// A store of one schema.
@@ -247,7 +260,8 @@ impl StoreDef {
             "autoIncrement": self.options.auto_increment,
             "indexes": indexes,
         });
-        let mut value = vec![CATALOG_VERSION];
+        let lists_gaps = self.indexes.iter().any(|index| index.lists_gaps);
+        let mut value = vec![if lists_gaps { CATALOG_VERSION } else { CATALOG_VERSION_FIRST }];
         value.extend_from_slice(definition.to_string().as_bytes());
         value
     }
@@ -256,7 +270,7 @@ impl StoreDef {
     pub(crate) fn decode(id: u64, value: &[u8], generator: u64) -> Result<Self> {
         let row = catalog_key(id);
         let text = match value.split_first() {
-            Some((&CATALOG_VERSION, text)) => text,
+            Some((&(CATALOG_VERSION_FIRST..=CATALOG_VERSION), text)) => text,
             Some((&version, _)) if version > CATALOG_VERSION => {
                 let message = format!(
                     "the catalog is in format {version}, this build reads up to {CATALOG_VERSION}: use a newer one"
@@ -288,14 +302,18 @@ fn extractor_of(options: &StoreOptions, indexes: &[IndexDef]) -> Result<Arc<Extr
 }
 
 fn index_to_json(index: &IndexDef) -> Value {
-    json!({
+    let mut definition = json!({
         "id": index.id,
         "name": index.name,
         "keyPath": index.options.key_path.to_json(),
         "unique": index.options.unique,
         "multiEntry": index.options.multi_entry,
         "building": index.building,
-    })
+    });
+    if index.lists_gaps {
+        definition["listsGaps"] = json!(true);
+    }
+    definition
 }
 
 fn definition_from_json(value: Value) -> Option<(String, StoreOptions, Vec<IndexDef>)> {
@@ -323,8 +341,14 @@ fn index_from_json(value: Value) -> Option<IndexDef> {
     let unique = take_bool(&mut fields, "unique")?;
     let multi_entry = take_bool(&mut fields, "multiEntry")?;
     let building = take_bool(&mut fields, "building")?;
+    let lists_gaps = match fields.remove("listsGaps") {
+        None => false,
+        // Only where there are gaps is it said.
+        Some(is_said) => is_said.as_bool().filter(|lists| *lists && !multi_entry)?,
+    };
     let options = IndexOptions { key_path, unique, multi_entry };
-    (fields.is_empty() && options.check().is_ok()).then_some(IndexDef { id, name, options, building })
+    let is_whole = fields.is_empty() && options.check().is_ok();
+    is_whole.then_some(IndexDef { id, name, options, building, lists_gaps })
 }
 
 fn take_name(fields: &mut Map<String, Value>) -> Option<String> {

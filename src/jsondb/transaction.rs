@@ -97,16 +97,14 @@ impl Transaction {
     ///
     /// `ReadOnly`, and as for [`Transaction::get`].
     pub fn delete(&mut self, store: &str, key: &Key) -> Result<bool> {
-        let store = self.store_to_write(store)?;
-        let Some(old) = read_document(&mut self.view, &store, key)? else { return Ok(false) };
-        let rows = rows_of(&store, key, &old.document)?;
-        let change = IndexChange::between(&mut self.view, &store, key, &rows, Vec::new())?;
-        let row = document_key(store.id, key);
-        self.view.overlay.check_room(change.writes().chain([(&row, 0)]))?;
-        self.view.overlay.write(row, None);
-        change.apply(&mut self.view.overlay);
-        self.note_written(&store, -1);
-        Ok(true)
+        let mut deletion = self.deletion(store)?;
+        deletion.add(self, key)?;
+        Ok(deletion.apply(self) > 0)
+    }
+
+    /// A deletion of several documents, which happens as a whole or not at all.
+    pub(super) fn deletion(&self, store: &str) -> Result<Deletion> {
+        Ok(Deletion { store: self.store_to_write(store)?, rows: Vec::new(), bytes: 0, documents: 0 })
     }
 
     /// Deletes every document of a store, however many they are, by one small write.
@@ -226,6 +224,47 @@ impl Transaction {
         let value = self.view.get(&row)?;
         let value = value.ok_or_else(|| damaged("a store's state row", &row, "it is missing"))?;
         Ok(change.apply(StoreState::decode(&value, &row)?.count))
+    }
+}
+
+/// Documents that are to be deleted.
+pub(super) struct Deletion {
+    store: Arc<StoreDef>,
+    /// The rows that go with them.
+    rows: Vec<Vec<u8>>,
+    bytes: usize,
+    documents: u32,
+}
+
+impl Deletion {
+    /// Adds the document under `key`, if there is one. A document is added once.
+    ///
+    /// # Errors
+    ///
+    /// `InvalidArgument` when the transaction would write more than it may, `Corruption`, `Io`.
+    pub(super) fn add(&mut self, transaction: &mut Transaction, key: &Key) -> Result<()> {
+        let (store, view) = (&self.store, &mut transaction.view);
+        let Some(old) = read_document(view, store, key)? else { return Ok(()) };
+        let rows = rows_of(store, key, &old.document)?;
+        let change = IndexChange::between(view, store, key, &rows, Vec::new())?;
+        let document = document_key(store.id, key);
+        for row in change.deletes.into_iter().chain([document]) {
+            self.bytes += view.overlay.added_by(&row);
+            self.rows.push(row);
+        }
+        self.documents += 1;
+        view.overlay.check_more(self.bytes)
+    }
+
+    /// Deletes what was added, and says how many documents that were.
+    pub(super) fn apply(self, transaction: &mut Transaction) -> u64 {
+        for row in self.rows {
+            transaction.view.overlay.write(row, None);
+        }
+        if self.documents > 0 {
+            transaction.note_written(&self.store, -i64::from(self.documents));
+        }
+        self.documents.into()
     }
 }
 

@@ -13,6 +13,8 @@ mod golden;
 mod indexes;
 mod model;
 mod pages;
+mod queries;
+mod query_model;
 mod repair;
 mod schema;
 mod sharing;
