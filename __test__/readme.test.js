@@ -1,7 +1,7 @@
 'use strict'
 
 /*
- * Every JavaScript snippet of README.md and docs/series.md runs as it is written, in a folder of its own where
+ * Every JavaScript snippet of README.md and of the pages below runs as it is written, in a folder of its own where
  * `require('flowdb')` finds this package. A snippet says in comments (`// → value`) what it prints, and the test holds
  * it to that.
  */
@@ -48,7 +48,8 @@ async function runSnippet (code) {
   }
 }
 
-const snippets = ['README.md', 'docs/series.md'].flatMap((page) => snippetsOf(readFileSync(join(root, page), 'utf8')))
+const PAGES = ['README.md', 'docs/series.md', 'docs/flowdb/queries.md']
+const snippets = PAGES.flatMap((page) => snippetsOf(readFileSync(join(root, page), 'utf8')))
 
 test('the README has snippets, and the check finds them', () => {
   assert.ok(snippets.length >= 2)
