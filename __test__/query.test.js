@@ -5,7 +5,7 @@
 const assert = require('node:assert/strict')
 const { test } = require('node:test')
 const { FlowDB } = require('..')
-const { errorOf, gathered, openInMemory } = require('./support')
+const { errorOf, gathered, openInMemory, runProgram, temporary } = require('./support')
 
 const PEOPLE = [
   { id: 1, name: 'Ada', city: 'Bern', age: 30, tags: ['x', 'y'], address: { zip: '3000', street: 'A' } },
@@ -351,6 +351,12 @@ test('two selective indexes are intersected, and a limit in index order reads te
     const { index, rowsRead, rowsReturned } = await db.query('many').orderBy('n', direction).limit(10).explain()
     assert.deepEqual([index, rowsReturned, rowsRead < 50], ['n', 10, true], `${rowsRead}`)
   }
+})
+
+test('a query over more than the heap holds needs little of it', async (t) => {
+  const flags = ['--max-old-space-size=48']
+  const { code, output, errors } = await runProgram('queries-in-little-memory.js', [temporary(t)], { flags })
+  assert.deepEqual({ code, output }, { code: 0, output: '30000,30000' }, errors)
 })
 
 test('a database that is still opening answers queries once it is open', async (t) => {

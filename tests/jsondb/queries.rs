@@ -270,6 +270,27 @@ fn a_document_whose_compound_key_is_too_long_is_found_all_the_same() {
 }
 
 #[test]
+fn sorting_more_than_its_bound_is_a_typed_error_and_a_limit_or_an_index_helps() {
+    let db = open_with_items();
+    let long = "x".repeat(16_000);
+    for from in (0..4_400).step_by(400) {
+        change(&db, |tx| {
+            for id in from..from + 400 {
+                tx.put("items", None, json(&j!({ "id": id, "text": format!("{long}{id:04}") })))?;
+            }
+            Ok(())
+        })
+        .unwrap();
+    }
+    let query = items().order_by("text", Order::Descending);
+    let keys = |query: &QueryBuilder| query.clone().build().unwrap().keys(&mut read(&db));
+    assert_eq!(code(keys(&query)), Code::InvalidArgument);
+    assert_eq!(keys(&query.clone().limit(2)).unwrap(), [key(4_399.0), key(4_398.0)]);
+    db.create_index("items", "by_text", index_on("text")).unwrap();
+    assert_eq!(keys(&query).unwrap().len(), 4_400);
+}
+
+#[test]
 fn an_index_is_used_wherever_one_serves() {
     let db = with_indexes();
     db.create_index("items", "by_zip", unique_on("address.zip")).unwrap();
