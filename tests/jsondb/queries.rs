@@ -249,6 +249,26 @@ fn a_cursor_goes_on_over_its_snapshot_and_only_in_its_transaction() {
     assert_eq!(code(cursor.next_page(&mut read(&db), limits)), Code::InvalidArgument);
 }
 
+#[test]
+fn a_query_that_its_transaction_writes_beside_gives_what_is_there_when_it_comes_to_it() {
+    let db = with_indexes();
+    let one = PageLimits { rows: 1, bytes: usize::MAX, keys_only: false };
+    for keys_only in [false, true] {
+        // By an index whose rows decide all, and sorted.
+        for query in [items(), items().order_by("tags", Order::Descending).order_by("id", Order::Ascending)] {
+            let query = query.filter("city", equals("Bern")).build().unwrap();
+            let mut tx = db.begin(&["items"], Mode::ReadWrite).unwrap();
+            let (limits, mut cursor) = (PageLimits { keys_only, ..one }, query.cursor());
+            let first = cursor.next_page(&mut tx, limits).unwrap().rows;
+            let others: Vec<i64> =
+                [1, 3, 4].into_iter().filter(|id| first[0].key != key(*id as f64)).collect();
+            tx.delete("items", &key(others[0] as f64)).unwrap();
+            tx.put("items", None, json(&j!({ "id": others[1], "city": "Ulm" }))).unwrap();
+            assert_eq!(cursor.next_page(&mut tx, limits).unwrap().rows, [], "{query:?}");
+        }
+    }
+}
+
 /// A compound key can be too long where each part of it is short enough: no index has it, and a query finds it.
 #[test]
 fn a_document_whose_compound_key_is_too_long_is_found_all_the_same() {

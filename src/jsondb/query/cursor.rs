@@ -207,10 +207,12 @@ impl Run {
         }
         let wanted = query.limit.map_or(BATCH_UNORDERED as u64, |limit| limit.saturating_add(query.offset));
         let wanted = usize::try_from(wanted).unwrap_or(usize::MAX);
+        // Backwards, the last key of a batch is not known to be whole.
+        let first = wanted.saturating_add(usize::from(plan.direction == Direction::Reverse));
         self.batch_rows = match (by_key, plan.sorts) {
             (true, _) => wanted.clamp(BATCH_FIRST, BATCH_UNORDERED),
             (false, true) => BATCH_MAX,
-            (false, false) => wanted.clamp(1, BATCH_FIRST),
+            (false, false) => first.clamp(1, BATCH_FIRST),
         };
     }
 
