@@ -13,7 +13,7 @@ use super::generator::GENERATED_KEY_FIRST;
 use super::ledger::{CountChange, Database, Ledger};
 use super::rows::{
     META_KEY, RowRange, StoreState, catalog_key, catalog_range, damaged, decode_catalog_key, decode_meta,
-    document_prefix, encode_meta, index_range, indexes_prefix, state_key,
+    document_prefix, encode_meta, index_range, indexes_range, state_key,
 };
 use super::schema::{
     INDEXES_MAX, IndexDef, IndexOptions, STORES_MAX, Schema, StoreDef, StoreOptions, check_name,
@@ -113,8 +113,8 @@ impl Database {
         let mut batch = WriteBatch::new();
         batch.delete(&catalog_key(store.id))?;
         batch.delete(&state_key(store.id))?;
-        delete_rows(&mut batch, document_prefix(store.id))?;
-        delete_rows(&mut batch, indexes_prefix(store.id))?;
+        delete_rows(&mut batch, &RowRange::prefix(document_prefix(store.id)))?;
+        delete_rows(&mut batch, &indexes_range(store.id))?;
         self.commit_schema(batch, schema.without(name))?;
         self.ledger.lock().remove_store(store.id);
         Ok(())
@@ -179,8 +179,7 @@ impl Database {
     fn remove_index(&self, store: &StoreDef, index: u64) -> Result<()> {
         let indexes = store.indexes.iter().filter(|other| other.id != index).cloned().collect();
         let mut batch = WriteBatch::new();
-        let RowRange { start, end } = index_range(store.id, index);
-        batch.delete_range(&start, &end)?;
+        delete_rows(&mut batch, &index_range(store.id, index))?;
         self.replace_store(batch, store.with_indexes(indexes, store.version + 1)?)?;
         Ok(())
     }
@@ -239,9 +238,8 @@ fn load_store(
     Ok(store)
 }
 
-fn delete_rows(batch: &mut WriteBatch, prefix: Vec<u8>) -> Result<()> {
-    let RowRange { start, end } = RowRange::prefix(prefix);
-    batch.delete_range(&start, &end)
+fn delete_rows(batch: &mut WriteBatch, rows: &RowRange) -> Result<()> {
+    batch.delete_range(&rows.start, &rows.end)
 }
 
 fn exists(what: &str, name: &str) -> Error {

@@ -1,7 +1,7 @@
 //! The rows that a document database keeps in the engine: what their keys and values look like.
 //!
 //! Every key begins with a byte of kind and then ids as varints. Varints and encoded keys are prefix-free, and no
-//! encoded key begins with 0xff, so "all rows below this prefix" is the range from the prefix to the prefix
+//! encoded key begins with 0xff, so "all keys below this prefix" is the range from the prefix to the prefix
 //! followed by 0xff, and the rows of one index key lie side by side. `docs/format/documents.md` is the reference.
 #![forbid(unsafe_code)]
 
@@ -18,7 +18,7 @@ pub(crate) const ROWS_VERSION: u64 = 1;
 /// The key of the one row that says which version the rows are in and which id comes next.
 pub(crate) const META_KEY: &[u8] = &[Kind::Meta as u8];
 
-/// Sorts behind everything that can follow a prefix: ids and keys never begin with it.
+/// Sorts behind every key that can follow a prefix. Ids may begin with it.
 const BEHIND: u8 = 0xff;
 
 /// The first byte of a row's key. Part of the format.
@@ -122,9 +122,15 @@ pub(crate) fn document_key(store: u64, key: &Key) -> Vec<u8> {
     joined(&document_prefix(store), key.as_bytes())
 }
 
-/// What the keys of the rows of all of a store's indexes begin with.
-pub(crate) fn indexes_prefix(store: u64) -> Vec<u8> {
-    with_ids(Kind::Index, &[store])
+/// The rows of all of a store's indexes. Behind the store's id comes another id, which may begin with any byte; so the
+/// range ends where the last byte of the store's id is one up, which a varint's last byte can always be.
+pub(crate) fn indexes_range(store: u64) -> RowRange {
+    let start = with_ids(Kind::Index, &[store]);
+    let mut end = start.clone();
+    if let Some(last) = end.last_mut() {
+        *last += 1;
+    }
+    RowRange { start, end }
 }
 
 /// What the keys of an index's rows begin with.

@@ -15,7 +15,7 @@ use super::index::{DocumentKeys, IndexChange, rows_of};
 use super::key::{Key, KeyRange, KeyValue};
 use super::ledger::CountChange;
 use super::rows::{
-    RowRange, StoreState, StoredDocument, damaged, document_key, document_prefix, indexes_prefix, state_key,
+    RowRange, StoreState, StoredDocument, damaged, document_key, document_prefix, indexes_range, state_key,
 };
 use super::schema::{KeyPath, StoreDef};
 use super::view::View;
@@ -115,7 +115,7 @@ impl Transaction {
     pub fn clear(&mut self, store: &str) -> Result<()> {
         let store = self.store_to_write(store)?;
         self.view.overlay.clear(RowRange::prefix(document_prefix(store.id)));
-        self.view.overlay.clear(RowRange::prefix(indexes_prefix(store.id)));
+        self.view.overlay.clear(indexes_range(store.id));
         self.note_written(&store, 0);
         if let Some(involved) = self.stores.get_mut(&store.name) {
             involved.change = CountChange { cleared: true, added: 0 };

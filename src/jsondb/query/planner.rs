@@ -229,7 +229,7 @@ impl Planner<'_> {
         let (best, rows) = self.race(found)?;
         let access = found.swap_remove(best);
         let Some(rows) = rows else { return Ok(Some(Plan::sorting(access, false))) };
-        let other = self.to_intersect(&access, rows, found)?;
+        let other = self.worth_intersecting(&access, rows, found)?;
         Ok(Some(match other {
             None => Plan::sorting(access, false),
             Some(other) => {
@@ -265,7 +265,7 @@ impl Planner<'_> {
     }
 
     /// Another access whose keys are worth reading so that fewer documents are.
-    fn to_intersect(&mut self, best: &Access, rows: usize, found: &[Access]) -> Result<Option<Access>> {
+    fn worth_intersecting(&mut self, best: &Access, rows: usize, found: &[Access]) -> Result<Option<Access>> {
         let is_worth = rows > INTERSECTED_MIN && self.wanted().is_none_or(|wanted| wanted >= rows);
         if !is_worth || leaves_out(best) {
             return Ok(None);

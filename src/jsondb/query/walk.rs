@@ -40,6 +40,9 @@ impl Entry {
     }
 }
 
+/// The key by which a row lies in its order, and where it leads.
+type Keyed = (Key, Entry);
+
 /// What the rows of a walk are.
 #[derive(Debug, Clone)]
 enum Kind {
@@ -159,7 +162,7 @@ impl Walk {
         range: &RowRange,
         direction: Direction,
         rows_max: usize,
-    ) -> Result<(Vec<(Key, Entry)>, Option<Vec<u8>>)> {
+    ) -> Result<(Vec<Keyed>, Option<Vec<u8>>)> {
         let mut rows = base.rows(overlay, range, direction)?;
         let (mut read, mut bytes) = (Vec::new(), 0);
         while rows.advance()? {
@@ -173,8 +176,7 @@ impl Walk {
         Ok((read, None))
     }
 
-    /// The key by which the row lies in its order, and where it leads.
-    fn entry(&self, row: &[u8], value: &[u8]) -> Result<(Key, Entry)> {
+    fn entry(&self, row: &[u8], value: &[u8]) -> Result<Keyed> {
         match self.kind {
             Kind::Documents => {
                 let key = decode_document_key(row, &self.prefix)?;
@@ -192,7 +194,7 @@ impl Walk {
         }
     }
 
-    fn forwards(&mut self, range: RowRange, rows: Vec<(Key, Entry)>, last: Option<Vec<u8>>) -> Vec<Entry> {
+    fn forwards(&mut self, range: RowRange, rows: Vec<Keyed>, last: Option<Vec<u8>>) -> Vec<Entry> {
         if let Some(last) = last {
             let rest = RowRange { start: successor(&last), end: range.end };
             self.pieces.push_front(Piece::Range(rest, Direction::Forward));
@@ -201,7 +203,7 @@ impl Walk {
     }
 
     /// The rows that were read backwards, with those of one key turned round.
-    fn turned(&mut self, range: RowRange, mut rows: Vec<(Key, Entry)>, last: Option<Vec<u8>>) -> Vec<Entry> {
+    fn turned(&mut self, range: RowRange, mut rows: Vec<Keyed>, last: Option<Vec<u8>>) -> Vec<Entry> {
         let has_ties = matches!(self.kind, Kind::Index { is_unique: false });
         if let Some(last) = last {
             let mut rest = RowRange { start: range.start, end: last };
