@@ -168,6 +168,17 @@ mod tests {
     }
 
     #[test]
+    fn what_is_to_be_deleted_is_refused_before_it_is_too_much() {
+        let mut overlay = Overlay::default();
+        overlay.write(b"written".to_vec(), Some(vec![0; 100]));
+        let left = TRANSACTION_BYTES_MAX - cost(7, 100);
+
+        overlay.check_more(left).unwrap();
+        assert_eq!(overlay.check_more(left + 1).unwrap_err().code(), Code::InvalidArgument);
+        assert_eq!((overlay.added_by(b"other"), overlay.added_by(b"written")), (cost(5, 0), 0));
+    }
+
+    #[test]
     fn a_write_after_a_clear_stays_and_one_before_goes() {
         let mut overlay = Overlay::default();
         overlay.write(b"a".to_vec(), Some(b"1".to_vec()));
