@@ -410,6 +410,113 @@ export interface DocumentCursor<Document = any, PrimaryKey = any, CursorKey = Pr
   delete (): Promise<boolean>
 }
 
+/** Of a value, what can be a key. */
+export type KeyIn<V> = V extends Key ? V : never
+
+/** What can be asked of the value at a path. All that is given has to be met. */
+export interface QueryOperators<V = any> {
+  /** It is this key. The same as the key itself in the place of the operators. */
+  equals?: KeyIn<V> | null
+  /** It comes after this key and has its type. */
+  gt?: KeyIn<V> | null
+  /** It comes after this key, or is it, and has its type. */
+  gte?: KeyIn<V> | null
+  /** It comes before this key and has its type. */
+  lt?: KeyIn<V> | null
+  /** It comes before this key, or is it, and has its type. */
+  lte?: KeyIn<V> | null
+  /** It is one of these keys, 10,000 at most; with none of them nothing is found. */
+  in?: readonly (KeyIn<V> | null)[]
+  /** It is a string or an array that begins with this one. */
+  prefix?: string | ArrayBuffer | ArrayBufferView | readonly Key[]
+  /** It is an array, and this key is one of its elements. */
+  contains?: (V extends readonly (infer E)[] ? KeyIn<E> : V extends string | number | boolean ? never : Key) | null
+}
+
+/** What the value at a path has to be. It never holds where there is no value, or one that can't be a key. */
+export type QueryCondition<V = any> = KeyIn<V> | null | QueryOperators<V>
+
+/** Conditions by path; a path with dots leads into objects, and by a number into an array. */
+export type QueryConditions<T = any> =
+  { readonly [Path in keyof T & string]?: QueryCondition<T[Path]> } &
+  { readonly [path: `${string}.${string}`]: QueryCondition }
+
+/** A document of which only parts are there. */
+export type DeepPartial<T> = T extends readonly (infer E)[] ? DeepPartial<E>[]
+  : T extends object ? { [Name in keyof T]?: DeepPartial<T[Name]> } : T
+
+/** How a query was answered, and what was read for it. */
+export interface QueryExplanation {
+  /**
+   * `'nothing'`: the conditions contradict each other; `'scan'`: all documents were read; `'key'`: some were, by their
+   * primary keys; `'index'`: by the rows of an index; `'intersection'`: by the keys that two indexes have in common.
+   */
+  plan: 'nothing' | 'scan' | 'key' | 'index' | 'intersection'
+  /** The index that was used, of two the more selective one; `null` for none. */
+  index: string | null
+  /** All indexes that were used. */
+  indexes: string[]
+  /** Whether index or store were walked forwards or backwards, or what was found was sorted in memory. */
+  order: 'forwards' | 'backwards' | 'sorted'
+  /** Everything that was read: the sum of the three below. */
+  rowsRead: number
+  /** How many documents the query gave. */
+  rowsReturned: number
+  /** Rows of indexes that were read. */
+  indexRowsRead: number
+  /** Documents that were read. */
+  documentsRead: number
+  /** Rows that were looked at to choose between indexes. */
+  rowsSampled: number
+}
+
+/**
+ * A question for documents of a store. It never changes: each call gives a new query, which can be run any number of
+ * times. What can't be asked throws where it is called: `FLOWDB_INVALID_KEY` for what is no key, else
+ * `FLOWDB_INVALID_ARGUMENT`.
+ *
+ * Without an order, documents come as they are found. With one, those that have no key at its path come last in both
+ * directions, and ties come by their primary keys, ascending. What no index has in order is sorted in memory, by up to
+ * 64 MiB of keys: beyond that, running the query rejects with `FLOWDB_INVALID_ARGUMENT`. Rejects with
+ * `FLOWDB_NOT_FOUND` when there is no such store, or it is not among those of the transaction.
+ */
+export interface Query<T = any, K = any> extends AsyncIterable<T> {
+  /** Leaves only documents that meet all of these conditions, and those of calls before: 64 at most. */
+  where (conditions: QueryConditions<T>): Query<T, K>
+  /** Orders by a path or by several, behind those of calls before: 16 at most. The default direction is `'asc'`. */
+  orderBy (path: string | readonly string[], direction?: 'asc' | 'desc'): Query<T, K>
+  /** Orders by several paths, each in a direction of its own. */
+  orderBy (paths: { readonly [path: string]: 'asc' | 'desc' }): Query<T, K>
+  /**
+   * Keeps of each document only what stands at these paths, 256 at most, within what it is nested in. Of an array that a
+   * path leads into, only the elements that are named are kept. A later call takes the place of one before.
+   */
+  select<Name extends keyof T & string> (...names: [Name, ...Name[]]): Query<Pick<T, Name>, K>
+  select (...paths: string[]): Query<DeepPartial<T>, K>
+  select (paths: readonly string[]): Query<DeepPartial<T>, K>
+  /** Gives at most so many documents. */
+  limit (limit: number): Query<T, K>
+  /** Passes over so many of the first documents. */
+  offset (offset: number): Query<T, K>
+  /** All documents. */
+  toArray (): Promise<T[]>
+  /** The first document, or `undefined`. */
+  first (): Promise<T | undefined>
+  /** How many documents there are, within limit and offset. */
+  count (): Promise<number>
+  /** The primary keys of the documents, in their order. */
+  keys (): Promise<K[]>
+  /**
+   * Deletes the documents, all or none, and resolves to how many they were. Rejects with `FLOWDB_INVALID_ARGUMENT` when
+   * that is more than a transaction may write.
+   */
+  delete (): Promise<number>
+  /** Runs the query and tells how, and what was read for it. */
+  explain (): Promise<QueryExplanation>
+  /** Iterates over the documents as they are when it is called, page by page with bounded memory. */
+  [Symbol.asyncIterator] (): AsyncIterableIterator<T>
+}
+
 /** The calls on documents, which a database and its transactions have in common. */
 export interface Documents<S extends Schema<S>> {
   /**
@@ -495,6 +602,8 @@ export interface Documents<S extends Schema<S>> {
    */
   rangeByIndex<Name extends StoreName<S>, Index extends IndexName<S, Name>> (store: Name, index: Index, range: KeyBetween<IndexBound<IndexKeyOf<S, Name, Index>>>): Promise<DocumentOf<S, Name>[]>
   rangeByIndex<Name extends StoreName<S>, Index extends IndexName<S, Name>> (store: Name, index: Index, start?: IndexBound<IndexKeyOf<S, Name, Index>>, end?: IndexBound<IndexKeyOf<S, Name, Index>>): Promise<DocumentOf<S, Name>[]>
+  /** Asks for documents by conditions: a query for every document of the store, to be narrowed down. */
+  query<Name extends StoreName<S>> (store: Name): Query<DocumentOf<S, Name>, KeyOf<S, Name>>
 }
 
 declare const savepoint: unique symbol

@@ -2,7 +2,8 @@
 
 import { FlashStore, FlowDB, FlowDBError, KeyRange } from 'flowdb'
 import type {
-  AnySchema, DocumentEntry, Key, RepairReport, SeriesRecord, SeriesWindow, Stats, StoreDescription, Transaction
+  AnySchema, DocumentEntry, Key, Query, QueryExplanation, RepairReport, SeriesRecord, SeriesWindow, Stats, StoreDescription,
+  Transaction
 } from 'flowdb'
 
 interface User {
@@ -128,6 +129,34 @@ async function operations (db: FlowDB<Shop>) {
   db.cursor('users', { index: 'name' })
 }
 
+async function queries (db: FlowDB<Shop>) {
+  const users = db.query('users')
+  exactly<Query<User, number>>()(users)
+  const some = users.where({ name: 'Ada', id: { gte: 1, in: [1, 2] }, 'address.zip': { prefix: '30' } })
+  exactly<User[]>()(await some.orderBy('name', 'desc').orderBy({ id: 'asc' }).limit(3).offset(1).toArray())
+  exactly<User | undefined>()(await some.first())
+  exactly<number>()(await some.count())
+  exactly<number[]>()(await some.keys())
+  exactly<number>()(await some.delete())
+  exactly<QueryExplanation>()(await some.explain())
+  exactly<Pick<User, 'id' | 'name'>[]>()(await some.select('id', 'name').toArray())
+  exactly<string | undefined>()((await some.select('name', 'address.zip').first())?.name)
+  exactly<string | undefined>()((await some.select(['name']).first())?.name)
+  for await (const user of some) exactly<User>()(user)
+  for await (const any of (db as unknown as FlowDB).query('any').where({ tags: { contains: 'x' }, a: 1 })) exactly<any>()(any)
+
+  // @ts-expect-error there is no such store
+  db.query('user')
+  // @ts-expect-error users have no such property
+  users.where({ nmae: 'Ada' })
+  // @ts-expect-error names are strings
+  users.where({ name: 7 })
+  // @ts-expect-error there is no such operator
+  users.where({ id: { above: 7 } })
+  // @ts-expect-error there is no such direction
+  users.orderBy('name', 'down')
+}
+
 async function upkeep (db: FlowDB<Shop>) {
   exactly<void>()(await db.checkpoint('copy'))
   exactly<void>()(await db.verify())
@@ -239,4 +268,6 @@ function errors (error: unknown) {
   if (error.code === 'FLOWDB_OOPS') return
 }
 
-export { attempts, documents, errors, maps, operations, ranges, schema, series, transactions, untyped, upkeep, versions }
+export {
+  attempts, documents, errors, maps, operations, queries, ranges, schema, series, transactions, untyped, upkeep, versions
+}

@@ -183,3 +183,76 @@ test('keys that are objects are keys, with options behind them and without', asy
   }
   assert.equal(await db.count('notes'), 3)
 })
+
+test('modify, patch and update at a cursor keep the expiry and count versions, putMany begins anew', async (t) => {
+  const db = await openInMemory(t, { users: 'id' })
+  await db.setDefaultTtl('users', 60)
+  const expiresAt = Date.now() + 3600_000
+  await db.put('users', { id: 1, n: 1 }, { expiresAt })
+  await db.modify('users', 1, (user) => ({ ...user, n: user.n + 1 }))
+  await db.patch('users', 1, { n: 3 })
+  for await (const cursor of db.cursor('users')) await cursor.update({ ...cursor.value, n: cursor.value.n + 1 })
+  const { updatedAt, ...entry } = await db.getEntry('users', 1)
+  assert.deepEqual(entry, { key: 1, value: { id: 1, n: 4 }, version: 4, expiresAt })
+
+  await db.putMany('users', [{ id: 1, n: 5 }, { id: 2, n: 5 }])
+  await db.modify('users', 3, () => ({ id: 3 }))
+  for (const [id, version] of [[1, 5], [2, 1], [3, 1]]) {
+    const put = await db.getEntry('users', id)
+    assert.equal(put.version, version)
+    assert.ok(put.expiresAt > Date.now() && put.expiresAt <= Date.now() + 60_000)
+  }
+})
+
+test('a change that was computed before a touch is computed again, and refused at a cursor', async (t) => {
+  const db = await openInMemory(t, { users: 'id' })
+  await db.put('users', { id: 1, n: 1 })
+  const expiresAt = Date.now() + 60_000
+  let calls = 0
+  await db.modify('users', 1, async (user) => {
+    if (calls++ === 0) await db.touch('users', 1, { expiresAt })
+    return { ...user, n: user.n + 1 }
+  })
+  assert.equal(calls, 2)
+  const entry = await db.getEntry('users', 1)
+  assert.deepEqual([entry.value.n, entry.expiresAt], [2, expiresAt])
+  for await (const cursor of db.cursor('users')) {
+    await db.touch('users', 1, { expiresAt: null })
+    await assert.rejects(cursor.update({ id: 1, n: 9 }), { code: 'FLOWDB_CONFLICT' })
+  }
+})
+
+test('what has expired is in no query, cursor or count of a range, and a deleted range leaves it alone', async (t) => {
+  const db = await openInMemory(t, { users: 'id' })
+  await db.createIndex('users', 'n', 'n')
+  const soon = Date.now() + SOON_MS
+  for (let id = 0; id < 6; id++) await db.put('users', { id, n: 1 }, { expiresAt: id % 2 === 0 ? soon : null })
+  await until(soon)
+  const query = db.query('users').where({ n: 1 })
+  assert.deepEqual(await query.keys(), [1, 3, 5])
+  assert.equal(await query.count(), 3)
+  assert.equal((await gathered(db.cursor('users', { index: 'n', direction: 'prev' }))).length, 3)
+  assert.equal(await db.count('users', { gte: 0, lt: 4 }), 2)
+  assert.equal(await db.delete('users', { gte: 0, lt: 4 }), 2)
+  assert.equal(await query.delete(), 1)
+  assert.deepEqual([await db.count('users'), await db.purgeExpired('users'), await db.count('users')], [0, 3, 0])
+})
+
+test('cursors and queries in a transaction go on over what they saw when it goes back to a savepoint', async (t) => {
+  const db = await openInMemory(t, { users: 'id' })
+  const tx = db.transaction('users', 'readwrite')
+  const start = await tx.savepoint()
+  await tx.putMany('users', Array.from({ length: 500 }, (_, id) => ({ id, text: 'x'.repeat(100) })))
+  for (const rows of [() => tx.cursor('users'), () => tx.query('users').where({ id: { gte: 0 } })]) {
+    await tx.rollbackTo(start)
+    await tx.putMany('users', Array.from({ length: 500 }, (_, id) => ({ id, text: 'x'.repeat(100) })))
+    let count = 0
+    for await (const row of rows()) {
+      if (count++ === 0) await tx.rollbackTo(start)
+      assert.ok(row)
+    }
+    assert.equal(count, 500)
+    assert.equal(await tx.count('users'), 0)
+  }
+  await tx.commit()
+})

@@ -40,6 +40,7 @@ const ignore = () => {}
  * @property {number} verb opens the cursor
  * @property {(run: import('./packing.js').Run) => void} pack what stands between the cursor's number and the page size
  * @property {number} limit how many rows at most
+ * @property {number} [wants] what its pages carry, where they are rows of a store
  * @property {boolean} [isGathered] the caller wants all rows and not the first ones soon
  */
 
@@ -81,7 +82,7 @@ class Cursor {
    */
   constructor (session, scan, storeName) {
     const { limit, isGathered } = scan
-    const { verb, wants, pack } = 'verb' in scan ? { ...scan, wants: 0 } : rowsOfStore(scan)
+    const { verb, wants, pack } = 'verb' in scan ? { wants: 0, ...scan } : rowsOfStore(scan)
     this.#session = session
     this.#id = session.connection.nextId()
     this.#wants = wants

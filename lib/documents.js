@@ -9,6 +9,7 @@ const { compareKeys, plainKey } = require('./key.js')
 const { modify, patch } = require('./modify.js')
 const { checkCount, checkName, checkOptions, invalid } = require('./names.js')
 const { WANTS } = require('./packing.js')
+const { queryOf } = require('./query.js')
 const { encodeDocument } = require('./values.js')
 
 /** @param {import('./packing.js').Page} page */
@@ -308,6 +309,15 @@ class Documents {
    */
   async getKeyByIndex (store, index, range) {
     return await bulk.getKey(this.#session, store, checkName('index', index), range)
+  }
+
+  /**
+   * Asks for documents by conditions.
+   *
+   * @param {string} store
+   */
+  query (store) {
+    return queryOf(this.#session, store)
   }
 
   /**

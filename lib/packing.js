@@ -68,7 +68,11 @@ const VERB = Object.freeze({
   DELETE_MANY: 60,
   GET_STAMPED: 61,
   CHANGE: 62,
-  PATCH: 63
+  PATCH: 63,
+  OPEN_QUERY: 70,
+  QUERY_COUNT: 71,
+  QUERY_EXPLAIN: 72,
+  QUERY_DELETE: 73
 })
 
 /** How a document is written down. */

@@ -15,8 +15,9 @@ use super::cursor::Cursor;
 use super::database::Database;
 use super::long_work::Waiting;
 use super::packing::{Answer, Answers, Operation, RawRange, Verb, read_run};
+use super::query_packing::QueryVerb;
 use super::transactions::shared;
-use super::{bulk, definitions, error, series, upkeep, writes};
+use super::{bulk, definitions, error, query, series, upkeep, writes};
 
 /// Answers are sent on their way when there are so many bytes of them.
 const SEND_BYTES: usize = 8 * 1024;
@@ -209,6 +210,7 @@ fn execute(database: &Database, operation: &Operation<'_>, snapshots: &mut Snaps
         }
         Verb::Bulk(verb) => bulk::execute(database, operation, verb, snapshots),
         Verb::Series(verb) => series::execute(database, verb, snapshots),
+        Verb::Query(verb) => query::execute(database, operation, verb, snapshots),
         Verb::Repair => database.repair().map(|report| Answer::Text(upkeep::report(&report))),
         Verb::Checkpoint { .. }
         | Verb::Verify
@@ -316,6 +318,12 @@ impl Snapshots {
                 Verb::OpenCursor { cursor, scan, .. } => {
                     snapshots.by_cursor.push((*cursor, json.begin(&[scan.store], Mode::ReadOnly)));
                 }
+                Verb::Query(QueryVerb::Open { cursor, query, .. }) => {
+                    snapshots.by_cursor.push((*cursor, json.begin(&[query.store], Mode::ReadOnly)));
+                }
+                Verb::Query(QueryVerb::Count(query) | QueryVerb::Explain(query)) => {
+                    snapshots.add(json, query.store);
+                }
                 _ => {}
             }
         }
@@ -348,7 +356,7 @@ impl Snapshots {
         self.by_store[at].1.as_mut().map_err(|error| error.clone())
     }
 
-    fn for_cursor(&mut self, json: &JsonDb, cursor: u32, store: &str) -> Result<Transaction> {
+    pub(crate) fn for_cursor(&mut self, json: &JsonDb, cursor: u32, store: &str) -> Result<Transaction> {
         match self.by_cursor.iter().position(|(id, _)| *id == cursor) {
             Some(at) => self.by_cursor.swap_remove(at).1,
             None => json.begin(&[store], Mode::ReadOnly),

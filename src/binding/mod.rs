@@ -21,6 +21,8 @@ mod options;
 mod outbox;
 mod packing;
 mod pool;
+mod query;
+mod query_packing;
 mod series;
 mod series_packing;
 mod transactions;

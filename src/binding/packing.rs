@@ -11,12 +11,14 @@ use std::ops::Bound;
 
 use crate::error::{Code, Error, Result};
 use crate::jsondb::{
-    Document, Expires, Format, Isolation, Key, KeyRange, Mode, Page, PutOptions, Row, Savepoint, Stamp,
+    Document, Expires, Format, Isolation, Key, KeyRange, Mode, Page, PutOptions, QueryPage, Row, Savepoint,
+    Stamp,
 };
 use crate::series::{Record, Window};
 
 use super::bulk_packing::{BulkAnswer, BulkVerb, FIRST_BULK_VERB, LAST_BULK_VERB, take_bulk};
 use super::error::to_json;
+use super::query_packing::{self, QueryVerb};
 use super::series_packing::{FIRST_VERB, SeriesVerb, put_record, put_window, take_verb};
 use super::versions;
 
@@ -183,6 +185,7 @@ pub(crate) enum Verb<'a> {
         store: &'a str,
         ms: u64,
     },
+    Query(QueryVerb<'a>),
 }
 
 impl Verb<'_> {
@@ -205,6 +208,7 @@ impl Verb<'_> {
                 | Self::NextPage { .. }
                 | Self::CloseCursor { .. }
                 | Self::Bulk(_)
+                | Self::Query(_)
                 | Self::Abort
         )
     }
@@ -226,6 +230,7 @@ impl Verb<'_> {
                 | Self::Bulk(
                     BulkVerb::PutMany { .. } | BulkVerb::DeleteMany { .. } | BulkVerb::DeleteRange { .. }
                 )
+                | Self::Query(QueryVerb::Delete(_))
                 | Self::Series(SeriesVerb::Open(_) | SeriesVerb::DeleteRange(..) | SeriesVerb::Drop { .. })
         )
     }
@@ -350,6 +355,7 @@ fn read_operation<'a>(input: &mut &'a [u8]) -> Option<Operation<'a>> {
         39 => Verb::Repair,
         versions::FIRST_VERB..=versions::LAST_VERB => versions::take_verb(number, input)?,
         FIRST_BULK_VERB..=LAST_BULK_VERB => Verb::Bulk(take_bulk(number, input)?),
+        _ if query_packing::VERBS.contains(&number) => Verb::Query(query_packing::take_verb(number, input)?),
         FIRST_VERB.. => Verb::Series(take_verb(number, input)?),
         _ => return None,
     };
@@ -459,6 +465,8 @@ pub(crate) enum Answer {
     Count(u64),
     Page(Page, u8),
     Bulk(BulkAnswer),
+    /// Rows of a query.
+    Rows(QueryPage, u8),
     Record(Record),
     /// Records, and whether more follow.
     Records(Vec<Record>, bool),
@@ -491,7 +499,12 @@ impl Answers {
             Ok(Answer::Count(count)) => self.payload(4, |out| {
                 out.extend_from_slice(&(count as f64).to_le_bytes());
             }),
-            Ok(Answer::Page(page, wants)) => self.payload(5, |out| put_page(out, &page, wants)),
+            Ok(Answer::Page(page, wants)) => {
+                self.payload(5, |out| put_page(out, page.next.is_some(), &page.rows, wants));
+            }
+            Ok(Answer::Rows(page, wants)) => {
+                self.payload(5, |out| put_page(out, page.more, &page.rows, wants));
+            }
             Ok(Answer::Text(text)) => self.payload(6, |out| out.extend_from_slice(text.as_bytes())),
             Ok(Answer::Entry(row)) => self.payload(11, |out| versions::put_entry(out, &row)),
             Ok(Answer::Bulk(bulk)) => self.payload(bulk.kind(), |out| bulk.put(out)),
@@ -528,9 +541,9 @@ impl Answers {
     }
 }
 
-fn put_page(out: &mut Vec<u8>, page: &Page, wants: u8) {
-    put_page_head(out, page.next.is_some(), page.rows.len());
-    for row in &page.rows {
+fn put_page(out: &mut Vec<u8>, more: bool, rows: &[Row], wants: u8) {
+    put_page_head(out, more, rows.len());
+    for row in rows {
         if wants & WANTS_KEYS != 0 {
             put_bytes(out, row.key.as_bytes());
         }

@@ -11,6 +11,7 @@ use crate::jsondb::{Document, JsonDb, Key, Transaction};
 use super::bulk;
 use super::execute::guarded;
 use super::packing::{Answer, Answers, Operation, Verb};
+use super::query_packing::QueryVerb;
 
 /// A transaction takes at most so many single writes.
 pub(super) const GROUP_WRITES_MAX: usize = 1000;
@@ -133,6 +134,7 @@ pub(crate) fn write(transaction: &mut Transaction, verb: &Verb<'_>) -> Result<An
         Verb::Delete { store, key } => transaction.delete(store, &Key::from_encoded(*key)?).map(Answer::Flag),
         Verb::Clear { store } => transaction.clear(store).map(|()| Answer::Nothing),
         Verb::Bulk(verb) => bulk::write(transaction, verb),
+        Verb::Query(QueryVerb::Delete(query)) => query.decode()?.delete(transaction).map(Answer::Count),
         _ => Err(Error::new(Code::Internal, "an operation that writes nothing was taken for a write")),
     }
 }

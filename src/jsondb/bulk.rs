@@ -1,21 +1,18 @@
 //! Calls on many documents at once: each changes all that it names, or nothing.
 #![forbid(unsafe_code)]
 
+use std::sync::Arc;
+
 use super::conflict::successor;
-use super::expiry::ExpiryChange;
-use super::index::{IndexChange, OldRows, rows_of};
+use super::deletion::{Deletion, Doomed};
 use super::key::{Key, KeyRange};
-use super::rows::{RowRange, StoredDocument, decode_document_key, document_key, document_prefix};
+use super::rows::{RowRange, StoredDocument, decode_document_key, document_prefix};
 use super::schema::StoreDef;
 use super::transaction::Transaction;
 use super::view::View;
 use super::{Document, Row};
 use crate::engine::Direction;
 use crate::error::Result;
-
-/// So many documents of a range are deleted one by one; where there are more, the range itself is, so that neither the
-/// transaction nor the list of what was written grows with them.
-pub(crate) const DELETED_SINGLY_MAX: usize = 1_000;
 
 /// Documents of a range whose index rows are looked for are read in parts of so many, or of so many bytes.
 const PART_ROWS_MAX: usize = 1_000;
@@ -80,20 +77,17 @@ impl Transaction {
     pub fn delete_range(&mut self, store: &str, range: &KeyRange) -> Result<u64> {
         let store = self.store_to_write(store)?;
         let rows = RowRange::keys(&document_prefix(store.id), range);
-        let mut deletion = Deletion::default();
+        let mut deletion = Deletion::new(Arc::clone(&store), Some(rows.clone()));
         let mut left = rows.clone();
         loop {
             let part = self.read_part(&store, &left)?;
-            deletion.add(&mut self.view, &store, part.documents)?;
+            part.documents.into_iter().try_for_each(|one| deletion.add_read(&mut self.view, one))?;
             let Some(next) = part.next else { break };
             left.start = next;
         }
         let View { base, overlay, reads } = &mut self.view;
-        base.walked_to_write(overlay, reads, rows.clone());
-        let count = deletion.count;
-        deletion.apply(&mut self.view, rows);
-        self.note_written(&store, -i64::try_from(count).unwrap_or(i64::MAX));
-        Ok(count)
+        base.walked_to_write(overlay, reads, rows);
+        Ok(deletion.apply(self))
     }
 
     fn read_part(&mut self, store: &StoreDef, range: &RowRange) -> Result<Part> {
@@ -138,65 +132,4 @@ struct Part {
     documents: Vec<Doomed>,
     /// The row where the next part begins.
     next: Option<Vec<u8>>,
-}
-
-/// A document that is to go.
-struct Doomed {
-    key: Key,
-    /// `None` where the store has no indexes.
-    document: Option<Document>,
-    expires_at: u64,
-}
-
-/// What goes with the documents of a range.
-#[derive(Default)]
-struct Deletion {
-    count: u64,
-    /// The rows of the documents, while they are few.
-    documents: Vec<Vec<u8>>,
-    index_rows: Vec<Vec<u8>>,
-    expiries: Vec<ExpiryChange>,
-    /// What all of that will cost in the overlay.
-    bytes: usize,
-}
-
-impl Deletion {
-    fn add(&mut self, view: &mut View, store: &StoreDef, documents: Vec<Doomed>) -> Result<()> {
-        for Doomed { key, document, expires_at } in documents {
-            self.count += 1;
-            if self.documents.len() <= DELETED_SINGLY_MAX {
-                self.documents.push(document_key(store.id, &key));
-            }
-            if expires_at != 0 {
-                let change = ExpiryChange::between(store, &key, expires_at, 0);
-                self.bytes +=
-                    change.writes().map(|(row, _)| view.overlay.tombstone_bytes(row)).sum::<usize>();
-                self.expiries.push(change);
-            }
-            let Some(document) = document else { continue };
-            let rows = rows_of(store, &key, &document)?;
-            let old = OldRows { rows: &rows, expire: expires_at != 0, expire_anew: false };
-            let change = IndexChange::between(view, store, &key, old, Vec::new())?;
-            self.bytes += change.deletes.iter().map(|row| view.overlay.tombstone_bytes(row)).sum::<usize>();
-            self.index_rows.extend(change.deletes);
-        }
-        let documents: usize = self.documents.iter().map(|row| view.overlay.tombstone_bytes(row)).sum();
-        view.overlay.check_room_for_bytes(self.bytes + documents)
-    }
-
-    fn apply(self, view: &mut View, range: RowRange) {
-        if self.documents.len() > DELETED_SINGLY_MAX {
-            view.overlay.clear(range);
-        } else {
-            for row in self.documents {
-                view.overlay.write(row, None);
-            }
-        }
-        for row in self.index_rows {
-            view.overlay.write(row, None);
-        }
-        for change in self.expiries {
-            change.apply(view);
-        }
-    }
 }

@@ -14,8 +14,7 @@ use super::ledger::{CountChange, Database, Ledger};
 use super::purger::Purger;
 use super::rows::{
     META_KEY, ROWS_VERSION_FIRST, RowRange, StoreState, catalog_key, catalog_range, damaged,
-    decode_catalog_key, decode_meta, document_prefix, expiries_prefix, index_prefix, indexes_prefix,
-    state_key,
+    decode_catalog_key, decode_meta, document_prefix, expiries_range, index_range, indexes_range, state_key,
 };
 use super::schema::{
     INDEXES_MAX, IndexDef, IndexOptions, STORES_MAX, Schema, StoreDef, StoreOptions, check_name,
@@ -129,9 +128,9 @@ impl Database {
         let mut batch = WriteBatch::new();
         batch.delete(&catalog_key(store.id))?;
         batch.delete(&state_key(store.id))?;
-        delete_rows(&mut batch, document_prefix(store.id))?;
-        delete_rows(&mut batch, indexes_prefix(store.id))?;
-        delete_rows(&mut batch, expiries_prefix(store.id))?;
+        delete_rows(&mut batch, &RowRange::prefix(document_prefix(store.id)))?;
+        delete_rows(&mut batch, &indexes_range(store.id))?;
+        delete_rows(&mut batch, &expiries_range(store.id))?;
         self.commit_schema(batch, schema.without(name))?;
         self.ledger.lock().remove_store(store.id);
         Ok(())
@@ -161,7 +160,7 @@ impl Database {
             return Err(Error::new(Code::InvalidArgument, message));
         }
         let id = *next_id;
-        let index = IndexDef { id, name: name.to_owned(), options, building: true };
+        let index = IndexDef::new(id, name, options);
         let mut indexes = store.indexes.clone();
         indexes.push(index.clone());
         let mut batch = WriteBatch::new();
@@ -196,7 +195,7 @@ impl Database {
     fn remove_index(&self, store: &StoreDef, index: u64) -> Result<()> {
         let indexes = store.indexes.iter().filter(|other| other.id != index).cloned().collect();
         let mut batch = WriteBatch::new();
-        delete_rows(&mut batch, index_prefix(store.id, index))?;
+        delete_rows(&mut batch, &index_range(store.id, index))?;
         self.replace_store(batch, store.with_indexes(indexes, store.version + 1)?)?;
         Ok(())
     }
@@ -259,9 +258,8 @@ fn load_store(
     Ok(store)
 }
 
-fn delete_rows(batch: &mut WriteBatch, prefix: Vec<u8>) -> Result<()> {
-    let RowRange { start, end } = RowRange::prefix(prefix);
-    batch.delete_range(&start, &end)
+fn delete_rows(batch: &mut WriteBatch, rows: &RowRange) -> Result<()> {
+    batch.delete_range(&rows.start, &rows.end)
 }
 
 fn exists(what: &str, name: &str) -> Error {

@@ -7,6 +7,7 @@
 
 mod insert;
 mod merge;
+mod project;
 mod scanner;
 #[cfg(test)]
 mod tests;
@@ -15,6 +16,7 @@ use std::ops::Range;
 
 pub(crate) use insert::set_top_level_path;
 pub(crate) use merge::merge_patch;
+pub(crate) use project::Projection;
 use scanner::{Scanner, StringToken};
 
 use super::key::{ARRAY_DEPTH_MAX, ENCODED_KEY_BYTES_MAX, Key, KeyValue};
@@ -44,6 +46,8 @@ pub(crate) enum Extracted {
     Missing,
     /// Something stands there that can't be a key: an object, an array with one in it, or too long a value.
     Unusable,
+    /// Each part of a compound key is one, and the whole is too long or nested too deep.
+    TooLong,
     /// The key.
     One(Key),
     /// The keys of the array's elements, sorted and each once; those that can't be keys are left out.
@@ -256,7 +260,7 @@ impl Output {
                         other => return Ok(other),
                     }
                 }
-                Ok(Key::from_parts(&parts).map_or(Extracted::Unusable, Extracted::One))
+                Ok(Key::from_parts(&parts).map_or(Extracted::TooLong, Extracted::One))
             }
         }
     }

@@ -1,13 +1,14 @@
 //! The rows that a document has in its store's indexes, and what changes in them when the document does.
 //!
 //! Invariant: for every document and every index that is not being built, exactly the rows of [`rows_of`] exist.
-//! Documents that are not JSON, and documents whose value at the index's path can't be a key, have none.
+//! Documents that are not JSON, and documents whose value at the index's path can't be a key, have no entry. Unless the
+//! index is multi-entry, they are listed in its gaps instead, so that a query knows what an index does not lead to.
 #![forbid(unsafe_code)]
 
 use super::document::Extracted;
 use super::key::Key;
 use super::overlay::{Overlay, Value};
-use super::rows::{decode_key, index_prefix};
+use super::rows::{Gap, decode_key, gap_key, index_prefix};
 use super::schema::{IndexDef, StoreDef};
 use super::view::View;
 use super::{Document, Format};
@@ -20,6 +21,8 @@ pub(crate) struct IndexRow {
     pub(crate) value: Vec<u8>,
     /// Which of the store's indexes it belongs to.
     position: usize,
+    /// It lists the document as one without an entry.
+    is_gap: bool,
 }
 
 /// What a document has at a store's key path and at those of its indexes.
@@ -52,7 +55,7 @@ impl DocumentKeys {
         match self.found.first() {
             Some(Extracted::One(key)) => Ok(Some(key.clone())),
             Some(Extracted::Missing) | None => Ok(None),
-            Some(Extracted::Unusable | Extracted::Many(_)) => {
+            Some(Extracted::Unusable | Extracted::TooLong | Extracted::Many(_)) => {
                 let message = format!(
                     "what the document has at {path}, the key path of the object store {:?}, can't be a key",
                     store.name
@@ -67,9 +70,16 @@ impl DocumentKeys {
         let first = usize::from(store.options.key_path.is_some());
         let found = self.found.get(first..).unwrap_or_default();
         let mut rows = Vec::new();
-        for (position, (index, found)) in store.indexes.iter().zip(found).enumerate() {
-            let keys = match found {
-                Extracted::Missing | Extracted::Unusable => &[],
+        for (position, index) in store.indexes.iter().enumerate() {
+            let keys = match found.get(position).unwrap_or(&Extracted::Missing) {
+                Extracted::Missing | Extracted::Unusable => {
+                    rows.extend(gap_row(store, index, position, Gap::NoKey, primary));
+                    continue;
+                }
+                Extracted::TooLong => {
+                    rows.extend(gap_row(store, index, position, Gap::KeyTooLong, primary));
+                    continue;
+                }
                 Extracted::One(key) => std::slice::from_ref(key),
                 Extracted::Many(keys) => keys,
             };
@@ -119,7 +129,7 @@ impl IndexChange {
         let mut change = Self::default();
         for row in old.iter().filter(|row| new.binary_search(row).is_err()) {
             let index = &store.indexes[row.position];
-            let may_be_anothers = (index.building || expire) && index.options.unique;
+            let may_be_anothers = (index.building || expire) && index.options.unique && !row.is_gap;
             if !may_be_anothers || view.get(&row.row)?.as_ref() == Some(&row.value) {
                 change.deletes.push(row.row.clone());
             }
@@ -129,7 +139,7 @@ impl IndexChange {
             if !index.building && !expire_anew && old.binary_search(&row).is_ok() {
                 continue;
             }
-            if index.options.unique {
+            if index.options.unique && !row.is_gap {
                 check_unique(view, store, index, primary, &row)?;
             }
             change.puts.push(row);
@@ -193,10 +203,15 @@ fn index_row(prefix: &[u8], index: &IndexDef, position: usize, key: &Key, primar
     row.extend_from_slice(prefix);
     row.extend_from_slice(key.as_bytes());
     if index.options.unique {
-        return IndexRow { row, value: primary.as_bytes().to_vec(), position };
+        return IndexRow { row, value: primary.as_bytes().to_vec(), position, is_gap: false };
     }
     row.extend_from_slice(primary.as_bytes());
-    IndexRow { row, value: Vec::new(), position }
+    IndexRow { row, value: Vec::new(), position, is_gap: false }
+}
+
+fn gap_row(store: &StoreDef, index: &IndexDef, position: usize, gap: Gap, primary: &Key) -> Option<IndexRow> {
+    let row = || gap_key(store.id, index.id, gap, primary);
+    index.lists_gaps.then(|| IndexRow { row: row(), value: Vec::new(), position, is_gap: true })
 }
 
 #[cfg(test)]
@@ -211,7 +226,7 @@ mod tests {
 
     fn store(building: bool) -> StoreDef {
         let options = IndexOptions { key_path: KeyPath::One("u".into()), unique: true, multi_entry: false };
-        let index = IndexDef { id: 2, name: "by_u".into(), options, building };
+        let index = IndexDef { id: 2, name: "by_u".into(), options, building, lists_gaps: true };
         StoreDef::new(1, "items", StoreOptions::default(), 1).unwrap().with_indexes(vec![index], 1).unwrap()
     }
 

@@ -37,7 +37,7 @@ pub const BIGINT_BYTES_MAX: usize = 1024;
 /// The farthest dates from 1970 that JavaScript has, in milliseconds.
 const DATE_MS_MAX: f64 = 8.64e15;
 
-const ARRAY_END: u8 = 0x00;
+pub(super) const ARRAY_END: u8 = 0x00;
 const NULL: u8 = 0x10;
 const FALSE: u8 = 0x20;
 const TRUE: u8 = 0x21;
@@ -45,7 +45,7 @@ const NUMBER: u8 = 0x30;
 const DATE: u8 = 0x40;
 const STRING: u8 = 0x50;
 const BINARY: u8 = 0x60;
-const ARRAY: u8 = 0x70;
+pub(super) const ARRAY: u8 = 0x70;
 
 /// What an `f64` in a key stands for; part of the format.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -11,6 +11,7 @@ mod bulk;
 mod catalog;
 mod commit;
 mod conflict;
+mod deletion;
 mod document;
 mod expiry;
 mod generator;
@@ -24,6 +25,7 @@ mod page;
 mod purge;
 mod purger;
 mod put;
+mod query;
 mod registry;
 mod repair;
 mod rows;
@@ -48,6 +50,10 @@ pub use modify::{Changed, Stamp};
 pub use overlay::TRANSACTION_BYTES_MAX;
 pub use page::{Course, Seen};
 pub use put::PutOptions;
+pub use query::{
+    CONDITIONS_MAX, Condition, Explanation, IN_KEYS_MAX, ORDER_PATHS_MAX, Order, PlanKind, Query,
+    QueryBuilder, QueryCursor, QueryPage, SELECTED_PATHS_MAX, SORT_BYTES_MAX,
+};
 #[cfg(feature = "node")]
 pub(crate) use repair::repair_while;
 pub use repair::{DocumentsReport, repair, repair_documents_on};

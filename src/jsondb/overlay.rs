@@ -153,14 +153,20 @@ impl Overlay {
         check_bytes(bytes)
     }
 
-    /// Fails where `bytes` more, counted by [`Overlay::tombstone_bytes`], would take the transaction beyond its limit.
-    pub(crate) fn check_room_for_bytes(&self, bytes: usize) -> Result<()> {
-        check_bytes((self.bytes + self.journal_bytes).saturating_add(bytes))
+    /// The bytes that the deletion of a row would add at the most; none where nothing has to be kept of what the
+    /// transaction has written there already.
+    pub(crate) fn added_by(&self, deleted: &[u8]) -> usize {
+        let entry = self.entries.get(deleted);
+        match (self.is_journaled(entry), entry) {
+            (true, _) => 2 * cost(deleted.len(), 0),
+            (false, None) => cost(deleted.len(), 0),
+            (false, Some(_)) => 0,
+        }
     }
 
-    /// The most that a tombstone at `key` costs.
-    pub(crate) fn tombstone_bytes(&self, key: &[u8]) -> usize {
-        cost(key.len(), 0) * if self.savepoints.is_empty() { 1 } else { 2 }
+    /// Fails where so many bytes more would take the transaction beyond its limit.
+    pub(crate) fn check_more(&self, bytes: usize) -> Result<()> {
+        check_bytes((self.bytes + self.journal_bytes).saturating_add(bytes))
     }
 
     pub(crate) fn write(&mut self, key: Vec<u8>, write: Write) {
@@ -366,6 +372,23 @@ mod tests {
         let rows = overlay.walk(&range("", "~"), Direction::Forward);
         let rows = rows.map(|(key, value)| format!("{key:?} = {value:?}")).collect();
         (rows, overlay.cleared.to_vec(), overlay.bytes)
+    }
+
+    #[test]
+    fn what_is_to_be_deleted_is_refused_before_it_is_too_much() {
+        let mut overlay = Overlay::default();
+        overlay.write(b"written".to_vec(), Some(Value::lasting(vec![0; 100])));
+        let left = TRANSACTION_BYTES_MAX - cost(7, 100);
+
+        overlay.check_more(left).unwrap();
+        assert_eq!(overlay.check_more(left + 1).unwrap_err().code(), Code::InvalidArgument);
+        assert_eq!((overlay.added_by(b"other"), overlay.added_by(b"written")), (cost(5, 0), 0));
+        // Behind a savepoint the journal has the row, too.
+        overlay.save();
+        assert_eq!(
+            (overlay.added_by(b"other"), overlay.added_by(b"written")),
+            (2 * cost(5, 0), 2 * cost(7, 0))
+        );
     }
 
     #[test]

@@ -8,7 +8,7 @@ use std::borrow::Cow;
 use std::ops::Bound;
 
 use super::catalog::no_index;
-use super::conflict::{ReadSet, successor};
+use super::conflict::successor;
 use super::key::{Key, KeyRange, skip};
 use super::overlay::Overlay;
 use super::rows::{
@@ -17,7 +17,7 @@ use super::rows::{
 };
 use super::schema::{IndexDef, StoreDef};
 use super::transaction::{Transaction, row_of};
-use super::view::{Base, View};
+use super::view::{Sight, View};
 use super::{Document, Format, Page, PageLimits, Position, Row};
 use crate::engine::Direction;
 use crate::error::{Code, Error, Result};
@@ -81,11 +81,11 @@ impl Transaction {
         let source = Source::new(&store, index)?;
         let Course { range, direction, distinct } = course;
         let View { base, overlay, reads } = &mut self.view;
-        let mut reader = Reader { base, overlay: seen.map_or(overlay, |Seen(overlay)| overlay), reads };
+        let mut sight = Sight { base, overlay: seen.map_or(overlay, |Seen(overlay)| overlay), reads };
         if after.is_none()
             && let Some(key) = source.unique_key(range)
         {
-            return reader.unique_row(&source, key, limits.keys_only);
+            return sight.unique_row(&source, key, limits.keys_only);
         }
         let mut range = RowRange::keys(&source.prefix, range);
         if let Some(Position(row)) = after {
@@ -101,7 +101,7 @@ impl Transaction {
                 Direction::Reverse => range.end = range.end.min(row.clone()),
             }
         }
-        reader.page(&source, range, *direction, *distinct, limits)
+        sight.page(&source, range, *direction, *distinct, limits)
     }
 
     /// What the transaction has written so far, for cursors that are to see no more than that.
@@ -188,14 +188,7 @@ impl Source<'_> {
     }
 }
 
-/// What rows are read from.
-struct Reader<'a> {
-    base: &'a Base,
-    overlay: &'a Overlay,
-    reads: &'a mut ReadSet,
-}
-
-impl Reader<'_> {
+impl Sight<'_> {
     fn unique_row(&mut self, source: &Source<'_>, key: &Key, keys_only: bool) -> Result<Page> {
         let row = source.row_of_unique(key);
         let found = self.base.read_value(self.overlay, self.reads, &row)?;

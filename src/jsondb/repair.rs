@@ -16,8 +16,9 @@ use super::index::{IndexRow, rows_of};
 use super::key::{Key, KeyValue};
 use super::rows::{
     Kind, META_KEY, ROWS_VERSION_EXPIRY, RowRange, StoreState, StoredDocument, catalog_key, catalog_range,
-    decode_catalog_key, decode_document_key, decode_expiry_key, decode_index_row, decode_meta, document_key,
-    document_prefix, encode_meta, expiries_prefix, expiry_key, index_prefix, split_row_key, state_key,
+    decode_catalog_key, decode_document_key, decode_expiry_key, decode_gap_row, decode_index_row,
+    decode_meta, document_key, document_prefix, encode_meta, expiries_prefix, expiries_range, expiry_key,
+    index_prefix, index_range, split_row_key, state_key,
 };
 use super::schema::StoreDef;
 use crate::coding::take_varint;
@@ -185,13 +186,16 @@ impl Work<'_> {
             }
             let Some((kind, store, mut rest)) = split_row_key(rows.key()) else { return Ok(highest) };
             highest = highest.max(store);
-            let mut prefix = [[kind].as_slice(), &document_prefix(store)[1..]].concat();
+            let mut rows_of_it = match kind {
+                kind if kind == Kind::Expiry as u8 => expiries_range(store),
+                _ => RowRange::prefix(document_prefix(store)),
+            };
             if kind == Kind::Index as u8 {
                 let index = take_varint(&mut rest).unwrap_or(0);
                 highest = highest.max(index);
-                prefix = index_prefix(store, index);
+                rows_of_it = index_range(store, index);
             }
-            from = RowRange::prefix(prefix).end;
+            from = rows_of_it.end;
         }
     }
 
@@ -247,7 +251,7 @@ impl Work<'_> {
     /// are left.
     fn follow_expiries(&mut self, store: &StoreDef, began_at: u64) -> Result<u64> {
         let prefix = expiries_prefix(store.id);
-        let RowRange { start, end } = RowRange::prefix(prefix.clone());
+        let RowRange { start, end } = expiries_range(store.id);
         let mut rows = self.engine.scan(ScanRange::between(start, end), Direction::Forward, None)?;
         let mut left = 0;
         while rows.advance()? {
@@ -302,8 +306,10 @@ impl Work<'_> {
             if !row.starts_with(&prefix) {
                 continue;
             }
+            let in_gap = decode_gap_row(row, value, store.id, index.id);
+            let in_entry = || decode_index_row(row, value, &prefix, index.options.unique).ok();
             // A row that can't be read stands for nothing.
-            let Ok((_, primary)) = decode_index_row(row, value, &prefix, index.options.unique) else {
+            let Some(primary) = in_gap.or_else(|| in_entry().map(|(_, primary)| primary)) else {
                 return Ok(false);
             };
             let Some(document) = self.document(store, &primary)? else { return Ok(false) };
@@ -322,7 +328,7 @@ impl Work<'_> {
     /// Removes the rows of an index that stand for no document.
     fn follow_index(&mut self, store: &StoreDef, index: usize) -> Result<()> {
         let Some(index) = store.indexes.get(index) else { return Ok(()) };
-        let RowRange { start, end } = RowRange::prefix(index_prefix(store.id, index.id));
+        let RowRange { start, end } = index_range(store.id, index.id);
         let mut rows = self.engine.scan(ScanRange::between(start, end), Direction::Forward, None)?;
         while rows.advance()? {
             (self.go_on)()?;

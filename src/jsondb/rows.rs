@@ -1,7 +1,7 @@
 //! The rows that a document database keeps in the engine: what their keys and values look like.
 //!
 //! Every key begins with a byte of kind and then ids as varints. Varints and encoded keys are prefix-free, and no
-//! encoded key begins with 0xff, so "all rows below this prefix" is the range from the prefix to the prefix
+//! encoded key begins with 0xff, so "all keys below this prefix" is the range from the prefix to the prefix
 //! followed by 0xff, and the rows of one index key lie side by side. `docs/format/documents.md` is the reference.
 #![forbid(unsafe_code)]
 
@@ -22,7 +22,7 @@ pub(crate) const ROWS_VERSION_EXPIRY: u64 = 2;
 /// The key of the one row that says which version the rows are in and which id comes next.
 pub(crate) const META_KEY: &[u8] = &[Kind::Meta as u8];
 
-/// Sorts behind everything that can follow a prefix: ids and keys never begin with it.
+/// Sorts behind every key that can follow a prefix. Ids may begin with it.
 const BEHIND: u8 = 0xff;
 
 /// The first byte of a row's key. Part of the format.
@@ -129,9 +129,20 @@ pub(crate) fn document_key(store: u64, key: &Key) -> Vec<u8> {
     joined(&document_prefix(store), key.as_bytes())
 }
 
-/// What the keys of the rows of all of a store's indexes begin with.
-pub(crate) fn indexes_prefix(store: u64) -> Vec<u8> {
-    with_ids(Kind::Index, &[store])
+/// The rows of all of a store's indexes.
+pub(crate) fn indexes_range(store: u64) -> RowRange {
+    of_store(Kind::Index, store)
+}
+
+/// The rows of a kind in which another id or a number, and so any byte, comes behind the store's id. The range ends where
+/// the last byte of that id is one up, which a varint's last byte can always be.
+fn of_store(kind: Kind, store: u64) -> RowRange {
+    let start = with_ids(kind, &[store]);
+    let mut end = start.clone();
+    if let Some(last) = end.last_mut() {
+        *last += 1;
+    }
+    RowRange { start, end }
 }
 
 /// What the keys of an index's rows begin with.
@@ -142,6 +153,11 @@ pub(crate) fn index_prefix(store: u64, index: u64) -> Vec<u8> {
 /// What the keys of the rows that tell of a store's expiries begin with.
 pub(crate) fn expiries_prefix(store: u64) -> Vec<u8> {
     with_ids(Kind::Expiry, &[store])
+}
+
+/// All rows that tell of a store's expiries.
+pub(crate) fn expiries_range(store: u64) -> RowRange {
+    of_store(Kind::Expiry, store)
 }
 
 /// The key of the row that says that a document expires at `expires_at`.
@@ -165,6 +181,48 @@ pub(crate) fn decode_expiry_key(row: &[u8], prefix: &[u8]) -> Result<(u64, Key)>
     let (expires_at, key) =
         rest.ok_or_else(|| damaged("the key of an expiry row", row, "it does not hold a time"))?;
     Ok((u64::from_be_bytes(*expires_at), decode_key(key.to_vec(), row)?))
+}
+
+/// Why a document has no entry in an index. Part of the format.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(u8)]
+pub(crate) enum Gap {
+    /// Not every path of the index leads to a key.
+    NoKey = 0x00,
+    /// Each part of the compound key is one, and together they are too long or nested too deep.
+    KeyTooLong = 0x01,
+}
+
+/// What the rows that list a gap begin with: they stand behind all entries of their index.
+fn gap_prefix(store: u64, index: u64, gap: Gap) -> Vec<u8> {
+    let mut prefix = behind(&index_prefix(store, index), &[]);
+    prefix.push(gap as u8);
+    prefix
+}
+
+/// The row that lists the document under `primary` as one that the index has no entry for.
+pub(crate) fn gap_key(store: u64, index: u64, gap: Gap, primary: &Key) -> Vec<u8> {
+    joined(&gap_prefix(store, index, gap), primary.as_bytes())
+}
+
+/// The rows of one kind of gap of an index.
+pub(crate) fn gap_range(store: u64, index: u64, gap: Gap) -> RowRange {
+    RowRange::prefix(gap_prefix(store, index, gap))
+}
+
+/// All rows of an index, those of its gaps included.
+pub(crate) fn index_range(store: u64, index: u64) -> RowRange {
+    let start = index_prefix(store, index);
+    let end = behind(&behind(&start, &[]), &[]);
+    RowRange { start, end }
+}
+
+/// The primary key that a row in the gaps of an index lists; `None` for a row that is none of those.
+pub(crate) fn decode_gap_row(row: &[u8], value: &[u8], store: u64, index: u64) -> Option<Key> {
+    let rest = row.strip_prefix(&*behind(&index_prefix(store, index), &[]))?;
+    let (gap, primary) = rest.split_first()?;
+    let is_known = [Gap::NoKey, Gap::KeyTooLong].iter().any(|known| *known as u8 == *gap);
+    if is_known && value.is_empty() { Key::from_encoded(primary).ok() } else { None }
 }
 
 /// Which kind of row and which store a row key belongs to, and what stands behind them.

@@ -25,9 +25,10 @@ pub const KEY_PATH_BYTES_MAX: usize = 1_024;
 /// The most paths in a compound key path.
 pub const KEY_PATH_PARTS_MAX: usize = 16;
 
-/// The version of the catalog row of a store whose documents do not expire by default, and that of one whose do.
+/// The version of the definition of a store whose documents do not expire by default and of which no index lists gaps, and
+/// that of the others.
 const CATALOG_VERSION_FIRST: u8 = 1;
-const CATALOG_VERSION_TTL: u8 = 2;
+const CATALOG_VERSION: u8 = 2;
 
 /// Where a key stands in a document.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -187,6 +188,17 @@ pub(crate) struct IndexDef {
     pub(crate) options: IndexOptions,
     /// Writers maintain it, but documents from before its creation may still be missing: it can't be read.
     pub(crate) building: bool,
+    /// Documents without an entry are listed beside the entries. Not so in indexes of format 1, nor in multi-entry ones,
+    /// where a document may have any number of entries.
+    pub(crate) lists_gaps: bool,
+}
+
+impl IndexDef {
+    /// An index that is yet to be built.
+    pub(crate) fn new(id: u64, name: &str, options: IndexOptions) -> Self {
+        let lists_gaps = !options.multi_entry;
+        Self { id, name: name.to_owned(), options, building: true, lists_gaps }
+    }
 }
 
 /// A store of one schema.
@@ -255,12 +267,11 @@ impl StoreDef {
             "autoIncrement": self.options.auto_increment,
             "indexes": indexes,
         });
-        let mut version = CATALOG_VERSION_FIRST;
         if self.default_ttl_ms > 0 {
-            version = CATALOG_VERSION_TTL;
             definition["defaultTtlMs"] = json!(self.default_ttl_ms);
         }
-        let mut value = vec![version];
+        let is_first = self.default_ttl_ms == 0 && self.indexes.iter().all(|index| !index.lists_gaps);
+        let mut value = vec![if is_first { CATALOG_VERSION_FIRST } else { CATALOG_VERSION }];
         value.extend_from_slice(definition.to_string().as_bytes());
         value
     }
@@ -269,10 +280,10 @@ impl StoreDef {
     pub(crate) fn decode(id: u64, value: &[u8], generator: u64) -> Result<Self> {
         let row = catalog_key(id);
         let (version, text) = match value.split_first() {
-            Some((&version @ CATALOG_VERSION_FIRST..=CATALOG_VERSION_TTL, text)) => (version, text),
-            Some((&version, _)) if version > CATALOG_VERSION_TTL => {
+            Some((&version @ CATALOG_VERSION_FIRST..=CATALOG_VERSION, text)) => (version, text),
+            Some((&version, _)) if version > CATALOG_VERSION => {
                 let message = format!(
-                    "the catalog is in format {version}, this build reads up to {CATALOG_VERSION_TTL}: use a newer one"
+                    "the catalog is in format {version}, this build reads up to {CATALOG_VERSION}: use a newer one"
                 );
                 return Err(Error::new(Code::Version, message));
             }
@@ -301,14 +312,18 @@ fn extractor_of(options: &StoreOptions, indexes: &[IndexDef]) -> Result<Arc<Extr
 }
 
 fn index_to_json(index: &IndexDef) -> Value {
-    json!({
+    let mut definition = json!({
         "id": index.id,
         "name": index.name,
         "keyPath": index.options.key_path.to_json(),
         "unique": index.options.unique,
         "multiEntry": index.options.multi_entry,
         "building": index.building,
-    })
+    });
+    if index.lists_gaps {
+        definition["listsGaps"] = json!(true);
+    }
+    definition
 }
 
 fn definition_from_json(version: u8, value: Value) -> Option<(String, StoreOptions, u64, Vec<IndexDef>)> {
@@ -321,7 +336,11 @@ fn definition_from_json(version: u8, value: Value) -> Option<(String, StoreOptio
     let options = StoreOptions { key_path, auto_increment: take_bool(&mut fields, "autoIncrement")? };
     let default_ttl_ms = match version {
         CATALOG_VERSION_FIRST => 0,
-        _ => fields.remove("defaultTtlMs")?.as_u64().filter(|ms| *ms > 0)?,
+        _ => match fields.remove("defaultTtlMs") {
+            None => 0,
+            // Only where there is a default is it said.
+            Some(ms) => ms.as_u64().filter(|ms| *ms > 0)?,
+        },
     };
     let Value::Array(indexes) = fields.remove("indexes")? else { return None };
     let indexes: Vec<IndexDef> = indexes.into_iter().map(index_from_json).collect::<Option<_>>()?;
@@ -340,8 +359,14 @@ fn index_from_json(value: Value) -> Option<IndexDef> {
     let unique = take_bool(&mut fields, "unique")?;
     let multi_entry = take_bool(&mut fields, "multiEntry")?;
     let building = take_bool(&mut fields, "building")?;
+    let lists_gaps = match fields.remove("listsGaps") {
+        None => false,
+        // Only where there are gaps is it said.
+        Some(is_said) => is_said.as_bool().filter(|lists| *lists && !multi_entry)?,
+    };
     let options = IndexOptions { key_path, unique, multi_entry };
-    (fields.is_empty() && options.check().is_ok()).then_some(IndexDef { id, name, options, building })
+    let is_whole = fields.is_empty() && options.check().is_ok();
+    is_whole.then_some(IndexDef { id, name, options, building, lists_gaps })
 }
 
 fn take_name(fields: &mut Map<String, Value>) -> Option<String> {

@@ -20,7 +20,7 @@ use super::overlay::Value;
 use super::put::PutOptions;
 use super::rows::{
     RowRange, StoreState, StoredDocument, damaged, document_key, document_prefix, expired_range,
-    expiries_prefix, indexes_prefix, state_key,
+    expiries_range, indexes_range, state_key,
 };
 use super::savepoint::Saved;
 use super::schema::{KeyPath, StoreDef};
@@ -129,8 +129,8 @@ impl Transaction {
             self.view.reads.range(documents.clone());
         }
         self.view.overlay.clear(documents);
-        self.view.overlay.clear(RowRange::prefix(indexes_prefix(store.id)));
-        self.view.overlay.clear(RowRange::prefix(expiries_prefix(store.id)));
+        self.view.overlay.clear(indexes_range(store.id));
+        self.view.overlay.clear(expiries_range(store.id));
         self.note_written(&store, 0);
         if let Some(involved) = self.stores.get_mut(&store.name) {
             involved.change = CountChange { cleared: true, added: 0 };

@@ -3,7 +3,7 @@
 
 use std::ops::Bound;
 
-use super::rows::{RowRange, document_prefix, expiries_prefix, indexes_prefix};
+use super::rows::{RowRange, document_prefix, expiries_range, indexes_range};
 use super::{JsonDb, KeyRange};
 use crate::engine::{GoOn, always};
 use crate::error::Result;
@@ -48,8 +48,8 @@ impl JsonDb {
         let id = self.database()?.schema().store(store)?.id;
         let mut ranges = vec![RowRange::keys(&document_prefix(id), range)];
         if *range == KeyRange::all() {
-            ranges.push(RowRange::prefix(indexes_prefix(id)));
-            ranges.push(RowRange::prefix(expiries_prefix(id)));
+            ranges.push(indexes_range(id));
+            ranges.push(expiries_range(id));
         }
         ranges.retain(|rows| !rows.is_empty());
         Ok(ranges)

@@ -71,6 +71,20 @@ impl View {
     }
 }
 
+/// What is read from: a view, or an earlier state of its overlay.
+pub(crate) struct Sight<'a> {
+    pub(crate) base: &'a Base,
+    pub(crate) overlay: &'a Overlay,
+    pub(crate) reads: &'a mut ReadSet,
+}
+
+impl Sight<'_> {
+    /// The value of one row that a user reads.
+    pub(crate) fn read(&mut self, row: &[u8]) -> Result<Option<Vec<u8>>> {
+        self.base.read(self.overlay, self.reads, row)
+    }
+}
+
 impl Base {
     /// The value of one row that a user reads; what the snapshot answers is recorded in `reads`.
     pub(crate) fn read(&self, overlay: &Overlay, reads: &mut ReadSet, row: &[u8]) -> Result<Option<Vec<u8>>> {

@@ -8,7 +8,7 @@ use flowdb::config::Config;
 use flowdb::engine::{CommitOptions, Direction, Engine, ScanRange, WriteBatch};
 use flowdb::error::{Code, Result};
 use flowdb::fs::SimFs;
-use flowdb::jsondb::{Document, Expires, Format, JsonDb, Mode, PutOptions};
+use flowdb::jsondb::{Condition, Document, Expires, Format, JsonDb, Mode, Order, PutOptions, QueryBuilder};
 use serde_json::json as j;
 
 use crate::support::{
@@ -17,6 +17,9 @@ use crate::support::{
 };
 
 const GOLDEN: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/golden/documents.txt");
+
+/// The same from before indexes listed the documents that they have no entry for.
+const GOLDEN_V1: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/golden/documents-v1.txt");
 
 type Rows = Vec<(Vec<u8>, Vec<u8>)>;
 
@@ -69,7 +72,11 @@ fn rows_of(engine: &Engine) -> Rows {
 }
 
 fn golden_rows() -> Rows {
-    let text = std::fs::read_to_string(GOLDEN).unwrap();
+    rows_in(GOLDEN)
+}
+
+fn rows_in(path: &str) -> Rows {
+    let text = std::fs::read_to_string(path).unwrap();
     let lines = text.lines().filter(|line| !line.starts_with('#'));
     lines.map(|line| line.split_once(" = ").unwrap()).map(|(key, value)| (unhex(key), unhex(value))).collect()
 }
@@ -103,7 +110,13 @@ fn the_rows_are_written_as_ever() {
 
 #[test]
 fn rows_of_old_are_read() {
-    let db = JsonDb::open_on(config(), Arc::new(disk_with(&golden_rows()))).unwrap();
+    for path in [GOLDEN_V1, GOLDEN] {
+        rows_are_read(&rows_in(path));
+    }
+}
+
+fn rows_are_read(rows: &Rows) {
+    let db = JsonDb::open_on(config(), Arc::new(disk_with(rows))).unwrap();
 
     let mut tx = db.begin(&["people", "notes", "tagged"], Mode::ReadOnly).unwrap();
     let row = tx.get("people", &key(2.0)).unwrap().unwrap();
@@ -125,12 +138,34 @@ fn rows_of_old_are_read() {
     assert_eq!(added, key(2.0));
 }
 
+/// An index from before then has to serve where it can, and must not where documents would be missing.
+#[test]
+fn queries_find_what_indexes_of_old_do_not_lead_to() {
+    let db = JsonDb::open_on(config(), Arc::new(disk_with(&rows_in(GOLDEN_V1)))).unwrap();
+    db.create_index("people", "by_id_city", compound_on(&["id", "city"])).unwrap();
+    let mut tx = db.begin(&["people"], Mode::ReadOnly).unwrap();
+    let mut run = |query: QueryBuilder| {
+        let query = query.build().unwrap();
+        (query.keys(&mut tx).unwrap(), query.explain(&mut tx).unwrap().indexes)
+    };
+    let people = || QueryBuilder::new("people");
+    let none: [&str; 0] = [];
+    let (keys, indexes) = run(people().order_by("mail", Order::Descending));
+    assert_eq!((keys, &indexes[..]), (vec![key(1.0), key(2.0)], &none.map(str::to_owned)[..]));
+    let (keys, indexes) = run(people().filter("mail", Condition::Equals(key("a@b"))));
+    assert_eq!((keys, &indexes[..]), (vec![key(1.0)], &["by_mail".to_owned()][..]));
+}
+
 /// Reads everything there is.
 fn read_everything(disk: &SimFs) -> Result<()> {
     let db = JsonDb::open_on(config(), Arc::new(disk.clone()))?;
     for store in db.schema() {
         let mut tx = db.begin(&[&store.name], Mode::ReadWrite)?;
         tx.count(&store.name, &all())?;
+        for path in store.indexes.iter().flat_map(|index| index.key_path.parts()) {
+            let query = QueryBuilder::new(&store.name).order_by(path, Order::Ascending);
+            query.build()?.rows(&mut tx)?;
+        }
         let indexes = store.indexes.iter().map(|index| Some(index.name.as_str()));
         for index in indexes.chain([None]) {
             for direction in [Direction::Forward, Direction::Reverse] {

@@ -18,6 +18,8 @@ mod indexes;
 mod isolation;
 mod model;
 mod pages;
+mod queries;
+mod query_model;
 mod repair;
 mod savepoints;
 mod schema;

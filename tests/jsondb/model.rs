@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use flowdb::engine::Direction;
 use flowdb::error::{Code, Result};
-use flowdb::jsondb::{IndexOptions, JsonDb, KeyRange, Mode, Transaction};
+use flowdb::jsondb::{IndexOptions, JsonDb, KeyRange, Mode, Order, QueryBuilder, Transaction};
 use serde_json::{Value, json as j};
 
 use crate::support::{
@@ -146,6 +146,9 @@ pub(crate) fn assert_matches(tx: &mut Transaction, model: &Model, page: usize) {
     let found: Vec<_> = read_all(tx, None, &all(), Direction::Forward, page).iter().map(content).collect();
     assert_eq!(found, model.values().cloned().collect::<Vec<_>>());
     assert_eq!(tx.count("items", &all()).unwrap(), model.len() as u64);
+    for field in ["n", "u"] {
+        assert_ordered(tx, model, field);
+    }
     for (index, field) in [("by_n", "n"), ("by_u", "u"), ("by_tag", "tags")] {
         let mut expected: Vec<_> = entries(model, field)
             .into_iter()
@@ -159,6 +162,16 @@ pub(crate) fn assert_matches(tx: &mut Transaction, model: &Model, page: usize) {
         expected.reverse();
         assert_eq!(read(tx, Direction::Reverse), expected, "{index} backwards");
     }
+}
+
+/// Every document is led to by an index or listed in its gaps, and only once: in the order of the index come all.
+fn assert_ordered(tx: &mut Transaction, model: &Model, field: &str) {
+    let with = entries(model, field).into_iter().map(|(_, id)| id);
+    let without = model.iter().filter(|(_, document)| document[field].is_null()).map(|(id, _)| *id);
+    let expected: Vec<_> = with.chain(without).map(|id| key(id as f64)).collect();
+    let query = QueryBuilder::new("items").order_by(field, Order::Ascending).build().unwrap();
+    assert_eq!(query.keys(tx).unwrap(), expected, "in the order of {field}");
+    assert!(!query.explain(tx).unwrap().sorted);
 }
 
 #[test]

@@ -3,14 +3,14 @@
 use flowdb::engine::Direction;
 use flowdb::error::Code;
 use flowdb::jsondb::{
-    INDEXES_MAX, IndexOptions, IndexSchema, KEY_PATH_PARTS_MAX, KeyPath, Mode, STORES_MAX, StoreOptions,
-    StoreSchema,
+    INDEXES_MAX, IndexOptions, IndexSchema, KEY_PATH_PARTS_MAX, KeyPath, Mode, Order, QueryBuilder,
+    STORES_MAX, StoreOptions, StoreSchema,
 };
 use serde_json::json as j;
 
 use crate::support::{
-    all, auto_increment, code, compound_on, get, index_on, json, key, keyed_by, limits, multi_entry_on, open,
-    open_with_items, out_of_line, put, read_all, unique_on,
+    all, auto_increment, change, code, compound_on, get, ids_by, index_on, json, key, keyed_by, limits,
+    multi_entry_on, open, open_with_items, out_of_line, put, read_all, unique_on,
 };
 
 #[test]
@@ -175,4 +175,21 @@ fn an_index_made_again_under_its_old_name_has_nothing_of_the_old_one() {
 
     let mut tx = db.begin(&["items"], Mode::ReadOnly).unwrap();
     assert_eq!(tx.count_by_index("items", "by", &all()).unwrap(), 6);
+}
+
+/// An id is written in as many bytes as it needs, and the first one of 255 is 0xff.
+#[test]
+fn clearing_and_deleting_reach_the_rows_of_every_id() {
+    let db = open_with_items();
+    for id in 2..=260 {
+        db.create_index("items", "by_n", index_on("n")).unwrap();
+        put(&db, j!({ "id": 1, "n": 5 }));
+        put(&db, j!({ "id": 2 }));
+        change(&db, |tx| tx.clear("items")).unwrap();
+        assert_eq!(ids_by(&db, "by_n", &all()), [0; 0], "index {id}");
+        let ordered = QueryBuilder::new("items").order_by("n", Order::Ascending).build().unwrap();
+        let mut tx = db.begin(&["items"], Mode::ReadOnly).unwrap();
+        assert_eq!(ordered.rows(&mut tx).unwrap(), [], "index {id}");
+        db.delete_index("items", "by_n").unwrap();
+    }
 }

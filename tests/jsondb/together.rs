@@ -1,4 +1,4 @@
-//! Calls on many documents, on ranges and by what a document holds, with expiry, versions and savepoints.
+//! Calls on many documents, on ranges and by what a document holds, queries and cursors, with expiry, versions and savepoints.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -8,7 +8,8 @@ use flowdb::config::Config;
 use flowdb::engine::{Direction, ScanRange};
 use flowdb::error::Code;
 use flowdb::jsondb::{
-    Changed, Course, Expires, Isolation, JsonDb, Key, KeyRange, Mode, PutOptions, Row, Stamp, Transaction,
+    Changed, Condition, Course, Expires, Isolation, JsonDb, Key, KeyRange, Mode, Order, PageLimits, PlanKind,
+    PutOptions, QueryBuilder, Row, Stamp, Transaction,
 };
 use serde_json::{Value, json as j};
 
@@ -257,6 +258,137 @@ fn a_call_on_many_that_fails_behind_a_savepoint_is_taken_back_alone() {
     assert_eq!((count(&db), ids_by(&db, "by_u", &all()), expiry_rows(&db)), (1, vec![1], 1));
 }
 
+/// Queries by every plan: a scan, an index, one with its gaps, a unique row, and sorting.
+fn queries() -> Vec<QueryBuilder> {
+    let items = || QueryBuilder::new("items");
+    let number = |n: f64| Condition::Equals(key(n));
+    vec![
+        items(),
+        items().filter("n", number(1.0)),
+        items().filter("u", number(2.0)),
+        items().filter("u", Condition::In((0..9).map(|u| key(f64::from(u))).collect())),
+        items().order_by("n", Order::Descending),
+        items().order_by("other", Order::Ascending).offset(1),
+        items().filter("id", Condition::Range(between(0, 99))).order_by("u", Order::Ascending).limit(50),
+    ]
+}
+
+fn found(builder: QueryBuilder, tx: &mut Transaction) -> (Vec<i64>, Vec<Key>, u64) {
+    let query = builder.build().unwrap();
+    let rows = query.rows(tx).unwrap();
+    let ids = rows.iter().map(|row| content(row)["id"].as_i64().unwrap()).collect();
+    (ids, query.keys(tx).unwrap(), query.count(tx).unwrap())
+}
+
+/// What a query finds beside documents that have expired is what it finds where they were deleted.
+#[test]
+fn documents_that_have_expired_are_absent_for_queries_by_every_plan() {
+    let (expired, clock) = open(0);
+    let (deleted, _) = open(0);
+    for db in [&expired, &deleted] {
+        change(db, |tx| {
+            for id in 0..30 {
+                let value =
+                    if id % 5 == 0 { j!({ "id": id }) } else { j!({ "id": id, "n": id % 2, "u": id }) };
+                match id % 3 {
+                    0 => put_for(tx, &value, TTL_MS),
+                    1 => put_for(tx, &value, 9 * TTL_MS),
+                    _ => _ = tx.put("items", None, json(&value))?,
+                }
+            }
+            Ok(())
+        })
+        .unwrap();
+    }
+    let mut began_before = expired.begin(&["items"], Mode::ReadOnly).unwrap();
+    clock.advance(TTL_MS);
+    change(&deleted, |tx| {
+        let keys: Vec<Key> = (0..30).filter(|id| id % 3 == 0).map(|id| key(f64::from(id))).collect();
+        tx.delete_many("items", &keys)
+    })
+    .unwrap();
+    for builder in queries() {
+        let mut other = deleted.begin(&["items"], Mode::ReadOnly).unwrap();
+        let wanted = found(builder.clone(), &mut other);
+        assert_eq!(wanted.1.len() as u64, wanted.2);
+        assert_eq!(found(builder.clone(), &mut began_before), wanted, "{builder:?}");
+        let mut now = expired.begin(&["items"], Mode::ReadWrite).unwrap();
+        let start = now.savepoint().unwrap();
+        let query = builder.build().unwrap();
+        let explained = query.explain(&mut now).unwrap();
+        let of_other = query.explain(&mut other).unwrap();
+        assert_eq!((explained.plan, &explained.indexes), (of_other.plan, &of_other.indexes));
+        assert_eq!(explained.rows_sampled, of_other.rows_sampled, "what has expired is not counted");
+        assert_eq!(query.delete(&mut now).unwrap(), wanted.2);
+        assert_eq!(now.count("items", &all()).unwrap(), 20 - wanted.2);
+        now.rollback_to(start).unwrap();
+        assert_eq!(now.count("items", &all()).unwrap(), 20);
+    }
+}
+
+/// Rows that were found and not yet given out may expire meanwhile.
+#[test]
+fn what_expires_between_two_pages_of_a_query_is_not_given_out() {
+    for by in ["id", "other"] {
+        for keys_only in [false, true] {
+            let (db, clock) = open(0);
+            change(&db, |tx| {
+                for id in 0..40 {
+                    let ms = if id % 2 == 0 { TTL_MS } else { 9 * TTL_MS };
+                    put_for(tx, &j!({ "id": id, "n": 1 }), ms);
+                }
+                Ok(())
+            })
+            .unwrap();
+            let mut tx = db.begin(&["items"], Mode::ReadOnly).unwrap();
+            let query = QueryBuilder::new("items").filter("n", Condition::Equals(key(1.0)));
+            let mut cursor = query.order_by(by, Order::Ascending).build().unwrap().cursor();
+            let page = PageLimits { rows: 4, bytes: usize::MAX, keys_only };
+            assert_eq!(cursor.next_page(&mut tx, page).unwrap().rows.len(), 4);
+            assert_eq!(cursor.explanation().plan, PlanKind::Index);
+            clock.set(NOW_MS + TTL_MS);
+            let mut ids = Vec::new();
+            loop {
+                let next = cursor.next_page(&mut tx, page).unwrap();
+                ids.extend(next.rows.iter().map(|row| row.key.clone()));
+                if !next.more {
+                    break;
+                }
+            }
+            let left: Vec<Key> = (4..40).filter(|id| id % 2 == 1).map(|id| key(f64::from(id))).collect();
+            assert_eq!(ids, left, "by {by}, keys only: {keys_only}");
+        }
+    }
+}
+
+#[test]
+fn a_query_goes_on_over_what_there_was_when_it_began_whatever_is_taken_back() {
+    let (db, _clock) = open(0);
+    for by in ["n", "other", "id"] {
+        let mut tx = db.begin(&["items"], Mode::ReadWrite).unwrap();
+        let start = tx.savepoint().unwrap();
+        for id in 0..30 {
+            tx.put("items", None, json(&j!({ "id": id, "n": id }))).unwrap();
+        }
+        let query = QueryBuilder::new("items").filter("n", Condition::Range(between(0, 99)));
+        let mut cursor = query.order_by(by, Order::Ascending).build().unwrap().cursor();
+        let page = PageLimits { rows: 4, bytes: usize::MAX, keys_only: false };
+        assert_eq!(cursor.next_page(&mut tx, page).unwrap().rows.len(), 4);
+        tx.rollback_to(start).unwrap();
+        tx.put("items", None, json(&j!({ "id": 99, "n": 4 }))).unwrap();
+        let mut count = 4;
+        loop {
+            let next = cursor.next_page(&mut tx, page).unwrap();
+            count += next.rows.len();
+            if !next.more {
+                break;
+            }
+        }
+        assert_eq!(count, 30, "by {by}");
+        assert_eq!(documents(&mut tx).len(), 1);
+    }
+}
+
 /// A document with the moment at which it expires; 0 is never.
 type Model = BTreeMap<i64, (Value, u64)>;
 
@@ -306,6 +438,10 @@ fn assert_shows(tx: &mut Transaction, model: &Model) {
     assert_eq!(documents(tx), values);
     assert_eq!(tx.count("items", &all()).unwrap(), model.len() as u64);
     assert_eq!(tx.count("items", &between(0, 99)).unwrap(), model.len() as u64);
+    let nines = QueryBuilder::new("items").filter("n", Condition::Equals(key(9.0))).build().unwrap();
+    let is_nine = |value: &&Value| value["n"] == 9;
+    assert_eq!(nines.rows(tx).unwrap().len(), values.values().filter(is_nine).count());
+    assert_eq!(nines.count(tx).unwrap() as usize, values.values().filter(is_nine).count());
     let by_n = read_all(tx, Some("by_n"), &all(), Direction::Forward, 5);
     let mut expected: Vec<(i64, i64)> =
         values.values().map(|value| (value["n"].as_i64().unwrap(), value["id"].as_i64().unwrap())).collect();
