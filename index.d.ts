@@ -211,7 +211,7 @@ export interface Stats {
   compactions: number
   /** How many of them were done for which reason. */
   compactionsByKind: Record<
-    'level0' | 'level' | 'move' | 'quiet' | 'deletions' | 'deletionsInPlace' | 'superseded' | 'expired' | 'discard' |
+    'level0' | 'level' | 'move' | 'quiet' | 'withinLevel0' | 'deletions' | 'deletionsInPlace' | 'superseded' | 'expired' | 'discard' |
     'values' | 'asked',
     number
   >

@@ -13,6 +13,7 @@ main(() => {
   setUp({ rust: true })
   console.log('Rust tests (cargo test) …')
   run('Rust tests', 'cargo', ['test', '--locked'])
+  run('Rust tests of the binding', 'cargo', ['test', '--locked', '--features', 'node', '--lib', 'binding::'])
   console.log('\nNode tests (node --test) …')
   run('Node tests', process.execPath, ['--test'])
 })

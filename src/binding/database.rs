@@ -390,6 +390,7 @@ mod tests {
     #[test]
     fn reads_are_answered_while_long_work_has_all_its_threads() {
         let database = database();
+        database.outbox.connect(Arc::new(|| {}));
         database.open(None).unwrap();
         let (release, wait) = crossbeam_channel::bounded::<()>(0);
         for _ in 0..4 {

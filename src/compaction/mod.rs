@@ -38,6 +38,11 @@ const LEVEL_0_PATIENCE: usize = 3;
 /// What is done because nobody writes rewrites at most so many times `level_size_bytes` of level 1.
 const QUIET_REWRITES_MAX: u64 = 2;
 
+/// Level 0 is merged within itself up to so many times `level_size_bytes`, and so many entries: the keys of a table in the making
+/// take eight bytes each.
+const WITHIN_LEVEL_0_MAX: u64 = 4;
+const WITHIN_LEVEL_0_ENTRIES_MAX: u64 = 4 << 20;
+
 /// Tables of one level to be merged with what they overlap in the next one.
 pub(crate) struct Task {
     /// The level that gives.
@@ -137,8 +142,19 @@ pub(crate) fn pick_when_quiet(version: &Version, config: &Config) -> Option<Task
     {
         return Some(task);
     }
-    let is_bounded = moved <= config.level_size_bytes.saturating_mul(LEVEL_GROWTH);
-    (task.inputs.len() > 1 && is_bounded).then(|| within_level_0(task))
+    is_worth_a_table(&task.inputs, config).then(|| within_level_0(task))
+}
+
+/// Whether `tables` of level 0 had better become one: several, of which the largest is not much more than the others, since it
+/// would be written anew for a few bytes each time that somebody writes a little and rests.
+fn is_worth_a_table(tables: &[Arc<TableHandle>], config: &Config) -> bool {
+    let sizes = || tables.iter().map(|table| table.meta().size);
+    let (all, largest) = (sizes().sum::<u64>(), sizes().max().unwrap_or(0));
+    let entries: u64 = tables.iter().map(|table| table.meta().entries).sum();
+    tables.len() > 1
+        && (all - largest).saturating_mul(2) >= largest
+        && all <= config.level_size_bytes.saturating_mul(WITHIN_LEVEL_0_MAX)
+        && entries <= WITHIN_LEVEL_0_ENTRIES_MAX
 }
 
 /// The inputs of `task` as one table of level 0. They are all that could overlap one another there, so that what is newer

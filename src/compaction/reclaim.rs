@@ -95,7 +95,7 @@ fn task_for(version: &Version, level: usize, table: &Arc<TableHandle>, reasons: 
 }
 
 /// Whether an older table of level 0 has keys in common with this one of level 0.
-fn lies_on_older(version: &Version, level: usize, table: &TableHandle) -> bool {
+pub(super) fn lies_on_older(version: &Version, level: usize, table: &TableHandle) -> bool {
     let mut older =
         version.level(0).iter().skip_while(|other| other.meta().number != table.meta().number).skip(1);
     level == 0 && older.any(|other| other.span().overlaps(&table.span()))

@@ -30,7 +30,7 @@ pub(crate) struct Retention {
 pub(crate) enum Fate {
     /// It is written as it is.
     Keep,
-    /// It is written with [`SETTLED`] for its seqno: everybody sees it, and nothing older is anywhere.
+    /// It is written with [`SETTLED`](crate::key::SETTLED) for its seqno: everybody sees it, and nothing older is anywhere.
     Settle,
     /// A tombstone is written in its place, because it has expired but hides older ones elsewhere.
     Bury,

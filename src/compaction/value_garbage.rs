@@ -15,7 +15,7 @@
 use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 
-use super::{CompactionKind, Task};
+use super::{CompactionKind, Task, reclaim};
 use crate::config::Config;
 use crate::version::{LEVELS, TableHandle, TableMeta, Version};
 
@@ -70,13 +70,15 @@ fn worth_emptying(version: &Version) -> Vec<Sparse> {
     sparse.into_values().filter(|file| together || file.garbage_bytes >= file.table_bytes).collect()
 }
 
-/// Some tables of one level that lead to value file `number`. One of level 0 needs all of the files that were written
-/// with it, and no others.
+/// Some tables of one level that lead to value file `number`. In level 0 that is one with nothing older of its keys there, since
+/// the work in place knows only what lies in deeper levels.
 fn task_for(version: &Version, number: u64) -> Option<Task> {
     let leads_there = |table: &&Arc<TableHandle>| leads_to(table.meta(), number);
-    (1..LEVELS).find_map(|level| {
-        let tables = version.level(level).iter().filter(leads_there);
-        let inputs: Vec<Arc<TableHandle>> = tables.take(TABLES_MAX).cloned().collect();
+    (1..LEVELS).chain([0]).find_map(|level| {
+        let may_be_taken = |table: &&Arc<TableHandle>| !reclaim::lies_on_older(version, level, table);
+        let tables = version.level(level).iter().filter(leads_there).filter(may_be_taken);
+        let most = if level == 0 { 1 } else { TABLES_MAX };
+        let inputs: Vec<Arc<TableHandle>> = tables.take(most).cloned().collect();
         (!inputs.is_empty()).then(|| Task {
             level,
             inputs,

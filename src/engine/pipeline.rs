@@ -33,6 +33,8 @@ pub(crate) struct Pipeline {
     durable: AtomicU64,
     /// Woken when a sync has ended.
     ended: Condvar,
+    /// Woken when everybody is there for whom a sync waits.
+    companions: Condvar,
 }
 
 struct State {
@@ -44,7 +46,16 @@ struct State {
     is_syncing: bool,
     /// So many writers were there when the last sync ended, those whom it let go and those who waited for the next.
     writers: usize,
+    /// Whether a sync waits for writers that may still come.
+    is_gathering: bool,
     failure: Option<Error>,
+}
+
+impl State {
+    /// Whether as many writers wait for a sync as there were when the last one ended.
+    fn are_all_here(&self) -> bool {
+        self.groups.iter().map(Group::writers).sum::<usize>() >= self.writers
+    }
 }
 
 /// Batches that were written as one record.
@@ -93,9 +104,11 @@ impl Pipeline {
             written: durable,
             is_syncing: false,
             writers: 0,
+            is_gathering: false,
             failure: None,
         };
-        Self { state: Mutex::new(state), durable: AtomicU64::new(durable), ended: Condvar::new() }
+        let (ended, companions) = Default::default();
+        Self { state: Mutex::new(state), durable: AtomicU64::new(durable), ended, companions }
     }
 
     /// Everything up to this seqno has been synced.
@@ -150,6 +163,9 @@ impl Shared {
             waiter
         });
         state.groups.push_back(group);
+        if state.is_gathering && state.are_all_here() {
+            self.pipeline.companions.notify_one();
+        }
         Ok(Entered::Waits(own))
     }
 
@@ -178,15 +194,16 @@ impl Shared {
     /// otherwise the writers split into two halves, each of which waits for the sync of the other. A writer that is
     /// alone waits for nobody.
     fn await_companions(&self) {
-        let are_all_here = || {
-            let state = self.pipeline.state.lock();
-            state.groups.iter().map(Group::writers).sum::<usize>() >= state.writers
-        };
-        let started = Instant::now();
-        // On a busy machine another process may take the processor for long: then once was enough.
-        while !are_all_here() && started.elapsed() < COMPANION_PATIENCE {
-            std::thread::yield_now();
+        let deadline = Instant::now() + COMPANION_PATIENCE;
+        let mut state = self.pipeline.state.lock();
+        // Asleep, and not by giving the processor away again and again: that may be for milliseconds where others are busy.
+        state.is_gathering = true;
+        while !state.are_all_here() {
+            if self.pipeline.companions.wait_until(&mut state, deadline).timed_out() {
+                break;
+            }
         }
+        state.is_gathering = false;
     }
 
     /// Makes everything durable that is in the log up to `seqno`, and makes that visible.

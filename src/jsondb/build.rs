@@ -2,7 +2,8 @@
 //!
 //! The index is in the catalog as "building" from before the first batch: every transaction that commits after that
 //! maintains it, and readers and writers go on. So only documents that were written no later than `started` are of
-//! interest here, and one that is changed meanwhile needs nothing any more. Each batch is a small transaction that
+//! interest here, and one that is changed meanwhile needs nothing any more; one whose row has lost its seqno since is taken for an
+//! old one, and gets the rows that it has. Each batch is a small transaction that
 //! conflicts with changes of its own documents only; a conflict takes at least one document off the work, so that the
 //! build ends however much is written.
 #![forbid(unsafe_code)]
