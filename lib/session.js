@@ -49,6 +49,11 @@ class Session {
 
   /** Throws when nothing can be issued any more. */
   checkUsable () {
+    this.checkOpen()
+  }
+
+  /** Throws when the database takes nothing any more. */
+  checkOpen () {
     this.connection.checkOpen()
   }
 
@@ -82,11 +87,23 @@ class Session {
    */
   #try (verb, what, prepare) {
     try {
-      this.connection.checkOpen()
+      this.checkOpen()
       return this.issue(verb, what, prepare())
     } catch (error) {
       return this.refuse(what, error)
     }
+  }
+
+  /**
+   * Issues an operation once its arguments have been checked; it never throws.
+   *
+   * @param {number} verb
+   * @param {What} what
+   * @param {() => import('./connection.js').Pack} prepare checks the arguments
+   * @returns {Promise<any>}
+   */
+  attempt (verb, what, prepare) {
+    return this.#try(verb, what, prepare)
   }
 
   /**
@@ -205,7 +222,7 @@ class Session {
    */
   #read (verb, store, key, read) {
     try {
-      this.connection.checkOpen()
+      this.checkOpen()
       const name = nameBytes('store', store)
       const plain = plainKey(key)
       const found = this.readInCall(name, plain, read)

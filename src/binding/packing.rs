@@ -16,6 +16,7 @@ use crate::jsondb::{
 use crate::series::{Record, Window};
 
 use super::error::to_json;
+use super::moving::{self, MovingVerb};
 use super::series_packing::{FIRST_VERB, SeriesVerb, put_record, put_window, take_verb};
 use super::versions;
 
@@ -170,6 +171,7 @@ pub(crate) enum Verb<'a> {
         store: &'a str,
         ms: u64,
     },
+    Moving(MovingVerb<'a>),
 }
 
 impl Verb<'_> {
@@ -207,6 +209,7 @@ impl Verb<'_> {
                 | Self::DeleteIndex { .. }
                 | Self::SetDefaultTtl { .. }
                 | Self::Purge { .. }
+                | Self::Moving(MovingVerb::Restore { .. })
                 | Self::Commit { .. }
                 | Self::Destroy
                 | Self::Series(SeriesVerb::Open(_) | SeriesVerb::DeleteRange(..) | SeriesVerb::Drop { .. })
@@ -330,6 +333,7 @@ fn read_operation<'a>(input: &mut &'a [u8]) -> Option<Operation<'a>> {
         37 => Verb::Compact { store: take_optional_text(input)?, range: take_range(input)? },
         38 => Verb::ApproximateSize { store: take_optional_text(input)?, range: take_range(input)? },
         39 => Verb::Repair,
+        _ if moving::VERBS.contains(&number) => Verb::Moving(moving::take_verb(number, input)?),
         versions::FIRST_VERB.. => versions::take_verb(number, input)?,
         FIRST_VERB.. => Verb::Series(take_verb(number, input)?),
         _ => return None,
@@ -432,6 +436,8 @@ pub(crate) enum Answer {
     Flag(bool),
     Count(u64),
     Page(Page, u8),
+    /// Documents with all that is known of them.
+    Rows(Page),
     Record(Record),
     /// Records, and whether more follow.
     Records(Vec<Record>, bool),
@@ -465,6 +471,10 @@ impl Answers {
                 out.extend_from_slice(&(count as f64).to_le_bytes());
             }),
             Ok(Answer::Page(page, wants)) => self.payload(5, |out| put_page(out, &page, wants)),
+            Ok(Answer::Rows(page)) => self.payload(24, |out| {
+                put_page_head(out, page.next.is_some(), page.rows.len());
+                moving::put_rows(out, &page);
+            }),
             Ok(Answer::Text(text)) => self.payload(6, |out| out.extend_from_slice(text.as_bytes())),
             Ok(Answer::Entry(row)) => self.payload(11, |out| versions::put_entry(out, &row)),
             Ok(Answer::Record(record)) => self.payload(8, |out| put_record(out, &record)),

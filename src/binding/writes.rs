@@ -9,6 +9,7 @@ use crate::error::{Code, Error, Result};
 use crate::jsondb::{Document, JsonDb, Key, Transaction};
 
 use super::execute::guarded;
+use super::moving;
 use super::packing::{Answer, Answers, Operation, Verb};
 
 /// A transaction takes at most so many single writes.
@@ -128,6 +129,10 @@ pub(crate) fn write(transaction: &mut Transaction, verb: &Verb<'_>) -> Result<An
         Verb::RollbackTo { savepoint } => transaction.rollback_to(*savepoint).map(|()| Answer::Nothing),
         Verb::Delete { store, key } => transaction.delete(store, &Key::from_encoded(*key)?).map(Answer::Flag),
         Verb::Clear { store } => transaction.clear(store).map(|()| Answer::Nothing),
+        Verb::CreateStore { .. }
+        | Verb::DeleteStore { .. }
+        | Verb::CreateIndex { .. }
+        | Verb::DeleteIndex { .. } => moving::change_schema(transaction, verb),
         _ => Err(Error::new(Code::Internal, "an operation that writes nothing was taken for a write")),
     }
 }
