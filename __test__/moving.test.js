@@ -3,6 +3,7 @@
 /* Moving data: exports, imports, backups, and what is told of the size of stores. */
 
 const assert = require('node:assert/strict')
+const { spawnSync } = require('node:child_process')
 const { createReadStream, createWriteStream, existsSync, readFileSync, readdirSync, writeFileSync } = require('node:fs')
 const { join } = require('node:path')
 const { PassThrough, Readable, Writable } = require('node:stream')
@@ -359,6 +360,32 @@ test('a stream that breaks or is closed ends an export with its reason', async (
   await assert.rejects(db.export(stuck, { signal: aborting.signal }), { code: 'FLOWDB_ABORTED' })
   await assert.rejects(db.export(join(temporary(t), 'none', 'file')), { code: 'FLOWDB_IO' })
   await assert.rejects(db.import(join(temporary(t), 'none')), { code: 'FLOWDB_IO' })
+})
+
+test('standard output and input of a process carry an export', async (t) => {
+  const folder = temporary(t)
+  const program = join(folder, 'program.js')
+  writeFileSync(program, `
+    const { FlowDB } = require(${JSON.stringify(join(__dirname, '..'))})
+    async function main () {
+      const db = FlowDB.open({ inMemory: true })
+      if (process.argv[2] === 'in') {
+        const { documents } = await db.import(process.stdin)
+        console.log(documents)
+      } else {
+        await db.createObjectStore('items', 'id')
+        await db.put('items', { id: 1 })
+        await db.export(process.stdout)
+      }
+      await db.close()
+    }
+    main()`)
+
+  const out = spawnSync(process.execPath, [program, 'out'])
+  const back = spawnSync(process.execPath, [program, 'in'], { input: out.stdout })
+
+  assert.equal(out.stdout.toString().split('\n').length, 4, String(out.stderr))
+  assert.equal(back.stdout.toString(), '1\n', String(back.stderr))
 })
 
 test('bad arguments of export and import are refused and change nothing', async (t) => {

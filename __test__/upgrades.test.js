@@ -15,11 +15,12 @@ function folder (t) {
   // Before the folder goes.
   t.after(() => Promise.all(opened.map((db) => db.close())))
   const dataDir = temporary(t)
-  return (options) => {
+  const open = (options) => {
     const db = FlowDB.open({ dataDir, ...options })
     opened.push(db)
     return db
   }
+  return Object.assign(open, { dataDir })
 }
 
 test('an upgrade runs with the old version and the new one, before everything else', async (t) => {
@@ -244,6 +245,34 @@ function inThread (dataDir) {
     worker.on('message', resolve).on('error', reject)
   })
 }
+
+test('an upgrade whose thread is terminated changes nothing, and another opener can upgrade', async (t) => {
+  const open = folder(t)
+  const db = open({ version: 1, upgrade: createUsers })
+  await db.ready
+  const program = `
+    const { parentPort, workerData } = require('node:worker_threads')
+    const { FlowDB } = require(workerData.root)
+    FlowDB.open({
+      dataDir: workerData.dataDir,
+      version: 2,
+      async upgrade (db) {
+        await db.createObjectStore('more')
+        await db.createIndex('users', 'by_name', 'name')
+        parentPort.postMessage('half way')
+        await new Promise((resolve) => parentPort.on('message', resolve))
+      }
+    })`
+  const worker = new Worker(program, { eval: true, workerData: { root: join(__dirname, '..'), dataDir: open.dataDir } })
+  await new Promise((resolve, reject) => worker.on('message', resolve).on('error', reject))
+  const waiting = open({ version: 2, upgrade: (upgrading) => upgrading.createObjectStore('other') })
+
+  await worker.terminate()
+  await waiting.ready
+
+  assert.deepEqual(await waiting.storeNames(), ['other', 'users'])
+  assert.deepEqual((await db.describe('users')).indexes.map(({ name }) => name), ['by_city'])
+})
 
 test('while an upgrade runs others change no schema, and what they write of its documents makes it fail', async (t) => {
   const open = folder(t)

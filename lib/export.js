@@ -141,7 +141,7 @@ class Export {
     try {
       return { moment, schema: await moment.issue(VERB.SCHEMA, {}, ignore) }
     } catch (error) {
-      await moment.abort()
+      if (moment.isActive) await moment.abort()
       throw error
     }
   }

@@ -131,7 +131,7 @@ class StreamSink {
 
   /** @param {AbortSignal | undefined} signal */
   async #woken (signal) {
-    if (!this.#stream.writableNeedDrain || signal?.aborted) return
+    if (signal?.aborted) return
     await new Promise((resolve) => {
       this.#wake = () => resolve(undefined)
       signal?.addEventListener('abort', this.#wake)
@@ -141,9 +141,13 @@ class StreamSink {
   }
 
   async finish () {
+    if (this.#failure !== undefined) throw this.#failure
     const finished = new Promise((resolve) => { this.#wake = () => resolve(undefined) })
     this.#stream.off('close', this.#onClose).off('drain', this.#onDrain)
-    this.#stream.end(this.#wake)
+    this.#stream.end((/** @type {Error | null | undefined} */ error) => {
+      if (error) this.#fail(error)
+      this.#wake()
+    })
     await finished
     this.#letGo()
     if (this.#failure !== undefined) throw this.#failure

@@ -4,6 +4,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use flowdb::config::Config;
+use flowdb::engine::{CommitOptions, Direction, ScanRange, WriteBatch};
 use flowdb::error::{Code, Result};
 use flowdb::fs::{CrashOutcome, SimFs};
 use flowdb::jsondb::{IndexOptions, JsonDb, Mode, StoreSchema, Transaction, VERSION_MAX};
@@ -285,6 +286,46 @@ fn toggle(tx: &mut Transaction, (name, options): (&str, IndexOptions)) {
     } else {
         tx.create_index("items", name, options).unwrap();
     }
+}
+
+const GOLDEN: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/golden/documents-version.txt");
+
+#[test]
+fn the_rows_of_an_upgraded_database_are_written_as_ever() {
+    let db = open();
+    db.upgrade(300, None, |tx, _| {
+        tx.create_object_store("items", keyed_by("id"), 0)?;
+        tx.create_index("items", "by_n", unique_on("n"))
+    })
+    .unwrap();
+
+    let mut rows = db.engine().scan(ScanRange::all(), Direction::Forward, None).unwrap();
+    let mut text = String::new();
+    while rows.advance().unwrap() {
+        text += &format!("{} = {}\n", hex(rows.key()), hex(rows.value()));
+    }
+
+    let golden = std::fs::read_to_string(GOLDEN).unwrap();
+    let expected: String =
+        golden.lines().filter(|line| !line.starts_with('#')).map(|line| format!("{line}\n")).collect();
+    assert_eq!(text, expected);
+}
+
+#[test]
+fn a_damaged_version_of_the_schema_is_corruption() {
+    for damaged in [&[][..], &[0], &[0x80], &[1, 1], &[0xff; 11]] {
+        let db = open();
+        let mut batch = WriteBatch::new();
+        batch.put(&[0, 1], damaged).unwrap();
+        db.engine().commit(batch, CommitOptions::default()).unwrap();
+
+        assert_eq!(code(db.version()), Code::Corruption, "{damaged:?}");
+        assert_eq!(code(db.begin_upgrade(1)), Code::Corruption, "{damaged:?}");
+    }
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 const DIR: &str = "db";
