@@ -133,7 +133,7 @@ fn restore(json: &JsonDb, rows: &[RawRow<'_>]) -> Result<Answer> {
             failed = Some(place);
             let document = Document { format: row.format, bytes: row.document.to_vec() };
             let is_there =
-                transaction.restore(row.store, Key::from_encoded(row.key)?, document, row.facts)?;
+                transaction.restore(row.store, &Key::from_encoded(row.key)?, document, row.facts)?;
             stored += u64::from(is_there);
         }
         failed = None;

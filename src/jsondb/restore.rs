@@ -26,7 +26,7 @@ impl Transaction {
     ///
     /// `InvalidKey` where the store finds another key in the document, `InvalidArgument` for a version of 0, and as for
     /// [`Transaction::put`].
-    pub fn restore(&mut self, store: &str, key: Key, document: Document, facts: Facts) -> Result<bool> {
+    pub fn restore(&mut self, store: &str, key: &Key, document: Document, facts: Facts) -> Result<bool> {
         let store = self.store_to_write(store)?;
         let Facts { version, updated_at, expires_at } = facts;
         if version == 0 {
@@ -34,21 +34,21 @@ impl Transaction {
         }
         let given = store.options.key_path.is_none().then(|| key.clone());
         let Keyed { key: found, keys, document } = keyed(&store, given, document)?;
-        if found != key {
+        if found != *key {
             let message = format!("the document {key} of {:?} has the key {found} in it", store.name);
             return Err(Error::new(Code::InvalidKey, message));
         }
-        let old = self.read_to_write(&store, &key)?;
+        let old = self.read_to_write(&store, key)?;
         if expires_at != 0 && expires_at <= self.view.base.now_ms() {
             if let Some(old) = &old {
-                self.remove_document(&store, &key, old)?;
+                self.remove_document(&store, key, old)?;
             }
             return Ok(false);
         }
         let stored = StoredDocument { document, version, updated_at, expires_at };
-        let rows = keys.index_rows(&store, &key);
-        self.replace_document(&store, &key, old.as_ref(), &stored, rows)?;
-        pass_generator(&store, &key);
+        let rows = keys.index_rows(&store, key);
+        self.replace_document(&store, key, old.as_ref(), &stored, rows)?;
+        pass_generator(&store, key);
         Ok(true)
     }
 }

@@ -23,7 +23,7 @@ fn a_restored_document_has_the_version_and_times_that_it_had() {
     let expires_at = 9_999_999_999_999;
 
     let facts = Facts { expires_at, ..FACTS };
-    let is_there = change(&db, |tx| tx.restore("items", key(1.0), json(&j!({ "id": 1, "n": 6 })), facts));
+    let is_there = change(&db, |tx| tx.restore("items", &key(1.0), json(&j!({ "id": 1, "n": 6 })), facts));
 
     assert!(is_there.unwrap());
     let mut tx = db.begin(&["items"], Mode::ReadOnly).unwrap();
@@ -41,7 +41,7 @@ fn a_key_that_is_not_that_of_the_document_is_refused() {
     let db = open_with_items();
     db.create_object_store("loose", out_of_line()).unwrap();
     let restore = |store: &str, id: f64, facts| {
-        db.update(&[store], None, |tx| tx.restore(store, key(id), json(&j!({ "id": 1 })), facts))
+        db.update(&[store], None, |tx| tx.restore(store, &key(id), json(&j!({ "id": 1 })), facts))
     };
 
     assert_eq!(code(restore("items", 2.0, FACTS)), Code::InvalidKey);
@@ -56,7 +56,7 @@ fn numbers_that_were_restored_are_not_generated_again() {
     db.create_object_store("numbered", auto_increment(None)).unwrap();
 
     let added = db.update(&["numbered"], None, |tx| {
-        tx.restore("numbered", key(41.0), json(&j!({})), FACTS)?;
+        tx.restore("numbered", &key(41.0), json(&j!({})), FACTS)?;
         tx.add("numbered", None, json(&j!({})))
     });
 
@@ -79,7 +79,7 @@ fn what_has_expired_is_not_restored_and_takes_away_what_is_there() {
     put(&db, j!({ "id": 1 }));
 
     let facts = Facts { expires_at: 1_000, ..FACTS };
-    let is_there = change(&db, |tx| tx.restore("items", key(1.0), json(&j!({ "id": 1 })), facts)).unwrap();
+    let is_there = change(&db, |tx| tx.restore("items", &key(1.0), json(&j!({ "id": 1 })), facts)).unwrap();
 
     assert!(!is_there);
     assert_eq!(db.begin(&["items"], Mode::ReadOnly).unwrap().count("items", &all()).unwrap(), 0);
