@@ -4,11 +4,13 @@
 
 const assert = require('node:assert/strict')
 const { spawnSync } = require('node:child_process')
+const { createHash } = require('node:crypto')
 const { createReadStream, createWriteStream, existsSync, readFileSync, readdirSync, writeFileSync } = require('node:fs')
 const { join } = require('node:path')
 const { PassThrough, Readable, Writable } = require('node:stream')
 const test = require('node:test')
 const { FlashStore, FlowDB } = require('..')
+const { documentLine, readLine } = require('../lib/exchange.js')
 const { errorOf, openInMemory, temporary } = require('./support.js')
 
 const KEYS = [
@@ -103,6 +105,26 @@ test('values that are not JSON come through as they are', async (t) => {
   const again = new FlashStore({ dataDir: copyDir })
   t.after(() => again.close())
   for (const [index, value] of values.entries()) assert.deepEqual(await again.get(index), value)
+})
+
+test('the text of a document is kept, whatever a parser would make of it, and stays on its line', async (t) => {
+  const db = await openInMemory(t, { items: 'id' })
+  await db.put('items', { id: 1, n: 0 })
+  await db.put('items', { id: 2 })
+  const value = '{ "id":1, "n":12345678901234567890.10, "n":1e999}'
+  const lines = (await exported(db)).split(/(?<=\n)/)
+  lines[1] = lines[1].replace(/"value":.*/, `"value":${value}}`)
+  const hash = createHash('sha256').update(lines.slice(0, 3).join('')).digest('hex')
+  lines[3] = lines[3].replace(/"sha256":".*?"/, `"sha256":"${hash}"`)
+  const copy = await openInMemory(t)
+  await copy.import(Readable.from(lines))
+  assert.equal(await exported(copy), lines.join(''))
+
+  // As a Rust program may have written it.
+  const row = { key: 1, version: 3, updatedAt: 5, expiresAt: 7, format: 1, document: '{\r\n\t"a": "\\n"\n}' }
+  const line = documentLine('"items"', row).join('')
+  assert.equal(line.indexOf('\n'), line.length - 1)
+  assert.deepEqual(JSON.parse(readLine(line.slice(0, -1)).document), { a: '\n' })
 })
 
 test('an export is of one moment, whatever is written meanwhile', async (t) => {
@@ -355,6 +377,9 @@ test('a stream that breaks or is closed ends an export with its reason', async (
   assert.equal(error.cause, mistake)
   await assert.rejects(db.export(closing), { code: 'FLOWDB_IO' })
   await assert.rejects(db.export(ended), { code: 'FLOWDB_IO' })
+  const onProgress = () => { throw mistake }
+  assert.equal(await errorOf(db.export(new PassThrough().resume(), { onProgress })), mistake)
+  assert.equal(await errorOf(db.import(Readable.from([await exported(db)]), { onProgress })), mistake)
   const aborting = new AbortController()
   setTimeout(() => aborting.abort(), 20)
   await assert.rejects(db.export(stuck, { signal: aborting.signal }), { code: 'FLOWDB_ABORTED' })
