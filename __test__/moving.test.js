@@ -155,7 +155,7 @@ test('an export writes no faster than its stream takes it', async (t) => {
     highWaterMark: 16 * 1024,
     write (chunk, _encoding, done) {
       most = Math.max(most, this.writableLength)
-      setTimeout(done, 1)
+      setTimeout(done, 20)
     }
   })
 
