@@ -84,11 +84,15 @@ impl Database {
     pub(crate) fn create_store(&self, name: &str, options: StoreOptions, default_ttl_ms: u64) -> Result<()> {
         check_name("store", name)?;
         options.check()?;
+        let is_same = |store: &StoreDef| store.options == options && store.default_ttl_ms == default_ttl_ms;
+        // Nothing has to change, so that nobody has to be waited for.
+        if self.schema().stores.get(name).is_some_and(|store| is_same(store)) {
+            return Ok(());
+        }
         let mut next_id = self.change_schema()?;
         let schema = self.schema();
         if let Some(store) = schema.stores.get(name) {
-            let is_same = store.options == options && store.default_ttl_ms == default_ttl_ms;
-            return if is_same { Ok(()) } else { Err(exists("store", name)) };
+            return if is_same(store) { Ok(()) } else { Err(exists("store", name)) };
         }
         if schema.stores.len() >= STORES_MAX {
             let message = format!("creating store {name:?}: a database has at most {STORES_MAX}");
