@@ -78,6 +78,19 @@ fn an_upgrade_that_is_dropped_changes_nothing() {
 }
 
 #[test]
+fn a_unique_index_of_an_upgrade_that_is_dropped_binds_nobody_any_more() {
+    let db = open_with_items();
+    put(&db, j!({ "id": 1, "n": 5 }));
+    let mut tx = begin(&db, 1);
+    tx.create_index("items", "by_n", unique_on("n")).unwrap();
+    tx.abort();
+
+    put(&db, j!({ "id": 2, "n": 5 }));
+
+    assert_eq!(documents(&mut db.begin(&["items"], Mode::ReadOnly).unwrap()).len(), 2);
+}
+
+#[test]
 fn a_lower_version_is_refused_and_the_same_needs_no_upgrade() {
     let db = open_with_items();
     assert!(db.upgrade(4, None, |_, _| Ok(())).unwrap());
