@@ -241,6 +241,19 @@ export interface Stats {
   valueBytesWritten: number
   /** How many of them were moved from other value files. */
   valueBytesRelocated: number
+  /** The object stores, by name. */
+  stores: StoreStats[]
+}
+
+/** The size of an object store. */
+export interface StoreStats {
+  name: string
+  /** How many documents it holds: exact. */
+  documents: number
+  /** About how many bytes its documents and indexes take in the files; what is in memory only is not counted. */
+  bytes: number
+  /** How many indexes it has. */
+  indexes: number
 }
 
 /** What a repair has saved and lost. */
@@ -760,10 +773,8 @@ export interface Series<V = any, K = Key> {
   patch (key: K, ts: Time, change: unknown, options?: RecordExpiry): Promise<boolean>
 }
 
-/** Documents in object stores, with indexes and transactions. */
-export interface FlowDB<S extends Schema<S> = AnySchema> extends Documents<S> {
-  /** Resolves when the database is open; rejects when it can't be. Calls need not wait for it. */
-  readonly ready: Promise<void>
+/** The calls that define object stores and indexes, on a database and in its upgrades. */
+export interface Definitions<S extends Schema<S> = AnySchema> extends Documents<S> {
   /**
    * Creates a store, or does nothing where the same is there already; `FLOWDB_EXISTS` where it is there with another
    * definition. Without a key path, keys are given beside the documents.
@@ -783,6 +794,94 @@ export interface FlowDB<S extends Schema<S> = AnySchema> extends Documents<S> {
   storeNames (): Promise<StoreName<S>[]>
   /** How a store and its indexes are defined. */
   describe (store: StoreName<S>): Promise<StoreDescription>
+}
+
+/**
+ * The database as its upgrade sees it: every call belongs to the upgrade, and is done in the order in which it was made,
+ * awaited or not. One that fails ends the upgrade, unless somebody looks at its promise.
+ */
+export interface UpgradeDatabase<S extends Schema<S> = AnySchema> extends Definitions<S> {
+  /** The version before the upgrade. */
+  readonly version: number
+}
+
+/**
+ * The transaction of an upgrade, on all stores. It is committed when the function of the upgrade has resolved: its own
+ * `commit`, and `savepoint`, reject with `FLOWDB_UNSUPPORTED`. `abort` ends the upgrade, and opening rejects with
+ * `FLOWDB_ABORTED`.
+ */
+export type UpgradeTransaction<S extends Schema<S> = AnySchema> = Transaction<S>
+
+/** How a database is opened, with a version of its schema. */
+export interface FlowDBOptions<S extends Schema<S> = AnySchema> extends OpenOptions {
+  /**
+   * The version that the schema is to have: a whole number from 1 to 2^53 - 1. A database with a later one is refused with
+   * `FLOWDB_VERSION`, one with an earlier one is upgraded. Left out, the database is taken as it is.
+   */
+  version?: number
+  /**
+   * Runs where the database has an earlier version than `version`, with that one (0 for a new database), before anything
+   * else that is asked of the database. When it has resolved, everything that it has done becomes visible and durable at
+   * once, with the new version. Where it throws or rejects, nothing is changed: `ready` rejects with what was thrown, and
+   * every call with that as its `cause`. `FLOWDB_CONFLICT` when somebody who had the database open already has written
+   * what it has read or written.
+   */
+  upgrade?: (db: UpgradeDatabase<S>, oldVersion: number, newVersion: number, tx: UpgradeTransaction<S>) => unknown
+}
+
+/** What `export` takes beside its target. */
+export interface ExportOptions<Name extends string = string> {
+  /** Only these stores. Default: all. */
+  stores?: readonly Name[]
+  /** Ends it: it rejects with `FLOWDB_ABORTED` and the signal's reason as `cause`. */
+  signal?: AbortSignal
+  /** Called about every 64 KiB, and with `store` behind each store. What it throws ends the export. */
+  onProgress?: (progress: ExportResult & { store?: Name }) => void
+}
+
+/** What was exported. */
+export interface ExportResult {
+  stores: number
+  documents: number
+  bytes: number
+}
+
+/** What `import` takes beside its source. */
+export interface ImportOptions {
+  /** So many lines have been imported before and are passed over; the `resume` of an `ImportError`. Default 0. */
+  resume?: number
+  /** Ends it between two batches: it rejects with `FLOWDB_ABORTED` and the signal's reason as `cause`. */
+  signal?: AbortSignal
+  /** Called behind each batch: 1,000 documents, or 1 MiB of lines. What it throws ends the import. */
+  onProgress?: (progress: ImportResult) => void
+}
+
+/** What was imported. */
+export interface ImportResult {
+  /** Documents that were put. */
+  documents: number
+  /** Documents that were left out, because they have expired. */
+  expired: number
+  /** Lines that are done. */
+  lines: number
+  /** The version of the schema that they come from; the importing database keeps its own. */
+  schemaVersion: number
+}
+
+/** With what `import` rejects. */
+export interface ImportError extends FlowDBError {
+  /** The number of the line that is bad, from 1; left out where it is none. */
+  line?: number
+  /** So many lines are in the database, and nothing behind them: what `resume` takes. */
+  resume: number
+}
+
+/** Documents in object stores, with indexes and transactions. */
+export interface FlowDB<S extends Schema<S> = AnySchema> extends Definitions<S> {
+  /** Resolves when the database is open; rejects when it can't be. Calls need not wait for it. */
+  readonly ready: Promise<void>
+  /** The version of the schema when it was opened, 0 where none was ever given; `undefined` before it is open. */
+  readonly version: number | undefined
   /** Begins a transaction on one or more stores. The default mode is `'readonly'`. */
   transaction<Name extends StoreName<S>> (stores: Name | readonly Name[], mode?: 'readonly' | 'readwrite', options?: { isolation?: Isolation }): Transaction<Pick<S, Name>>
   /**
@@ -818,6 +917,21 @@ export interface FlowDB<S extends Schema<S> = AnySchema> extends Documents<S> {
    * empty. Reads and writes go on meanwhile. Rejects with `FLOWDB_UNSUPPORTED` for a database in memory.
    */
   checkpoint (directory: string): Promise<void>
+  /** The same as `checkpoint`. */
+  backup (directory: string): Promise<void>
+  /**
+   * Writes schema and documents, as they are at one moment, as lines of JSON, in bounded memory and no faster than they
+   * are taken. A file has its name once it is whole; a stream is ended. Versions, times and expiries are kept; series are not
+   * exported. Rejects with `FLOWDB_IO` for what the file or stream fails with, as `cause`.
+   */
+  export (target: string | NodeJS.WritableStream, options?: ExportOptions<StoreName<S>>): Promise<ExportResult>
+  /**
+   * Reads what `export` has written: creates the stores and indexes that are missing, and puts every document as it was,
+   * in place of one with its key. In bounded memory, batch by batch, each of them whole or not at all. Rejects with an
+   * `ImportError`: `FLOWDB_CORRUPTION` where lines are missing or were changed, `FLOWDB_INVALID_VALUE` for a line that is
+   * none, `FLOWDB_EXISTS` where a store or index is there with another definition, or with what is wrong with a document.
+   */
+  import (source: string | AsyncIterable<Uint8Array | string>, options?: ImportOptions): Promise<ImportResult>
   /** Reads every table and checks all that it says. Rejects with `FLOWDB_CORRUPTION` at the first damage. */
   verify (): Promise<void>
   /** The state of the database, and what it has done since it was opened. */
@@ -842,7 +956,7 @@ export const FlowDB: {
    * Opens a database. It returns at once; what is asked of the database meanwhile waits, and rejects when it can't be
    * opened. Throws `FLOWDB_INVALID_ARGUMENT` for options that are none.
    */
-  open<S extends Schema<S> = AnySchema> (options: OpenOptions): FlowDB<S>
+  open<S extends Schema<S> = AnySchema> (options: FlowDBOptions<S>): FlowDB<S>
   /**
    * Makes a damaged database, which nobody has open, one that can be opened: everything in its files that is whole is
    * kept, and what is not is moved to the directory `lost` in it. Copy the directory first.
@@ -850,7 +964,7 @@ export const FlowDB: {
   repair (options: OpenOptions): Promise<RepairReport>
   /** Removes the files of a database that nobody has open, and the directory where nothing else is in it. */
   destroy (options: OpenOptions): Promise<void>
-  new<S extends Schema<S> = AnySchema> (options: OpenOptions): FlowDB<S>
+  new<S extends Schema<S> = AnySchema> (options: FlowDBOptions<S>): FlowDB<S>
   /** What the function of `modify` returns to delete the document. */
   readonly DELETE: Deletion
   readonly prototype: FlowDB

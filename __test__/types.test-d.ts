@@ -2,8 +2,8 @@
 
 import { FlashStore, FlowDB, FlowDBError, KeyRange } from 'flowdb'
 import type {
-  AnySchema, DocumentEntry, Key, Query, QueryExplanation, RepairReport, SeriesRecord, SeriesWindow, Stats, StoreDescription,
-  Transaction
+  AnySchema, DocumentEntry, ExportResult, ImportError, ImportResult, Key, Query, QueryExplanation, RepairReport, SeriesRecord,
+  SeriesWindow, Stats, StoreDescription, StoreStats, Transaction
 } from 'flowdb'
 
 interface User {
@@ -228,6 +228,47 @@ async function series (db: FlowDB<Shop>) {
   heat.downsample({ window: 60, aggregate: 'median' })
 }
 
+async function upgrades () {
+  const db = FlowDB.open<{ users: { key: number, value: { id: number }, indexes: { by_id: number } } }>({
+    dataDir: 'x',
+    version: 2,
+    async upgrade (db, oldVersion, newVersion, tx) {
+      exactly<number>()(oldVersion)
+      exactly<number>()(newVersion)
+      exactly<number>()(db.version)
+      await db.createObjectStore('users', { keyPath: 'id' })
+      await db.createIndex('users', 'by_id', 'id', { unique: true })
+      exactly<{ id: number } | undefined>()(await tx.get('users', 1))
+      exactly<StoreDescription>()(await db.describe('users'))
+      // @ts-expect-error there is no such store
+      await db.createObjectStore('none')
+    }
+  })
+  exactly<number | undefined>()(db.version)
+  // @ts-expect-error a version is a number
+  FlowDB.open({ dataDir: 'x', version: '2' })
+  // @ts-expect-error only what is opened is upgraded
+  await FlowDB.repair({ dataDir: 'x', version: 2 })
+}
+
+async function moving (db: FlowDB<{ users: { key: number, value: { id: number } } }>, signal: AbortSignal) {
+  exactly<ExportResult>()(await db.export('file', { stores: ['users'], signal, onProgress: ({ bytes, store }) => [bytes, store] }))
+  exactly<ExportResult>()(await db.export(process.stdout))
+  exactly<ImportResult>()(await db.import(process.stdin, { resume: 7, signal, onProgress: ({ lines }) => lines }))
+  exactly<ImportResult>()(await db.import('file'))
+  exactly<void>()(await db.backup('directory'))
+  exactly<StoreStats[]>()((await db.stats()).stores)
+  try {
+    await db.import('file')
+  } catch (error) {
+    const { line, resume } = error as ImportError
+    exactly<number | undefined>()(line)
+    exactly<number>()(resume)
+  }
+  // @ts-expect-error there is no such store
+  await db.export('file', { stores: ['none'] })
+}
+
 async function untyped () {
   const db: FlowDB<AnySchema> = FlowDB.open({ inMemory: true })
   await db.put('anything', { any: 'document' })
@@ -269,5 +310,6 @@ function errors (error: unknown) {
 }
 
 export {
-  attempts, documents, errors, maps, operations, queries, ranges, schema, series, transactions, untyped, upkeep, versions
+  attempts, documents, errors, maps, moving, operations, queries, ranges, schema, series, transactions, untyped, upgrades,
+  upkeep, versions
 }

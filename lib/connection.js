@@ -12,7 +12,7 @@
  */
 
 const { rmdir } = require('node:fs/promises')
-const { FlowDBError, cut } = require('./errors.js')
+const { FlowDBError, cut, isOwn, reasonOf } = require('./errors.js')
 const { KEY_BYTES_MAX, writeKey } = require('./key.js')
 const native = require('./native.js')
 const { Run, VERB } = require('./packing.js')
@@ -56,6 +56,7 @@ const ignore = () => {}
  * @property {boolean} [isOrdered] it keeps its place among what was issued
  * @property {boolean} [isFree] it has a snapshot of its own, which no write can change
  * @property {boolean} [isLong] it goes to the workers for long work
+ * @property {boolean} [isFirst] it belongs to the upgrade for which everything else waits
  * @property {number} [wants] what the page that it asks for carries
  * @property {(failed: boolean) => void} [settled] called with the answer, before anybody who waits for it goes on
  */
@@ -68,6 +69,12 @@ class Connection {
   #ordered = { run: new Run(), numbers: [], name: 'submit' }
   /** @type {Lane} */
   #reads = { run: new Run(), numbers: [], name: 'submitReads' }
+  /** What the upgrade does, for which everything else waits while there is one. @type {Lane | undefined} */
+  #upgrade
+  /** Why that failed; everything that is asked for fails for it. @type {{ error: unknown } | undefined} */
+  #failure
+  /** The version of the schema when it was opened. @type {number | undefined} */
+  version
   #isFlushing = false
   /** Operations that have no answer yet. */
   #pending = 0
@@ -90,16 +97,80 @@ class Connection {
    *
    * @param {import('./options.js').Options} options
    * @param {string} [definition] of the store that it is opened for, in JSON: created where it is missing
+   * @param {(connection: Connection) => Promise<number>} [upgrade] run before anything else, and gives the new version
    */
-  constructor (options, definition) {
+  constructor (options, definition, upgrade) {
     this.#database = native.create(options.settings)
-    /** @type {Promise<void>} */
-    this.ready = this.issue(VERB.OPEN, { isWrite: true }, (run) => {
+    if (upgrade !== undefined) this.#hold()
+    const opened = this.issue(VERB.OPEN, { isWrite: true, isFirst: true }, (run) => {
       if (definition === undefined) run.absent()
       else run.text(definition)
     })
+    /** @type {Promise<void>} */
+    this.ready = this.#open(opened, upgrade)
     // Who does not ask for it learns of a failure from the first operation.
     this.ready.catch(ignore)
+  }
+
+  /**
+   * @param {Promise<number>} opened
+   * @param {((connection: Connection) => Promise<number>) | undefined} upgrade
+   */
+  async #open (opened, upgrade) {
+    try {
+      this.version = await opened
+    } catch (error) {
+      // The addon tells it to everything that waits.
+      if (upgrade !== undefined) this.#release()
+      throw error
+    }
+    if (upgrade === undefined) return
+    try {
+      this.version = await upgrade(this)
+    } catch (error) {
+      await this.#fail(error)
+      throw error
+    }
+    this.#release()
+  }
+
+  /** Lets everything but the upgrade wait. It counts as a write, so that what comes behind it keeps its order. */
+  #hold () {
+    this.#upgrade = { run: new Run(), numbers: [], name: 'submit' }
+    this.#pending++
+    this.#pendingWrites++
+  }
+
+  #release () {
+    this.#flush()
+    this.#upgrade = undefined
+    this.#settled(true)
+    this.#flush()
+  }
+
+  /**
+   * Fails everything that waits for the upgrade, and what will be asked for, and closes.
+   *
+   * @param {unknown} error
+   */
+  async #fail (error) {
+    this.#failure = { error }
+    for (const lane of [this.#reads, this.#ordered]) {
+      const { numbers } = lane
+      lane.numbers = []
+      lane.run.reset()
+      native.refuse(numbers, () => this.#notOpened(error))
+    }
+    this.#release()
+    // What it fails for has been said already.
+    await this.close().catch(ignore)
+  }
+
+  /** @param {unknown} error with which the upgrade failed: anything */
+  #notOpened (error) {
+    const code = isOwn(error) ? error.code : 'FLOWDB_ABORTED'
+    const message = `the database could not be opened, because its upgrade failed: ${reasonOf(error)}`
+    return new FlowDBError(code, message, { cause: error })
   }
 
   /**
@@ -177,12 +248,14 @@ class Connection {
    * @returns {Promise<any>}
    */
   issue (verb, way, pack) {
-    this.checkOpen()
+    // An upgrade that is under way comes to its end before the database is closed.
+    if (way.isFirst !== true) this.checkOpen()
     return this.#issue(verb, way, pack)
   }
 
   /** Throws when the connection has been closed. */
   checkOpen () {
+    if (this.#failure !== undefined) throw this.#notOpened(this.#failure.error)
     if (this.#isClosed) throw new FlowDBError('FLOWDB_CLOSED', 'the database is closed')
   }
 
@@ -232,15 +305,16 @@ class Connection {
    * @param {Pack} pack
    */
   tell (verb, way, pack) {
-    if (this.#isClosed) return
+    if (this.#isClosed && way.isFirst !== true) return
     const lane = this.#laneFor(way)
     pack(lane.run.begin(verb, 0, way.transaction ?? 0))
     this.#flushLater(lane)
   }
 
   /** @param {Way} way */
-  #laneFor ({ isWrite = false, isOrdered = false, isFree = false, isLong = false }) {
+  #laneFor ({ isWrite = false, isOrdered = false, isFree = false, isLong = false, isFirst = false }) {
     if (isLong) return longWork
+    if (isFirst && this.#upgrade !== undefined) return this.#upgrade
     return isWrite || isOrdered || (this.#pendingWrites > 0 && !isFree) ? this.#ordered : this.#reads
   }
 
@@ -265,6 +339,10 @@ class Connection {
   }
 
   #flush () {
+    if (this.#upgrade !== undefined) {
+      this.#send(this.#upgrade)
+      return
+    }
     this.#send(this.#reads)
     this.#send(this.#ordered)
   }

@@ -9,30 +9,22 @@
 
 const { update, view } = require('./attempts.js')
 const { Connection } = require('./connection.js')
-const { Documents } = require('./documents.js')
-const { FlowDBError, reading } = require('./errors.js')
+const { Definitions, toDefaultTtl } = require('./definitions.js')
+const { exportTo } = require('./export.js')
+const { importFrom } = require('./import.js')
 const { DELETE } = require('./modify.js')
-const { checkKeyPath, checkName, checkOptions, invalid, kindOf, nameBytes } = require('./names.js')
+const { invalid, nameBytes } = require('./names.js')
 const { readDirectory, readOptions } = require('./options.js')
 const { VERB } = require('./packing.js')
 const { toBounds } = require('./key-range.js')
 const { Series } = require('./series.js')
 const { Session } = require('./session.js')
 const { beginTransaction } = require('./transaction.js')
-const { toSpan } = require('./write-options.js')
+const { readOpening } = require('./upgrade.js')
 
 const ignore = () => {}
 
-/**
- * @typedef {{ name: string, keyPath: string | string[], unique: boolean, multiEntry: boolean }} IndexDescription
- * @typedef {object} StoreDescription
- * @property {string} name
- * @property {string | string[] | null} keyPath
- * @property {boolean} autoIncrement
- * @property {IndexDescription[]} indexes
- */
-
-class FlowDB extends Documents {
+class FlowDB extends Definitions {
   /** What the function of `modify` returns to delete the document. */
   static get DELETE () {
     return DELETE
@@ -43,7 +35,8 @@ class FlowDB extends Documents {
 
   /** @param {Record<string, unknown>} options */
   constructor (options) {
-    const connection = new Connection(readOptions('FlowDB.open', options))
+    const { rest, upgrade } = readOpening('FlowDB.open', options)
+    const connection = new Connection(readOptions('FlowDB.open', rest), undefined, upgrade)
     const session = Session.owning(connection)
     super(session)
     this.#connection = connection
@@ -89,104 +82,12 @@ class FlowDB extends Documents {
   }
 
   /**
-   * Creates a store; nothing happens where the same is there already.
+   * The version of the schema, once the database is open; 0 where none was ever given.
    *
-   * @param {string} name
-   * @param {unknown} [keyPath] a path, an array of paths, or `{ keyPath, autoIncrement, defaultTtl }`
-   * @param {boolean} [autoIncrement]
-   * @returns {Promise<void>}
+   * @returns {number | undefined}
    */
-  async createObjectStore (name, keyPath, autoIncrement) {
-    const isPath = keyPath === undefined || keyPath === null || typeof keyPath === 'string' || isArray(keyPath)
-    if (!isPath && autoIncrement !== undefined) {
-      throw invalid('createObjectStore takes autoIncrement in the options or after the key path, not both')
-    }
-    const options = checkOptions('createObjectStore', isPath ? { keyPath, autoIncrement } : keyPath, {
-      keyPath: 'keyPath',
-      autoIncrement: 'boolean',
-      defaultTtl: 'any'
-    })
-    const definition = {
-      name: checkName('store', name),
-      keyPath: options.keyPath ?? null,
-      autoIncrement: options.autoIncrement ?? false,
-      defaultTtlMs: toDefaultTtl(options.defaultTtl)
-    }
-    await this.#session.issue(VERB.CREATE_STORE, { isWrite: true }, (run) => run.text(JSON.stringify(definition)))
-  }
-
-  /**
-   * Removes a store with its documents and indexes.
-   *
-   * @param {string} name
-   * @returns {Promise<void>}
-   */
-  async deleteObjectStore (name) {
-    const store = nameBytes('store', name)
-    await this.#session.issue(VERB.DELETE_STORE, { isWrite: true }, (run) => run.bytes32(store))
-  }
-
-  /**
-   * Creates an index over what is in a store and what will come; nothing happens where the same is there already.
-   *
-   * @param {string} store
-   * @param {string} name
-   * @param {string | string[]} keyPath
-   * @param {unknown} [options] `true` for a unique index, or `{ unique, multiEntry }`
-   * @returns {Promise<void>}
-   */
-  async createIndex (store, name, keyPath, options) {
-    const storeBytes = nameBytes('store', store)
-    const checked = checkOptions('createIndex', typeof options === 'boolean' ? { unique: options } : options, {
-      unique: 'boolean',
-      multiEntry: 'boolean'
-    })
-    const definition = {
-      name: checkName('index', name),
-      keyPath: checkKeyPath(keyPath),
-      unique: checked.unique ?? false,
-      multiEntry: checked.multiEntry ?? false
-    }
-    await this.#session.issue(VERB.CREATE_INDEX, { isWrite: true }, (run) => {
-      run.bytes32(storeBytes).text(JSON.stringify(definition))
-    })
-  }
-
-  /**
-   * @param {string} store
-   * @param {string} name
-   * @returns {Promise<void>}
-   */
-  async deleteIndex (store, name) {
-    const [storeBytes, index] = [nameBytes('store', store), nameBytes('index', name)]
-    await this.#session.issue(VERB.DELETE_INDEX, { isWrite: true }, (run) => run.bytes32(storeBytes).bytes32(index))
-  }
-
-  /**
-   * The names of all stores, sorted.
-   *
-   * @returns {Promise<string[]>}
-   */
-  async storeNames () {
-    return (await this.#schema()).map(({ name }) => name)
-  }
-
-  /**
-   * How a store and its indexes are defined.
-   *
-   * @param {string} store
-   * @returns {Promise<StoreDescription>}
-   */
-  async describe (store) {
-    checkName('store', store)
-    const description = (await this.#schema()).find(({ name }) => name === store)
-    if (description !== undefined) return description
-    throw new FlowDBError('FLOWDB_NOT_FOUND', `there is no store ${kindOf(store)}`)
-  }
-
-  /** @returns {Promise<StoreDescription[]>} */
-  #schema () {
-    return this.#session.issue(VERB.SCHEMA, {}, ignore)
+  get version () {
+    return this.#connection.version
   }
 
   /**
@@ -296,6 +197,39 @@ class FlowDB extends Documents {
   }
 
   /**
+   * The same as `checkpoint`.
+   *
+   * @param {string} directory
+   * @returns {Promise<void>}
+   */
+  async backup (directory) {
+    const path = readDirectory('the directory of a backup', directory)
+    await this.#connection.lookAfter(VERB.CHECKPOINT, (run) => run.text(path))
+  }
+
+  /**
+   * Writes schema and documents, as they are now, as lines of JSON.
+   *
+   * @param {unknown} target a path, or a stream to write to
+   * @param {unknown} [options]
+   * @returns {Promise<import('./export.js').Exported>}
+   */
+  async export (target, options) {
+    return await exportTo(this.#session, target, options)
+  }
+
+  /**
+   * Reads what `export` has written, and puts it into this database.
+   *
+   * @param {unknown} source a path, or a stream to read from
+   * @param {unknown} [options]
+   * @returns {Promise<import('./import.js').Imported>}
+   */
+  async import (source, options) {
+    return await importFrom(this.#session, source, options)
+  }
+
+  /**
    * Reads every table and checks all that it says.
    *
    * @returns {Promise<void>}
@@ -358,19 +292,6 @@ class FlowDB extends Documents {
   async [Symbol.asyncDispose] () {
     await this.#connection.close()
   }
-}
-
-/**
- * @param {unknown} seconds
- * @returns {number} in milliseconds; 0 for none
- */
-function toDefaultTtl (seconds) {
-  return seconds === undefined || seconds === null ? 0 : toSpan('the default ttl of a store', seconds)
-}
-
-/** @param {unknown} value anything, also a proxy that was revoked */
-function isArray (value) {
-  return reading('FLOWDB_INVALID_ARGUMENT', 'a key path', () => Array.isArray(value))
 }
 
 /**

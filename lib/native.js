@@ -206,6 +206,16 @@ function submit (database, run, numbers, lane) {
   }
 }
 
+/**
+ * Rejects requests that were never sent.
+ *
+ * @param {number[]} numbers
+ * @param {() => Error} why makes an error for each
+ */
+function refuse (numbers, why) {
+  for (const number of numbers) unregister(number, true)?.reject(why())
+}
+
 /** Takes the answers that wait, and settles their requests. */
 function takeAnswers () {
   const started = performance.now()
@@ -310,6 +320,7 @@ exports.create = create
 exports.forget = forget
 exports.nearestOption = nearestOption
 exports.options = options
+exports.refuse = refuse
 exports.request = request
 exports.submit = submit
 exports.tryGet = tryGet

@@ -72,11 +72,14 @@ const VERB = Object.freeze({
   OPEN_QUERY: 70,
   QUERY_COUNT: 71,
   QUERY_EXPLAIN: 72,
-  QUERY_DELETE: 73
+  QUERY_DELETE: 73,
+  BEGIN_UPGRADE: 80,
+  OPEN_ROWS: 81,
+  RESTORE: 82
 })
 
 /** How a document is written down. */
-const FORMAT = Object.freeze({ JSON: 1, STRUCTURED: 2 })
+const FORMAT = Object.freeze({ JSON: 1, STRUCTURED: 2, RAW: 3 })
 
 /** What the pages of a cursor carry. */
 const WANTS = Object.freeze({ KEYS: 1, DOCUMENTS: 2, INDEX_KEYS: 4, STAMPS: 8 })
@@ -359,6 +362,7 @@ function readAnswer (kind, buffer, start, end, wants, readDocument) {
     case 15: return new BulkReader(buffer, start, readDocument).list((reader) => reader.document())
     case 16: return new BulkReader(buffer, start, readDocument).list((reader) => reader.key())
     case 17: return new BulkReader(buffer, start, readDocument).stamped()
+    case 24: return readRows(buffer, start)
     default: throw new RangeError(`no answer has the kind ${kind}`)
   }
 }
@@ -484,6 +488,41 @@ function readEntry (buffer, start, readDocument) {
   const document = at + 29
   const value = readDocument(buffer[at + 24], buffer, document, document + buffer.readUInt32LE(at + 25))
   return expiresAt === 0 ? { key, value, version, updatedAt } : { key, value, version, updatedAt, expiresAt }
+}
+
+/**
+ * A document as it is stored: its text, or its bytes where it is not JSON. An expiry of 0 is none.
+ *
+ * @typedef {object} StoredRow
+ * @property {import('./key.js').Key} key
+ * @property {number} version
+ * @property {number} updatedAt
+ * @property {number} expiresAt
+ * @property {number} format
+ * @property {string | Buffer} document
+ */
+
+/**
+ * @param {Buffer} buffer
+ * @param {number} start
+ * @returns {Page} with a `StoredRow` for each document
+ */
+function readRows (buffer, start) {
+  const count = buffer.readUInt32LE(start + 1)
+  let at = start + 5
+  /** @type {StoredRow[]} */
+  const documents = []
+  for (let row = 0; row < count; row++) {
+    const end = at + 4 + buffer.readUInt32LE(at)
+    const key = decodeKey(buffer, at + 4, end)
+    const [version, updatedAt, expiresAt] = [0, 8, 16].map((offset) => buffer.readDoubleLE(end + offset))
+    const format = buffer[end + 24]
+    const from = end + 29
+    at = from + buffer.readUInt32LE(end + 25)
+    const document = format === FORMAT.JSON ? buffer.toString('utf8', from, at) : Buffer.from(buffer.subarray(from, at))
+    documents.push({ key, version, updatedAt, expiresAt, format, document })
+  }
+  return { keys: [], indexKeys: [], stamps: [], documents, more: buffer[start] !== 0 }
 }
 
 /**

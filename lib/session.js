@@ -50,6 +50,11 @@ class Session {
 
   /** Throws when nothing can be issued any more. */
   checkUsable () {
+    this.checkOpen()
+  }
+
+  /** Throws when the database takes nothing any more. */
+  checkOpen () {
     this.connection.checkOpen()
   }
 
@@ -83,7 +88,7 @@ class Session {
    */
   #try (verb, what, prepare) {
     try {
-      this.connection.checkOpen()
+      this.checkOpen()
       return this.issue(verb, what, prepare())
     } catch (error) {
       return this.refuse(what, error)
@@ -230,7 +235,7 @@ class Session {
    */
   #read (verb, store, key, read) {
     try {
-      this.connection.checkOpen()
+      this.checkOpen()
       const name = nameBytes('store', store)
       const plain = plainKey(key)
       const found = this.readInCall(name, plain, read)

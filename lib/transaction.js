@@ -53,7 +53,10 @@ class TransactionSession extends Session {
   #parent
   #id
   #isReadOnly
+  /** The stores that it may use; `undefined` for all. @type {Set<string> | undefined} */
   #scope
+  /** Whether it is an upgrade. */
+  #isFirst
   /** Whether it no longer has to wait for the operation that begins it. */
   #isFree
   #isActive = true
@@ -76,18 +79,21 @@ class TransactionSession extends Session {
    * @param {string[]} stores
    * @param {boolean} isReadOnly
    * @param {boolean} isSnapshot
+   * @param {number} [upgrade] the number of the upgrade that has been begun
    */
-  constructor (parent, stores, isReadOnly, isSnapshot) {
+  constructor (parent, stores, isReadOnly, isSnapshot, upgrade) {
     super(parent.connection)
     const { connection } = this
     this.#parent = parent
-    this.#id = connection.nextId()
+    this.#id = upgrade ?? connection.nextId()
     this.#isReadOnly = isReadOnly
-    this.#scope = new Set(stores)
+    this.#isFirst = upgrade !== undefined
+    const scope = new Set(stores)
+    this.#scope = upgrade === undefined ? scope : undefined
     // A read-only transaction that no write is ahead of has its snapshot when this call's tick ends.
     this.#isFree = isReadOnly && !connection.hasPendingWrites
-    const names = [...this.#scope].map((store) => nameBytes('store', store))
-    this.#begun = connection.issue(VERB.BEGIN, this.#way({}), (run) => {
+    const names = [...scope].map((store) => nameBytes('store', store))
+    this.#begun = upgrade !== undefined ? Promise.resolve() : connection.issue(VERB.BEGIN, this.#way({}), (run) => {
       run.u8(isReadOnly ? 0 : isSnapshot ? 2 : 1).u32(names.length)
       for (const name of names) run.bytes32(name)
     })
@@ -97,7 +103,7 @@ class TransactionSession extends Session {
 
   /** @param {import('./session.js').What} what */
   #way ({ wants }) {
-    return { transaction: this.#id, isOrdered: !this.#isFree, isFree: this.#isFree, wants }
+    return { transaction: this.#id, isOrdered: !this.#isFree, isFree: this.#isFree, isFirst: this.#isFirst, wants }
   }
 
   /**
@@ -118,7 +124,7 @@ class TransactionSession extends Session {
     if (what.isWrite && this.#isReadOnly) {
       throw new FlowDBError('FLOWDB_READ_ONLY', 'the transaction is read-only: begin one with the mode "readwrite"')
     }
-    if (what.store !== undefined && !this.#scope.has(/** @type {string} */ (what.store))) {
+    if (what.store !== undefined && this.#scope?.has(/** @type {string} */ (what.store)) === false) {
       const message = `the store ${kindOf(what.store)} is not among those that the transaction was begun for`
       throw new FlowDBError('FLOWDB_NOT_FOUND', message)
     }
@@ -197,6 +203,11 @@ class TransactionSession extends Session {
     this.#writes.add(write)
     handle(write)
     return write
+  }
+
+  /** An upgrade that is under way comes to its end before the database is closed. */
+  checkOpen () {
+    if (!this.#isFirst) super.checkOpen()
   }
 
   checkUsable () {
@@ -364,7 +375,7 @@ class TransactionSession extends Session {
 
   /** Whether there is something to commit or abort; closing the database has aborted it. */
   get isActive () {
-    return this.#isActive && !this.connection.isClosed
+    return this.#isActive && (this.#isFirst || !this.connection.isClosed)
   }
 
   /** The database that the transaction belongs to stays open for it. */
@@ -487,4 +498,5 @@ function beginTransaction (session, stores, mode, options) {
 }
 
 exports.Transaction = Transaction
+exports.TransactionSession = TransactionSession
 exports.beginTransaction = beginTransaction

@@ -269,6 +269,16 @@ impl Database {
         Ok(())
     }
 
+    /// Begins an upgrade of the schema under a number, and gives the version before; `None` where there is nothing to
+    /// upgrade.
+    pub(crate) fn begin_upgrade(&self, id: u32, version: u64) -> Result<Option<u64>> {
+        let json = self.json()?;
+        let Some(transaction) = json.begin_upgrade(version)? else { return Ok(None) };
+        let before = json.version()?;
+        self.transactions.insert(id, transaction);
+        Ok(Some(before))
+    }
+
     /// The transaction with this number.
     pub(crate) fn transaction(&self, id: u32) -> Result<SharedTransaction> {
         self.transactions.get(id)

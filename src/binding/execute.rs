@@ -17,7 +17,7 @@ use super::long_work::Waiting;
 use super::packing::{Answer, Answers, Operation, RawRange, Verb, read_run};
 use super::query_packing::QueryVerb;
 use super::transactions::shared;
-use super::{bulk, definitions, error, query, series, upkeep, writes};
+use super::{bulk, definitions, error, moving, query, series, upkeep, writes};
 
 /// Answers are sent on their way when there are so many bytes of them.
 const SEND_BYTES: usize = 8 * 1024;
@@ -142,7 +142,10 @@ pub(crate) fn guarded<T>(work: impl FnOnce() -> Result<T>) -> Result<T> {
 
 fn execute(database: &Database, operation: &Operation<'_>, snapshots: &mut Snapshots) -> Result<Answer> {
     match &operation.verb {
-        Verb::Open { definition } => database.open(*definition).map(|()| Answer::Nothing),
+        Verb::Open { definition } => {
+            database.open(*definition)?;
+            database.json()?.version().map(Answer::Count)
+        }
         Verb::Close => database.close().map(|()| Answer::Nothing),
         Verb::Put { .. }
         | Verb::PutWith { .. }
@@ -174,6 +177,14 @@ fn execute(database: &Database, operation: &Operation<'_>, snapshots: &mut Snaps
             database.forget_cursor(*cursor);
             Ok(Answer::Nothing)
         }
+        Verb::CreateStore { .. }
+        | Verb::DeleteStore { .. }
+        | Verb::CreateIndex { .. }
+        | Verb::DeleteIndex { .. }
+            if operation.transaction != 0 =>
+        {
+            database.write(operation)
+        }
         Verb::CreateStore { definition } => {
             let (name, options, default_ttl_ms) = definitions::store(definition)?;
             let created = database.json()?.create_object_store_with_ttl(&name, options, default_ttl_ms);
@@ -187,6 +198,10 @@ fn execute(database: &Database, operation: &Operation<'_>, snapshots: &mut Snaps
         Verb::DeleteIndex { store, index } => {
             database.json()?.delete_index(store, index).map(|()| Answer::Nothing)
         }
+        Verb::Schema if operation.transaction != 0 => database
+            .in_transaction(operation.transaction, |transaction| {
+                Ok(Answer::Text(definitions::schema(&transaction.schema())))
+            }),
         Verb::Schema => Ok(Answer::Text(definitions::schema(&database.json()?.schema()))),
         Verb::Begin { mode, isolation, scope } => {
             let begun = snapshots.begun(operation.transaction);
@@ -211,6 +226,7 @@ fn execute(database: &Database, operation: &Operation<'_>, snapshots: &mut Snaps
         Verb::Bulk(verb) => bulk::execute(database, operation, verb, snapshots),
         Verb::Series(verb) => series::execute(database, verb, snapshots),
         Verb::Query(verb) => query::execute(database, operation, verb, snapshots),
+        Verb::Moving(verb) => moving::execute(database, operation, verb),
         Verb::Repair => database.repair().map(|report| Answer::Text(upkeep::report(&report))),
         Verb::Checkpoint { .. }
         | Verb::Verify
@@ -229,8 +245,8 @@ fn look_after(json: &JsonDb, verb: &Verb<'_>, go_on: GoOn<'_>) -> Result<Answer>
     match verb {
         Verb::Checkpoint { dir } => engine.checkpoint_while(Path::new(dir), go_on).map(|()| Answer::Nothing),
         Verb::Verify => engine.verify_while(go_on).map(|()| Answer::Nothing),
-        Verb::Stats => Ok(Answer::Text(upkeep::stats(&engine.stats()))),
-        Verb::Metrics => Ok(Answer::Text(upkeep::metrics(&engine.stats()))),
+        Verb::Stats => Ok(Answer::Text(upkeep::stats(&engine.stats(), &json.store_stats()?))),
+        Verb::Metrics => Ok(Answer::Text(upkeep::metrics(&engine.stats(), &json.store_stats()?))),
         Verb::Compact { store: None, .. } => {
             let all = (Bound::Unbounded, Bound::Unbounded);
             engine.compact_range_while(all.0, all.1, go_on).map(|()| Answer::Nothing)

@@ -17,6 +17,7 @@ mod error;
 mod execute;
 mod link;
 mod long_work;
+mod moving;
 mod options;
 mod outbox;
 mod packing;

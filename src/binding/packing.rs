@@ -18,6 +18,7 @@ use crate::series::{Record, Window};
 
 use super::bulk_packing::{BulkAnswer, BulkVerb, FIRST_BULK_VERB, LAST_BULK_VERB, take_bulk};
 use super::error::to_json;
+use super::moving::{self, MovingVerb};
 use super::query_packing::{self, QueryVerb};
 use super::series_packing::{FIRST_VERB, SeriesVerb, put_record, put_window, take_verb};
 use super::versions;
@@ -186,6 +187,7 @@ pub(crate) enum Verb<'a> {
         ms: u64,
     },
     Query(QueryVerb<'a>),
+    Moving(MovingVerb<'a>),
 }
 
 impl Verb<'_> {
@@ -225,6 +227,7 @@ impl Verb<'_> {
                 | Self::DeleteIndex { .. }
                 | Self::SetDefaultTtl { .. }
                 | Self::Purge { .. }
+                | Self::Moving(MovingVerb::Restore { .. })
                 | Self::Commit { .. }
                 | Self::Destroy
                 | Self::Bulk(
@@ -356,6 +359,7 @@ fn read_operation<'a>(input: &mut &'a [u8]) -> Option<Operation<'a>> {
         versions::FIRST_VERB..=versions::LAST_VERB => versions::take_verb(number, input)?,
         FIRST_BULK_VERB..=LAST_BULK_VERB => Verb::Bulk(take_bulk(number, input)?),
         _ if query_packing::VERBS.contains(&number) => Verb::Query(query_packing::take_verb(number, input)?),
+        _ if moving::VERBS.contains(&number) => Verb::Moving(moving::take_verb(number, input)?),
         FIRST_VERB.. => Verb::Series(take_verb(number, input)?),
         _ => return None,
     };
@@ -467,6 +471,8 @@ pub(crate) enum Answer {
     Bulk(BulkAnswer),
     /// Rows of a query.
     Rows(QueryPage, u8),
+    /// Documents with all that is known of them.
+    Documents(Page),
     Record(Record),
     /// Records, and whether more follow.
     Records(Vec<Record>, bool),
@@ -505,6 +511,10 @@ impl Answers {
             Ok(Answer::Rows(page, wants)) => {
                 self.payload(5, |out| put_page(out, page.more, &page.rows, wants));
             }
+            Ok(Answer::Documents(page)) => self.payload(24, |out| {
+                put_page_head(out, page.next.is_some(), page.rows.len());
+                moving::put_rows(out, &page);
+            }),
             Ok(Answer::Text(text)) => self.payload(6, |out| out.extend_from_slice(text.as_bytes())),
             Ok(Answer::Entry(row)) => self.payload(11, |out| versions::put_entry(out, &row)),
             Ok(Answer::Bulk(bulk)) => self.payload(bulk.kind(), |out| bulk.put(out)),

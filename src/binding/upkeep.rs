@@ -4,10 +4,10 @@
 use serde_json::{Value, json};
 
 use crate::engine::{CompactionKind, ManifestFound, RepairReport, Stats};
-use crate::jsondb::DocumentsReport;
+use crate::jsondb::{DocumentsReport, StoreStats, stores_to_prometheus};
 
 /// The statistics as the text of an object.
-pub(crate) fn stats(stats: &Stats) -> String {
+pub(crate) fn stats(stats: &Stats, stores: &[StoreStats]) -> String {
     // Taken apart by name, so that a new field can't be forgotten here.
     let Stats {
         visible_seqno,
@@ -62,8 +62,14 @@ pub(crate) fn stats(stats: &Stats) -> String {
         "valueFileLiveBytes": value_file_live_bytes,
         "valueBytesWritten": value_bytes_written,
         "valueBytesRelocated": value_bytes_relocated,
+        "stores": stores.iter().map(size_of).collect::<Vec<_>>(),
     })
     .to_string()
+}
+
+fn size_of(store: &StoreStats) -> Value {
+    let StoreStats { name, documents, bytes, indexes } = store;
+    json!({ "name": name, "documents": documents, "bytes": bytes, "indexes": indexes })
 }
 
 /// The counts of [`CompactionKind::ALL`], by name.
@@ -77,8 +83,8 @@ fn by_kind(counts: &[u64]) -> Value {
 }
 
 /// The statistics as text for Prometheus, in a JSON string.
-pub(crate) fn metrics(stats: &Stats) -> String {
-    Value::String(stats.to_prometheus()).to_string()
+pub(crate) fn metrics(stats: &Stats, stores: &[StoreStats]) -> String {
+    Value::String(stats.to_prometheus() + &stores_to_prometheus(stores)).to_string()
 }
 
 /// What a repair has saved and lost, as the text of an object.

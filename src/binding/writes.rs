@@ -10,6 +10,7 @@ use crate::jsondb::{Document, JsonDb, Key, Transaction};
 
 use super::bulk;
 use super::execute::guarded;
+use super::moving;
 use super::packing::{Answer, Answers, Operation, Verb};
 use super::query_packing::QueryVerb;
 
@@ -135,6 +136,10 @@ pub(crate) fn write(transaction: &mut Transaction, verb: &Verb<'_>) -> Result<An
         Verb::Clear { store } => transaction.clear(store).map(|()| Answer::Nothing),
         Verb::Bulk(verb) => bulk::write(transaction, verb),
         Verb::Query(QueryVerb::Delete(query)) => query.decode()?.delete(transaction).map(Answer::Count),
+        Verb::CreateStore { .. }
+        | Verb::DeleteStore { .. }
+        | Verb::CreateIndex { .. }
+        | Verb::DeleteIndex { .. } => moving::change_schema(transaction, verb),
         _ => Err(Error::new(Code::Internal, "an operation that writes nothing was taken for a write")),
     }
 }

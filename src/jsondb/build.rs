@@ -34,13 +34,24 @@ impl Database {
     ///
     /// `Constraint` when two documents have the same key and the index is unique.
     pub(crate) fn build_index(self: &Arc<Self>, store: &str, index: &IndexDef, started: u64) -> Result<()> {
+        self.build_index_without(store, index, started, &|_| false)
+    }
+
+    /// As [`Database::build_index`], without the documents of whose rows `is_left_out` says so.
+    pub(crate) fn build_index_without(
+        self: &Arc<Self>,
+        store: &str,
+        index: &IndexDef,
+        started: u64,
+        is_left_out: &dyn Fn(&[u8]) -> bool,
+    ) -> Result<()> {
         let store = Arc::clone(self.schema().store(store)?);
         // The store as if it had no other index: what the others say of a document does not change here.
         let only = Arc::new(store.with_indexes(vec![index.clone()], store.version)?);
         let mut rest = RowRange::prefix(document_prefix(store.id));
         loop {
             let (mut view, _) = View::begin(self, true);
-            let done_to = fill(&mut view, &only, &rest, started)?;
+            let done_to = fill(&mut view, &only, &rest, &|row, seqno| seqno <= started && !is_left_out(row))?;
             let involved =
                 Involved { store: Arc::clone(&store), change: CountChange::default(), written: false };
             // Not synced here: what makes the index readable is written later, and so never survives without it.
@@ -58,14 +69,19 @@ impl Database {
 
 /// Writes the index rows of one batch of the documents in `rest` into `view`. Returns the row of the last document,
 /// or `None` when there is nothing behind the batch.
-fn fill(view: &mut View, store: &StoreDef, rest: &RowRange, started: u64) -> Result<Option<Vec<u8>>> {
+fn fill(
+    view: &mut View,
+    store: &StoreDef,
+    rest: &RowRange,
+    is_wanted: &dyn Fn(&[u8], u64) -> bool,
+) -> Result<Option<Vec<u8>>> {
     let prefix = document_prefix(store.id);
     let range = ScanRange::between(rest.start.clone(), rest.end.clone());
     let database = Arc::clone(&view.base.database);
     let mut scan = database.engine.scan(range, Direction::Forward, Some(&view.base.snapshot))?;
     let (mut documents, mut bytes) = (0, 0);
     while scan.advance()? {
-        if scan.seqno() <= started {
+        if is_wanted(scan.key(), scan.seqno()) {
             let primary = decode_document_key(scan.key(), &prefix)?;
             let stored = StoredDocument::decode(scan.value(), scan.key())?;
             let rows = rows_of(store, &primary, &stored.document)?;

@@ -6,8 +6,9 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
-use parking_lot::Mutex;
+use parking_lot::{Mutex, MutexGuard};
 
 use super::generator::GENERATED_KEY_FIRST;
 use super::ledger::{CountChange, Database, Ledger};
@@ -45,7 +46,8 @@ impl Database {
         drop(rows);
         let ledger = Arc::new(Mutex::new(Ledger::new(schema, states, version, next_id)));
         let (changing_schema, purger) = (Mutex::new(next_id), Purger::default());
-        let database = Self { engine, ledger, changing_schema, purger };
+        let is_upgrading = AtomicBool::new(false);
+        let database = Self { engine, ledger, changing_schema, purger, is_upgrading };
         // A full disk must not keep a database from being read: an index that stays goes with the next attempt to
         // create it, and until then is maintained, and not read.
         let _ = database.remove_unfinished_indexes();
@@ -81,11 +83,15 @@ impl Database {
     pub(crate) fn create_store(&self, name: &str, options: StoreOptions, default_ttl_ms: u64) -> Result<()> {
         check_name("store", name)?;
         options.check()?;
-        let mut next_id = self.changing_schema.lock();
+        let is_same = |store: &StoreDef| store.options == options && store.default_ttl_ms == default_ttl_ms;
+        // Nothing has to change, so that nobody has to be waited for.
+        if self.schema().stores.get(name).is_some_and(|store| is_same(store)) {
+            return Ok(());
+        }
+        let mut next_id = self.change_schema()?;
         let schema = self.schema();
         if let Some(store) = schema.stores.get(name) {
-            let is_same = store.options == options && store.default_ttl_ms == default_ttl_ms;
-            return if is_same { Ok(()) } else { Err(exists("store", name)) };
+            return if is_same(store) { Ok(()) } else { Err(exists("store", name)) };
         }
         if schema.stores.len() >= STORES_MAX {
             let message = format!("creating store {name:?}: a database has at most {STORES_MAX}");
@@ -111,7 +117,7 @@ impl Database {
 
     /// Changes the expiry of documents to come. Those who write by the old rule conflict.
     pub(crate) fn set_default_ttl(&self, name: &str, default_ttl_ms: u64) -> Result<()> {
-        let _changing = self.changing_schema.lock();
+        let _changing = self.change_schema()?;
         let store = Arc::clone(self.schema().store(name)?);
         if store.default_ttl_ms == default_ttl_ms {
             return Ok(());
@@ -122,7 +128,7 @@ impl Database {
 
     /// Removes a store with its documents and indexes, however many they are, in one small batch.
     pub(crate) fn delete_store(&self, name: &str) -> Result<()> {
-        let _changing = self.changing_schema.lock();
+        let _changing = self.change_schema()?;
         let schema = self.schema();
         let store = schema.store(name)?;
         let mut batch = WriteBatch::new();
@@ -145,7 +151,7 @@ impl Database {
     ) -> Result<()> {
         check_name("index", name)?;
         options.check()?;
-        let mut next_id = self.changing_schema.lock();
+        let mut next_id = self.change_schema()?;
         let store = Arc::clone(self.schema().store(store)?);
         match store.index(name) {
             Some(index) if index.options != options => return Err(exists("index", name)),
@@ -172,10 +178,24 @@ impl Database {
 
     /// Removes an index with its rows, however many they are, in one small batch.
     pub(crate) fn delete_index(&self, store: &str, name: &str) -> Result<()> {
-        let _changing = self.changing_schema.lock();
+        let _changing = self.change_schema()?;
         let store = Arc::clone(self.schema().store(store)?);
         let index = store.index(name).ok_or_else(|| no_index(&store.name, name))?;
         self.remove_index(&store, index.id)
+    }
+
+    /// The right to change the schema, with the next id.
+    ///
+    /// # Errors
+    ///
+    /// `Busy` while an upgrade is under way. It may take as long as it likes, so nobody waits for it here.
+    fn change_schema(&self) -> Result<MutexGuard<'_, u64>> {
+        let next_id = self.changing_schema.lock();
+        if self.is_upgrading.load(Ordering::Acquire) {
+            let message = "an upgrade of the schema is under way: try again when it is done";
+            return Err(Error::new(Code::Busy, message));
+        }
+        Ok(next_id)
     }
 
     /// Builds the index and opens it to readers; one that can't be built is removed again.
@@ -192,7 +212,7 @@ impl Database {
         Ok(())
     }
 
-    fn remove_index(&self, store: &StoreDef, index: u64) -> Result<()> {
+    pub(super) fn remove_index(&self, store: &StoreDef, index: u64) -> Result<()> {
         let indexes = store.indexes.iter().filter(|other| other.id != index).cloned().collect();
         let mut batch = WriteBatch::new();
         delete_rows(&mut batch, &index_range(store.id, index))?;
@@ -200,7 +220,7 @@ impl Database {
         Ok(())
     }
 
-    fn remove_unfinished_indexes(&self) -> Result<()> {
+    pub(super) fn remove_unfinished_indexes(&self) -> Result<()> {
         for store in self.schema().stores.values() {
             for index in store.indexes.iter().filter(|index| index.building) {
                 let current = Arc::clone(self.schema().store(&store.name)?);
@@ -211,7 +231,7 @@ impl Database {
     }
 
     /// Commits `batch` with the catalog row of `store`, in the place of the store of the same name.
-    fn replace_store(&self, mut batch: WriteBatch, store: StoreDef) -> Result<u64> {
+    pub(super) fn replace_store(&self, mut batch: WriteBatch, store: StoreDef) -> Result<u64> {
         batch.put(&catalog_key(store.id), &store.encode())?;
         self.commit_schema(batch, self.schema().with(store))
     }
@@ -262,7 +282,8 @@ fn delete_rows(batch: &mut WriteBatch, rows: &RowRange) -> Result<()> {
     batch.delete_range(&rows.start, &rows.end)
 }
 
-fn exists(what: &str, name: &str) -> Error {
+/// An `Exists` that names the store or index.
+pub(super) fn exists(what: &str, name: &str) -> Error {
     Error::new(Code::Exists, format!("the {what} {name:?} exists with another definition"))
 }
 

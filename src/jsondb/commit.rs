@@ -4,13 +4,17 @@
 use std::sync::Arc;
 
 use super::conflict::{Clash, ReadSet};
+use super::generator::GENERATED_KEY_FIRST;
 use super::ledger::{CountChange, Ledger};
-use super::rows::{Kind, RowRange, split_row_key};
-use super::schema::StoreDef;
+use super::rows::{Kind, META_KEY, RowRange, StoreState, split_row_key};
+use super::schema::{Schema, StoreDef};
 use super::view::{Base, View};
 use crate::config::SyncMode;
 use crate::engine::{CommitOptions, WriteBatch};
 use crate::error::{Code, Error, Result};
+
+/// The state of a store in which nothing has been put yet.
+pub(super) const NEW_STORE: StoreState = StoreState { count: 0, generator: GENERATED_KEY_FIRST };
 
 /// A store that a transaction works on, by the rules that its snapshot showed.
 #[derive(Debug, Clone)]
@@ -119,6 +123,65 @@ impl Prepared {
     }
 }
 
+/// How a commit changes the schema.
+pub(crate) struct SchemaChange {
+    /// The schema from the commit on.
+    pub(crate) next: Schema,
+    /// Rows of the catalog with what they are set to.
+    pub(crate) rows: Vec<(Vec<u8>, Option<Vec<u8>>)>,
+    /// The ids of new stores.
+    pub(crate) created: Vec<u64>,
+    /// No id from this one on was given.
+    pub(crate) next_id: u64,
+}
+
+/// Commits what was written in `view` together with a change of the schema, while nobody else changes that.
+///
+/// # Errors
+///
+/// `Conflict` when something that was read has been changed by a later commit.
+pub(crate) fn commit_with_schema(
+    view: View,
+    stores: Vec<Involved>,
+    change: SchemaChange,
+    sync: Option<SyncMode>,
+) -> Result<u64> {
+    let View { base, overlay, reads } = view;
+    let mut batch = overlay.to_batch()?;
+    for (row, value) in change.rows {
+        match value {
+            Some(value) => batch.put(&row, &value)?,
+            None => batch.delete(&row)?,
+        }
+    }
+    let sets_expiry = overlay.sets_expiry();
+    let (rows, ranges) = overlay.into_written();
+    let claim = Claim { snapshot: base.snapshot.seqno(), stores, reads, rows, ranges, sets_expiry };
+    let (created, next_id, next) = (change.created.clone(), change.next_id, Arc::new(change.next));
+    let (ledger, engine) = (Arc::clone(&base.database.ledger), base.database.engine.clone());
+    let check = Box::new(move |batch: &mut WriteBatch, seqno: u64| {
+        let mut ledger = ledger.lock();
+        ledger.retract(seqno);
+        created.iter().for_each(|store| ledger.add_store(*store, NEW_STORE));
+        let admitted = admit_writes(&mut ledger, claim, batch, seqno);
+        if admitted.is_err() {
+            ledger.retract(seqno);
+            return admitted;
+        }
+        batch.put(META_KEY, &ledger.meta_row(next_id))?;
+        ledger.publish(seqno, next, engine.visible_seqno());
+        Ok(())
+    });
+    let committed = base.database.engine.commit(batch, CommitOptions { sync, check: Some(check) });
+    if committed.is_err() {
+        let mut ledger = base.database.ledger.lock();
+        change.created.iter().for_each(|store| ledger.remove_store(*store));
+    } else if sets_expiry {
+        base.database.purger.start(&base.database);
+    }
+    committed
+}
+
 fn admit(ledger: &mut Ledger, claim: Claim, batch: &mut WriteBatch, seqno: u64) -> Result<()> {
     let schema = Arc::clone(ledger.schema_next());
     for Involved { store, .. } in &claim.stores {
@@ -129,6 +192,10 @@ fn admit(ledger: &mut Ledger, claim: Claim, batch: &mut WriteBatch, seqno: u64) 
             return Err(Error::new(Code::Conflict, message));
         }
     }
+    admit_writes(ledger, claim, batch, seqno)
+}
+
+fn admit_writes(ledger: &mut Ledger, claim: Claim, batch: &mut WriteBatch, seqno: u64) -> Result<()> {
     if let Err(clash) = ledger.writes.check(&claim.reads, claim.snapshot) {
         return Err(conflict(&clash, &claim.stores));
     }
@@ -143,7 +210,7 @@ fn admit(ledger: &mut Ledger, claim: Claim, batch: &mut WriteBatch, seqno: u64) 
 }
 
 /// The clash in the words of the document layer.
-fn conflict(clash: &Clash, stores: &[Involved]) -> Error {
+pub(super) fn conflict(clash: &Clash, stores: &[Involved]) -> Error {
     let message = match clash {
         Clash::Forgotten => {
             "the transaction began before so many other writes that they are not all listed any \

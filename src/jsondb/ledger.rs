@@ -8,6 +8,7 @@
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 
 use parking_lot::Mutex;
 
@@ -27,6 +28,8 @@ pub(crate) struct Database {
     /// takes it. It holds the next id for a store or index.
     pub(crate) changing_schema: Mutex<u64>,
     pub(super) purger: Purger,
+    /// An upgrade is under way: nobody else changes the schema. Set and looked at under `changing_schema`.
+    pub(super) is_upgrading: AtomicBool,
 }
 
 /// See the module.

@@ -28,11 +28,14 @@ mod put;
 mod query;
 mod registry;
 mod repair;
+mod restore;
 mod rows;
 mod savepoint;
 mod schema;
+mod stats;
 mod transaction;
 mod try_get;
+mod upgrade;
 mod upkeep;
 mod view;
 
@@ -57,13 +60,16 @@ pub use query::{
 #[cfg(feature = "node")]
 pub(crate) use repair::repair_while;
 pub use repair::{DocumentsReport, repair, repair_documents_on};
+pub use restore::Facts;
 pub use savepoint::{SAVEPOINTS_MAX, Savepoint};
 pub use schema::{
     INDEXES_MAX, IndexOptions, IndexSchema, KEY_PATH_BYTES_MAX, KEY_PATH_PARTS_MAX, KeyPath, NAME_BYTES_MAX,
     STORES_MAX, StoreOptions, StoreSchema,
 };
+pub use stats::{StoreStats, stores_to_prometheus};
 pub use transaction::{DOCUMENT_BYTES_MAX, Transaction};
 pub use try_get::TryRow;
+pub use upgrade::VERSION_MAX;
 
 use crate::clock::SteadyClock;
 use crate::config::{Config, SyncMode};

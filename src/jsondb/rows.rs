@@ -22,6 +22,9 @@ pub(crate) const ROWS_VERSION_EXPIRY: u64 = 2;
 /// The key of the one row that says which version the rows are in and which id comes next.
 pub(crate) const META_KEY: &[u8] = &[Kind::Meta as u8];
 
+/// The key of the row that says which version its users have given to the schema. There is none before they do.
+pub(crate) const SCHEMA_VERSION_KEY: &[u8] = &[Kind::Meta as u8, 1];
+
 /// Sorts behind every key that can follow a prefix. Ids may begin with it.
 const BEHIND: u8 = 0xff;
 
@@ -293,6 +296,21 @@ pub(crate) fn decode_meta(mut value: &[u8]) -> Result<(u64, u64)> {
     match take_varint(&mut value) {
         Some(next_id) if value.is_empty() && next_id > 0 => Ok((version, next_id)),
         _ => Err(damaged("the meta row", META_KEY, "it does not hold a next id")),
+    }
+}
+
+/// The row at [`SCHEMA_VERSION_KEY`].
+pub(crate) fn encode_schema_version(version: u64) -> Vec<u8> {
+    let mut value = Vec::new();
+    put_varint(&mut value, version);
+    value
+}
+
+/// The version that its users have given to the schema.
+pub(crate) fn decode_schema_version(mut value: &[u8]) -> Result<u64> {
+    match take_varint(&mut value) {
+        Some(version) if value.is_empty() && version > 0 => Ok(version),
+        _ => Err(damaged("the row of the schema's version", SCHEMA_VERSION_KEY, "it does not hold one")),
     }
 }
 

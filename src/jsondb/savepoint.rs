@@ -42,7 +42,7 @@ impl Transaction {
     ///
     /// # Errors
     ///
-    /// `ReadOnly`, `InvalidArgument` when there are [`SAVEPOINTS_MAX`], `Closed`.
+    /// `ReadOnly`, `Unsupported` in an upgrade, `InvalidArgument` when there are [`SAVEPOINTS_MAX`], `Closed`.
     pub fn savepoint(&mut self) -> Result<Savepoint> {
         self.check_saves()?;
         if self.savepoints.len() >= SAVEPOINTS_MAX {
@@ -92,6 +92,10 @@ impl Transaction {
         if self.mode == Mode::ReadOnly {
             let message = "a savepoint in a read-only transaction, in which nothing can be taken back";
             return Err(Error::new(Code::ReadOnly, message));
+        }
+        if self.upgrade.is_some() {
+            let message = "a savepoint in an upgrade: it is taken back as a whole";
+            return Err(Error::new(Code::Unsupported, message));
         }
         self.handle.check_open()
     }

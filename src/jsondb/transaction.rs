@@ -24,6 +24,7 @@ use super::rows::{
 };
 use super::savepoint::Saved;
 use super::schema::{KeyPath, StoreDef};
+use super::upgrade::{self, Upgrade};
 use super::view::View;
 use super::{Document, Format, Isolation, Mode, Row};
 use crate::config::SyncMode;
@@ -40,6 +41,8 @@ pub struct Transaction {
     pub(super) view: View,
     pub(super) stores: BTreeMap<String, Involved>,
     pub(super) savepoints: Vec<Saved>,
+    /// What it changes in the schema, where it is an upgrade.
+    pub(super) upgrade: Option<Box<Upgrade>>,
 }
 
 impl Transaction {
@@ -68,7 +71,7 @@ impl Transaction {
             stores
                 .insert(name.to_owned(), Involved { store, change: CountChange::default(), written: false });
         }
-        Ok(Self { handle: Arc::clone(handle), mode, view, stores, savepoints: Vec::new() })
+        Ok(Self { handle: Arc::clone(handle), mode, view, stores, savepoints: Vec::new(), upgrade: None })
     }
 
     /// Stores `document`, in the place of one with the same key, and returns its key: the one given, the one in the
@@ -313,11 +316,21 @@ impl Transaction {
 
 /// Commits transactions of one database in their order; see [`super::JsonDb::commit_all`]. Gives the seqno of each.
 pub(super) fn commit_all(transactions: Vec<Transaction>, sync: Option<SyncMode>) -> Vec<Result<Option<u64>>> {
+    if transactions.iter().any(|one| one.upgrade.is_some()) {
+        return transactions.into_iter().map(|one| commit_alone(one, sync)).collect();
+    }
     let closed: Vec<Result<()>> = transactions.iter().map(|one| one.handle.check_open()).collect();
     let open = transactions.into_iter().zip(&closed).filter(|(_, closed)| closed.is_ok());
     let views = open.map(|(one, _)| (one.view, one.stores.into_values().collect())).collect();
     let mut committed = commit_views(views, sync).into_iter();
     closed.into_iter().map(|closed| closed.and_then(|()| committed.next().unwrap_or(Ok(None)))).collect()
+}
+
+fn commit_alone(mut transaction: Transaction, sync: Option<SyncMode>) -> Result<Option<u64>> {
+    match transaction.upgrade.take() {
+        Some(upgrade) => upgrade::commit(transaction, *upgrade, sync).map(Some),
+        None => commit_all(vec![transaction], sync).pop().unwrap_or(Ok(None)),
+    }
 }
 
 impl std::fmt::Debug for Transaction {
@@ -328,14 +341,14 @@ impl std::fmt::Debug for Transaction {
 }
 
 /// A document with its key.
-struct Keyed {
-    key: Key,
-    keys: DocumentKeys,
-    document: Document,
+pub(super) struct Keyed {
+    pub(super) key: Key,
+    pub(super) keys: DocumentKeys,
+    pub(super) document: Document,
 }
 
 /// Finds the key of `document`: given, in it, or generated (and then put into it where the store has a key path).
-fn keyed(store: &StoreDef, given: Option<Key>, document: Document) -> Result<Keyed> {
+pub(super) fn keyed(store: &StoreDef, given: Option<Key>, document: Document) -> Result<Keyed> {
     if document.bytes.len() > DOCUMENT_BYTES_MAX {
         let message =
             format!("a document of {} bytes: the most is {DOCUMENT_BYTES_MAX}", document.bytes.len());
@@ -403,7 +416,7 @@ fn generated_key(number: u64) -> Result<Key> {
 }
 
 /// Keeps a key that was given as a number from being generated later.
-fn pass_generator(store: &StoreDef, key: &Key) {
+pub(super) fn pass_generator(store: &StoreDef, key: &Key) {
     if store.options.auto_increment
         && let Ok(KeyValue::Number(number)) = key.decode()
     {

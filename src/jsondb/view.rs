@@ -9,7 +9,7 @@ use std::iter::Peekable;
 use std::sync::Arc;
 
 use super::Isolation;
-use super::conflict::ReadSet;
+use super::conflict::{Clash, ReadSet};
 use super::ledger::Database;
 use super::overlay::{Overlay, Value, Walk};
 use super::rows::RowRange;
@@ -57,6 +57,19 @@ impl View {
         let checks_reads = writes && isolation == Isolation::Serializable;
         let base = Base { database: Arc::clone(database), snapshot, writes, checks_reads };
         (Self { base, overlay: Overlay::default(), reads: ReadSet::default() }, schema)
+    }
+
+    /// Moves the view on to what is visible now, unless something that was read has changed since: then that is given,
+    /// and the view stays as it was.
+    pub(crate) fn move_on(&mut self) -> std::result::Result<(), Clash> {
+        let database = Arc::clone(&self.base.database);
+        let (writes, checks_reads) = (self.base.writes, self.base.checks_reads);
+        let (snapshot, _) = database.begin(writes);
+        let base = Base { database, snapshot, writes, checks_reads };
+        let checked = base.database.ledger.lock().writes.check(&self.reads, self.base.snapshot.seqno());
+        checked?;
+        self.base = base;
+        Ok(())
     }
 
     /// The value of one row that a write depends on: recorded at any isolation.

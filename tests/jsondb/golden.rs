@@ -138,6 +138,30 @@ fn rows_are_read(rows: &Rows) {
     assert_eq!(added, key(2.0));
 }
 
+/// An upgrade leaves indexes of old as they are: their definition says that they list no gaps, beside one that does.
+#[test]
+fn an_upgrade_of_old_rows_leaves_indexes_of_old_without_gaps() {
+    let disk = disk_with(&rows_in(GOLDEN_V1));
+    let db = JsonDb::open_on(config(), Arc::new(disk.clone())).unwrap();
+    db.upgrade(1, None, |tx, _| {
+        tx.create_index("people", "by_size", index_on("size"))?;
+        tx.put("people", None, json(&j!({ "id": 3 }))).map(drop)
+    })
+    .unwrap();
+    db.close().unwrap();
+
+    let db = JsonDb::open_on(config(), Arc::new(disk)).unwrap();
+    let mut tx = db.begin(&["people"], Mode::ReadOnly).unwrap();
+    for (path, sorted) in [("city", true), ("size", false)] {
+        let query = QueryBuilder::new("people").order_by(path, Order::Ascending).build().unwrap();
+        assert_eq!(query.keys(&mut tx).unwrap().len(), 3, "{path}");
+        assert_eq!(query.explain(&mut tx).unwrap().sorted, sorted, "{path}");
+    }
+    let rows = rows_of(db.engine());
+    let gaps = rows.iter().filter(|(row, _)| row.starts_with(&[4, 1]) && row[3] == 0xff);
+    assert_eq!(gaps.map(|(row, _)| row[2]).collect::<Vec<_>>(), [9, 9, 9], "those of the new index");
+}
+
 /// An index from before then has to serve where it can, and must not where documents would be missing.
 #[test]
 fn queries_find_what_indexes_of_old_do_not_lead_to() {

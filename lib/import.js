@@ -1,0 +1,328 @@
+'use strict'
+
+/*
+ * Importing what was exported: line by line, in batches that are each written whole or not at all.
+ *
+ * Invariant: a batch is written when all of its lines have been read, and the next one begins after that. So whatever
+ * ends an import, everything up to some line is there and nothing behind it, and the error says which line that is.
+ */
+
+const { constants } = require('node:buffer')
+const { createHash } = require('node:crypto')
+const { createReadStream } = require('node:fs')
+const { FlowDBError, isOwn, reasonOf } = require('./errors.js')
+const { bad, readHeader, readLine, textOf } = require('./exchange.js')
+const { checkListeners, checkWanted } = require('./export.js')
+const { checkCount, checkOptions, invalid, kindOf, nameBytes } = require('./names.js')
+const { VERB } = require('./packing.js')
+const { readPath } = require('./sinks.js')
+
+/** A batch is written when it has so many documents, or lines of so many bytes. */
+const BATCH_DOCUMENTS_MAX = 1000
+const BATCH_BYTES_MAX = 1024 * 1024
+
+/** A longer line can't be a text. */
+const LINE_BYTES_MAX = constants.MAX_STRING_LENGTH
+
+const NEW_LINE = 0x0a
+
+/**
+ * @typedef {object} Imported
+ * @property {number} documents that were put
+ * @property {number} expired that were left out, because they have expired
+ * @property {number} lines that were read, all of which are done
+ * @property {number} schemaVersion the version of the schema that they come from
+ */
+
+/**
+ * @param {import('./session.js').Session} session
+ * @param {unknown} source
+ * @param {unknown} options
+ * @returns {Promise<Imported>}
+ */
+async function importFrom (session, source, options) {
+  const asked = checkOptions('import', options, { signal: 'any', onProgress: 'any', resume: 'any' })
+  const { signal, onProgress } = checkListeners('import', asked)
+  const { resume = 0 } = asked
+  checkCount('import', 'resume', resume)
+  session.checkUsable()
+  checkWanted('import', signal)
+  return await new Import(session, resume, signal, onProgress).run(sourceOf(source))
+}
+
+/**
+ * @param {any} source
+ * @returns {AsyncIterable<unknown>}
+ */
+function sourceOf (source) {
+  if (typeof source === 'string') return createReadStream(readPath('the file of an import', source))
+  let isIterable = false
+  try {
+    isIterable = typeof source === 'object' && typeof source?.[Symbol.asyncIterator] === 'function'
+  } catch {
+    // Then it is none.
+  }
+  if (isIterable) return source
+  throw invalid(`import takes the path of a file or a readable stream, not ${kindOf(source)}`)
+}
+
+/** One import on its way. */
+class Import {
+  #session
+  #resume
+  #signal
+  #onProgress
+  /** Of the lines before the last. */
+  #hash = createHash('sha256')
+  /** The number of the line that is being read. */
+  #line = 0
+  /** Lines of documents that were read. */
+  #read = 0
+  #isEnded = false
+  /** The names of the stores in the first line. @type {Set<string>} */
+  #stores = new Set()
+  /** @type {{ line: number, row: import('./exchange.js').Line }[]} */
+  #batch = []
+  #batchBytes = 0
+  /** @type {Imported} */
+  #done = { documents: 0, expired: 0, lines: 0, schemaVersion: 0 }
+
+  /**
+   * @param {import('./session.js').Session} session
+   * @param {number} resume
+   * @param {AbortSignal | undefined} signal
+   * @param {(progress: any) => void} onProgress
+   */
+  constructor (session, resume, signal, onProgress) {
+    this.#session = session
+    this.#resume = resume
+    this.#signal = signal
+    this.#onProgress = onProgress
+  }
+
+  /**
+   * @param {AsyncIterable<unknown>} source
+   * @returns {Promise<Imported>}
+   */
+  async run (source) {
+    try {
+      for await (const line of linesOf(chunksOf(source))) {
+        checkWanted('import', this.#signal)
+        await this.#take(line)
+      }
+      await this.#write()
+      if (!this.#isEnded) throw damaged(`it ends after line ${this.#line}, without the last line of an export`)
+    } catch (error) {
+      throw this.#explained(error)
+    }
+    return this.#done
+  }
+
+  /**
+   * What failed, with the line from which another import can go on.
+   *
+   * @param {unknown} error
+   */
+  #explained (error) {
+    if (isOwn(error)) Object.assign(error, { resume: this.#done.lines })
+    return error
+  }
+
+  /** @param {Buffer} bytes a line, with its end */
+  async #take (bytes) {
+    this.#line++
+    if (this.#line === 1) {
+      await this.#begin(this.#readable(bytes, readHeader))
+      this.#hash.update(bytes)
+      return
+    }
+    const read = this.#readable(bytes, readLine)
+    if ('sha256' in read) {
+      await this.#end(read)
+      return
+    }
+    this.#hash.update(bytes)
+    this.#read++
+    if (this.#line <= this.#resume) {
+      this.#done.lines = this.#line
+      return
+    }
+    if (!this.#stores.has(read.store)) throw inLine(this.#line, unknownStore(read.store))
+    this.#batch.push({ line: this.#line, row: read })
+    this.#batchBytes += bytes.length
+    if (this.#batch.length >= BATCH_DOCUMENTS_MAX || this.#batchBytes >= BATCH_BYTES_MAX) await this.#write()
+  }
+
+  /**
+   * @template T
+   * @param {Buffer} bytes
+   * @param {(line: string) => T} read
+   * @returns {T}
+   */
+  #readable (bytes, read) {
+    try {
+      if (this.#isEnded) throw bad('it stands behind the last line of an export')
+      return read(textOf(bytes.at(-1) === NEW_LINE ? bytes.subarray(0, -1) : bytes))
+    } catch (error) {
+      throw inLine(this.#line, error)
+    }
+  }
+
+  /**
+   * Creates the stores and indexes that are missing.
+   *
+   * @param {ReturnType<typeof readHeader>} header
+   */
+  async #begin ({ schemaVersion, stores }) {
+    for (const { indexes, ...store } of stores) {
+      const name = nameBytes('store', store.name)
+      this.#stores.add(store.name)
+      const definition = JSON.stringify(store)
+      await this.#session.issue(VERB.CREATE_STORE, { isWrite: true }, (run) => run.text(definition))
+      for (const index of indexes) {
+        checkWanted('import', this.#signal)
+        const text = JSON.stringify(index)
+        await this.#session.issue(VERB.CREATE_INDEX, { isWrite: true }, (run) => run.bytes32(name).text(text))
+      }
+    }
+    this.#done.schemaVersion = schemaVersion
+    this.#done.lines = 1
+  }
+
+  /** @param {{ documents: number, sha256: string }} last what the last line says */
+  async #end ({ documents, sha256 }) {
+    await this.#write()
+    this.#isEnded = true
+    if (documents !== this.#read) {
+      throw damaged(`its last line tells of ${documents} documents, and there were ${this.#read}`)
+    }
+    if (sha256 !== this.#hash.digest('hex')) throw damaged('its lines are not those that were exported: the checksum differs')
+    this.#done.lines = this.#line
+  }
+
+  /** Writes the batch. */
+  async #write () {
+    const batch = this.#batch
+    if (batch.length === 0) return
+    this.#batch = []
+    this.#batchBytes = 0
+    const answer = await this.#session.issue(VERB.RESTORE, { isWrite: true }, (run) => {
+      run.u32(batch.length)
+      for (const { row } of batch) packRow(run, row)
+    })
+    if (answer.failed !== undefined) throw refused(batch[answer.failed].line, answer.error)
+    this.#done.documents += answer.stored
+    this.#done.expired += batch.length - answer.stored
+    this.#done.lines = batch[batch.length - 1].line
+    this.#onProgress({ ...this.#done })
+  }
+}
+
+/**
+ * @param {import('./packing.js').Run} run
+ * @param {import('./exchange.js').Line} row
+ */
+function packRow (run, { store, key, format, document, version, updatedAt, expiresAt }) {
+  run.bytes32(nameBytes('store', store)).bytes32(key).u8(format)
+  if (typeof document === 'string') run.text(document)
+  else run.bytes32(document)
+  run.i64(version).i64(updatedAt).i64(expiresAt)
+}
+
+/**
+ * @param {number} line
+ * @param {unknown} error
+ */
+function inLine (line, error) {
+  if (!isOwn(error)) return error
+  const described = new FlowDBError(error.code, `line ${line} of the import: ${error.message}`, { cause: error.cause })
+  return Object.assign(described, { line })
+}
+
+/**
+ * @param {number} line
+ * @param {{ code: string, message: string }} error as the addon describes it
+ */
+function refused (line, { code, message }) {
+  return inLine(line, new FlowDBError(code, message))
+}
+
+/** @param {string} store */
+function unknownStore (store) {
+  return new FlowDBError('FLOWDB_NOT_FOUND', `the store ${kindOf(store)} is not among those of the first line`)
+}
+
+/** @param {string} how */
+function damaged (how) {
+  return new FlowDBError('FLOWDB_CORRUPTION', `what is imported is not whole: ${how}`)
+}
+
+/**
+ * What a source gives, as bytes.
+ *
+ * @param {AsyncIterable<unknown>} source
+ * @returns {AsyncGenerator<Buffer>}
+ */
+async function * chunksOf (source) {
+  const iterator = source[Symbol.asyncIterator]()
+  let isDone = false
+  try {
+    for (;;) {
+      let next
+      try {
+        next = await iterator.next()
+      } catch (error) {
+        isDone = true
+        throw new FlowDBError('FLOWDB_IO', `reading what is to be imported: ${reasonOf(error)}`, { cause: error })
+      }
+      if (next.done) {
+        isDone = true
+        return
+      }
+      yield toBytes(next.value)
+    }
+  } finally {
+    // So that a file or socket is closed by whoever reads it no further.
+    if (!isDone) await iterator.return?.()
+  }
+}
+
+/**
+ * @param {unknown} chunk
+ * @returns {Buffer}
+ */
+function toBytes (chunk) {
+  if (typeof chunk === 'string') return Buffer.from(chunk)
+  if (chunk instanceof Uint8Array) return Buffer.from(chunk.buffer, chunk.byteOffset, chunk.byteLength)
+  throw invalid(`the stream of an import gives bytes or text, not ${kindOf(chunk)}`)
+}
+
+/**
+ * The lines in chunks of bytes, each with its end.
+ *
+ * @param {AsyncIterable<Buffer>} chunks
+ * @returns {AsyncGenerator<Buffer>}
+ */
+async function * linesOf (chunks) {
+  /** @type {Buffer[]} */
+  let begun = []
+  let length = 0
+  for await (const chunk of chunks) {
+    let start = 0
+    for (let end = chunk.indexOf(NEW_LINE); end >= 0; end = chunk.indexOf(NEW_LINE, start)) {
+      const part = chunk.subarray(start, end + 1)
+      yield begun.length === 0 ? part : Buffer.concat([...begun, part])
+      begun = []
+      length = 0
+      start = end + 1
+    }
+    if (start === chunk.length) continue
+    // A copy: the stream may use its buffer again.
+    begun.push(Buffer.from(chunk.subarray(start)))
+    length += chunk.length - start
+    if (length > LINE_BYTES_MAX) throw bad(`a line of more than ${LINE_BYTES_MAX} bytes, which is more than a text can have`)
+  }
+  if (begun.length > 0) yield Buffer.concat(begun)
+}
+
+exports.importFrom = importFrom
