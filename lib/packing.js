@@ -10,6 +10,7 @@
  * an operation is begun, so an operation is packed whole or, when a key can't be, not at all.
  */
 
+const { ChangeReader } = require('./change-reader.js')
 const { KEY_BYTES_MAX, decodeKey, writeKey } = require('./key.js')
 
 /** What an operation asks for; the numbers that `src/binding/packing.rs` knows. */
@@ -59,7 +60,10 @@ const VERB = Object.freeze({
   PURGE: 43,
   SET_DEFAULT_TTL: 44,
   SAVEPOINT: 45,
-  ROLLBACK_TO: 46
+  ROLLBACK_TO: 46,
+  WATCH: 75,
+  TAKE_CHANGES: 76,
+  UNWATCH: 77
 })
 
 /** How a document is written down. */
@@ -271,6 +275,14 @@ class Failure {
   }
 }
 
+/** Says that changes wait for a watch. It answers no request. */
+class Notice {
+  /** @param {number} watch */
+  constructor (watch) {
+    this.watch = watch
+  }
+}
+
 /**
  * How documents are read from their bytes.
  *
@@ -326,6 +338,8 @@ function readAnswer (kind, buffer, start, end, wants, readDocument) {
     case 9: return new RecordReader(buffer, start, readDocument).page((reader) => reader.record())
     case 10: return new RecordReader(buffer, start, readDocument).page((reader) => reader.window())
     case 11: return readEntry(buffer, start, readDocument)
+    case 21: return new ChangeReader(buffer, start, readDocument).page()
+    case 22: return new Notice(buffer.readUInt32LE(start))
     default: throw new RangeError(`no answer has the kind ${kind}`)
   }
 }
@@ -471,6 +485,7 @@ const readRecord = (buffer, readDocument) => new RecordReader(buffer, 0, readDoc
 
 exports.FORMAT = FORMAT
 exports.Failure = Failure
+exports.Notice = Notice
 exports.Run = Run
 exports.VERB = VERB
 exports.WANTS = WANTS

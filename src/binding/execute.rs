@@ -16,7 +16,7 @@ use super::database::Database;
 use super::long_work::Waiting;
 use super::packing::{Answer, Answers, Operation, RawRange, Verb, read_run};
 use super::transactions::shared;
-use super::{definitions, error, series, upkeep, writes};
+use super::{definitions, error, series, upkeep, watching, writes};
 
 /// Answers are sent on their way when there are so many bytes of them.
 const SEND_BYTES: usize = 8 * 1024;
@@ -208,6 +208,7 @@ fn execute(database: &Database, operation: &Operation<'_>, snapshots: &mut Snaps
             database.json()?.set_default_ttl(store, *ms).map(|()| Answer::Nothing)
         }
         Verb::Series(verb) => series::execute(database, verb, snapshots),
+        Verb::Watch(verb) => watching::execute(database, verb),
         Verb::Repair => database.repair().map(|report| Answer::Text(upkeep::report(&report))),
         Verb::Checkpoint { .. }
         | Verb::Verify

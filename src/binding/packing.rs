@@ -11,13 +11,14 @@ use std::ops::Bound;
 
 use crate::error::{Code, Error, Result};
 use crate::jsondb::{
-    Document, Expires, Format, Isolation, Key, KeyRange, Mode, Page, PutOptions, Row, Savepoint,
+    Document, Expires, Format, Isolation, Key, KeyRange, Mode, Page, PutOptions, Row, Savepoint, Taken,
 };
 use crate::series::{Record, Window};
 
 use super::error::to_json;
 use super::series_packing::{FIRST_VERB, SeriesVerb, put_record, put_window, take_verb};
 use super::versions;
+use super::watching::{self, WatchVerb};
 
 /// The length that says "there is none" where bytes are optional.
 const ABSENT: u32 = u32::MAX;
@@ -30,10 +31,10 @@ pub(crate) const WANTS_DOCUMENTS: u8 = 2;
 /// Verb, request and transaction come before the fields of an operation.
 const OPERATION_HEAD_BYTES: usize = 9;
 
-const LOWER: u8 = 1;
-const LOWER_OPEN: u8 = 2;
-const UPPER: u8 = 4;
-const UPPER_OPEN: u8 = 8;
+pub(super) const LOWER: u8 = 1;
+pub(super) const LOWER_OPEN: u8 = 2;
+pub(super) const UPPER: u8 = 4;
+pub(super) const UPPER_OPEN: u8 = 8;
 
 /// One request, borrowed from the run it came in.
 #[derive(Debug, PartialEq)]
@@ -170,6 +171,7 @@ pub(crate) enum Verb<'a> {
         store: &'a str,
         ms: u64,
     },
+    Watch(WatchVerb<'a>),
 }
 
 impl Verb<'_> {
@@ -330,6 +332,7 @@ fn read_operation<'a>(input: &mut &'a [u8]) -> Option<Operation<'a>> {
         37 => Verb::Compact { store: take_optional_text(input)?, range: take_range(input)? },
         38 => Verb::ApproximateSize { store: take_optional_text(input)?, range: take_range(input)? },
         39 => Verb::Repair,
+        watching::FIRST_VERB.. => Verb::Watch(watching::take_verb(number, input)?),
         versions::FIRST_VERB.. => versions::take_verb(number, input)?,
         FIRST_VERB.. => Verb::Series(take_verb(number, input)?),
         _ => return None,
@@ -437,6 +440,8 @@ pub(crate) enum Answer {
     Records(Vec<Record>, bool),
     /// Windows, and whether more follow.
     Windows(Vec<Window>, bool),
+    /// What was taken from a watch.
+    Changes(Taken),
     /// JSON text.
     Text(String),
 }
@@ -467,6 +472,9 @@ impl Answers {
             Ok(Answer::Page(page, wants)) => self.payload(5, |out| put_page(out, &page, wants)),
             Ok(Answer::Text(text)) => self.payload(6, |out| out.extend_from_slice(text.as_bytes())),
             Ok(Answer::Entry(row)) => self.payload(11, |out| versions::put_entry(out, &row)),
+            Ok(Answer::Changes(taken)) => {
+                self.payload(watching::CHANGES, |out| watching::put_changes(out, &taken));
+            }
             Ok(Answer::Record(record)) => self.payload(8, |out| put_record(out, &record)),
             Ok(Answer::Records(records, more)) => self.payload(9, |out| {
                 put_page_head(out, more, records.len());
@@ -523,7 +531,7 @@ pub(super) fn put_bytes(out: &mut Vec<u8>, bytes: &[u8]) {
     out.extend_from_slice(bytes);
 }
 
-fn length_u32(length: usize) -> u32 {
+pub(super) fn length_u32(length: usize) -> u32 {
     u32::try_from(length).expect("a value has at most 1 GiB and a page little more than one value")
 }
 

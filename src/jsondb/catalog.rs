@@ -46,7 +46,7 @@ impl Database {
         drop(rows);
         let ledger = Arc::new(Mutex::new(Ledger::new(schema, states, version, next_id)));
         let (changing_schema, purger) = (Mutex::new(next_id), Purger::default());
-        let database = Self { engine, ledger, changing_schema, purger };
+        let database = Self { engine, ledger, changing_schema, purger, feed: Arc::default() };
         // A full disk must not keep a database from being read: an index that stays goes with the next attempt to
         // create it, and until then is maintained, and not read.
         let _ = database.remove_unfinished_indexes();
@@ -132,7 +132,7 @@ impl Database {
         delete_rows(&mut batch, document_prefix(store.id))?;
         delete_rows(&mut batch, indexes_prefix(store.id))?;
         delete_rows(&mut batch, expiries_prefix(store.id))?;
-        self.commit_schema(batch, schema.without(name))?;
+        self.commit_schema_as(batch, schema.without(name), Some(name))?;
         self.ledger.lock().remove_store(store.id);
         Ok(())
     }
@@ -219,9 +219,17 @@ impl Database {
 
     /// Commits `batch`, from which on `next` is the schema. Returns the batch's last seqno.
     fn commit_schema(&self, batch: WriteBatch, next: Schema) -> Result<u64> {
+        self.commit_schema_as(batch, next, None)
+    }
+
+    /// As [`Database::commit_schema`], with the store that the batch deletes.
+    fn commit_schema_as(&self, batch: WriteBatch, next: Schema, deleted: Option<&str>) -> Result<u64> {
         let next = Arc::new(next);
         let ledger = Arc::clone(&self.ledger);
         let engine = self.engine.clone();
+        let ticket = self.feed.ticket();
+        let number = ticket.number();
+        let told = deleted.map(|store| (Arc::clone(&self.feed), store.to_owned()));
         let check = Box::new(move |batch: &mut WriteBatch, seqno: u64| {
             let mut ledger = ledger.lock();
             ledger.retract(seqno);
@@ -230,9 +238,16 @@ impl Database {
                 batch.put(META_KEY, &ledger.meta_row(0))?;
             }
             ledger.publish(seqno, next, engine.visible_seqno());
+            if let Some((feed, store)) = told
+                && feed.is_watched()
+            {
+                feed.list_drop(number, &store);
+            }
             Ok(())
         });
-        self.engine.commit(batch, CommitOptions { sync: None, check: Some(check) })
+        let committed = self.engine.commit(batch, CommitOptions { sync: None, check: Some(check) })?;
+        ticket.settle_plain();
+        Ok(committed)
     }
 }
 

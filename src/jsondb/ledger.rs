@@ -12,6 +12,7 @@ use std::sync::Arc;
 use parking_lot::Mutex;
 
 use super::conflict::CommittedWrites;
+use super::feed::Feed;
 use super::purger::Purger;
 use super::rows::{META_KEY, ROWS_VERSION_EXPIRY, ROWS_VERSION_FIRST, StoreState, encode_meta, state_key};
 use super::schema::{Schema, StoreDef};
@@ -27,6 +28,8 @@ pub(crate) struct Database {
     /// takes it. It holds the next id for a store or index.
     pub(crate) changing_schema: Mutex<u64>,
     pub(super) purger: Purger,
+    /// Where those who watch get the changes from. Shared with the checks of commits that are under way.
+    pub(super) feed: Arc<Feed>,
 }
 
 /// See the module.

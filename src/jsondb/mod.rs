@@ -12,6 +12,7 @@ mod commit;
 mod conflict;
 mod document;
 mod expiry;
+mod feed;
 mod generator;
 mod handle;
 mod index;
@@ -31,6 +32,7 @@ mod transaction;
 mod try_get;
 mod upkeep;
 mod view;
+mod watch;
 
 use std::hash::{BuildHasher, RandomState};
 use std::sync::Arc;
@@ -38,6 +40,8 @@ use std::time::Duration;
 
 #[cfg(feature = "node")]
 pub(crate) use document::{Extracted, Extractor, Wanted};
+#[cfg(feature = "node")]
+pub(crate) use feed::Taken;
 
 pub use conflict::{COMMITTED_BYTES_MAX, COMMITTED_WRITES_MAX, READS_BYTES_MAX};
 pub use expiry::Expires;
@@ -54,6 +58,9 @@ pub use schema::{
 };
 pub use transaction::{DOCUMENT_BYTES_MAX, Transaction};
 pub use try_get::TryRow;
+pub use watch::{
+    Change, Overflow, WATCH_BUFFER_DEFAULT, WATCH_BUFFER_MAX, WATCH_BYTES_MAX, Watch, WatchOptions,
+};
 
 use crate::clock::SteadyClock;
 use crate::config::{Config, SyncMode};

@@ -21,3 +21,4 @@ mod savepoints;
 mod schema;
 mod sharing;
 mod versions;
+mod watching;
