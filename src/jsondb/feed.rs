@@ -120,8 +120,10 @@ impl Feed {
             None => drop(state.pending.remove(at)),
             Some(old_values) => state.pending[at].settle(old_values),
         }
-        while let Some(pending) = state.pending.pop_front_if(|pending| pending.settled.is_some()) {
-            pending.deliver(&state.subscribers, &mut wakes);
+        while state.pending.front().is_some_and(|pending| pending.settled.is_some()) {
+            if let Some(pending) = state.pending.pop_front() {
+                pending.deliver(&state.subscribers, &mut wakes);
+            }
         }
         drop(state);
         wakes.into_iter().for_each(|wake| wake());

@@ -322,6 +322,15 @@ fn replay(changes: &[Arc<Change>], documents: &mut BTreeMap<i64, Value>, version
     }
 }
 
+/// However a test ends: one that fails must not wait for threads that go on.
+struct SetOnDrop<'a>(&'a AtomicBool);
+
+impl Drop for SetOnDrop<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::SeqCst);
+    }
+}
+
 #[test]
 fn changes_of_eight_concurrent_writers_come_in_commit_order_each_once() {
     let mut random = Random::from_env("changes_of_eight_concurrent_writers_come_in_commit_order_each_once");
@@ -335,13 +344,14 @@ fn changes_of_eight_concurrent_writers_come_in_commit_order_each_once() {
     let done = AtomicBool::new(false);
     let changes = std::thread::scope(|scope| {
         let collector = scope.spawn(|| collect(&watch, &done));
+        let ends = SetOnDrop(&done);
         let write = |seed| {
             let db = JsonDb::open(Config::new(dir.path())).unwrap();
             write_at_random(&db, &mut Random::seeded(seed), 100);
         };
         let writers: Vec<_> = seeds.into_iter().map(|seed| scope.spawn(move || write(seed))).collect();
         writers.into_iter().for_each(|writer| writer.join().unwrap());
-        done.store(true, Ordering::SeqCst);
+        drop(ends);
         collector.join().unwrap()
     });
 
@@ -363,6 +373,7 @@ fn there_is_no_gap_around_a_subscription() {
     let version_of = |tx: &mut Transaction| tx.get("items", &key(0.0)).unwrap().unwrap().version;
     let now = || version_of(&mut db.begin(&["items"], Mode::ReadOnly).unwrap());
     std::thread::scope(|scope| {
+        let _stops = SetOnDrop(&stop);
         for seed in [random.next(), random.next(), random.next()] {
             let (db, stop) = (&db, &stop);
             scope.spawn(move || {
@@ -381,7 +392,7 @@ fn there_is_no_gap_around_a_subscription() {
             let after = now();
             let mut last = None;
             while last.is_none_or(|last| last < after + 3) {
-                let change = watch.recv().unwrap().unwrap();
+                let change = watch.recv_timeout(Duration::from_secs(60)).unwrap().unwrap();
                 let Change::Put { version, .. } = &*change else { panic!("{change:?}") };
                 match last {
                     // Nothing that was visible before, and nothing missing that is newer than what was read after.
@@ -391,7 +402,6 @@ fn there_is_no_gap_around_a_subscription() {
                 last = Some(*version);
             }
         }
-        stop.store(true, Ordering::SeqCst);
     });
 }
 

@@ -200,8 +200,8 @@ fn bound_of(rest: &[u8], at: fn(Key) -> Bound<Key>, behind: fn(Key) -> Bound<Key
     if let Ok(key) = Key::from_encoded(rest) {
         return at(key);
     }
-    match rest.split_last() {
-        Some((&BEHIND, key)) if let Ok(key) = Key::from_encoded(key) => behind(key),
+    match rest.strip_suffix(&[BEHIND]).map(Key::from_encoded) {
+        Some(Ok(key)) => behind(key),
         _ => at(Key::at_position(rest.to_vec())),
     }
 }
@@ -255,7 +255,7 @@ mod tests {
             KeyRange::prefix(key("ab")).unwrap(),
             KeyRange::prefix(bytes).unwrap(),
         ] {
-            assert_eq!(back(&range), [range.clone()], "{range:?}");
+            assert_eq!(back(&range), std::slice::from_ref(&range));
         }
     }
 
