@@ -102,7 +102,8 @@ export type FlowDBErrorCode =
   | 'FLOWDB_IO' | 'FLOWDB_CORRUPTION' | 'FLOWDB_POISONED' | 'FLOWDB_LOCKED' | 'FLOWDB_CLOSED' | 'FLOWDB_CONFLICT'
   | 'FLOWDB_CONSTRAINT' | 'FLOWDB_NOT_FOUND' | 'FLOWDB_EXISTS' | 'FLOWDB_READ_ONLY' | 'FLOWDB_TRANSACTION_INACTIVE'
   | 'FLOWDB_VERSION' | 'FLOWDB_INVALID_KEY' | 'FLOWDB_INVALID_VALUE' | 'FLOWDB_INVALID_ARGUMENT'
-  | 'FLOWDB_NOT_CLONEABLE' | 'FLOWDB_ABORTED' | 'FLOWDB_BUSY' | 'FLOWDB_UNSUPPORTED' | 'FLOWDB_INTERNAL'
+  | 'FLOWDB_NOT_CLONEABLE' | 'FLOWDB_ABORTED' | 'FLOWDB_BUSY' | 'FLOWDB_OVERFLOW' | 'FLOWDB_UNSUPPORTED'
+  | 'FLOWDB_INTERNAL'
 
 /** The error of everything that can fail. The code may be matched on; the message is for people. */
 export class FlowDBError extends Error {
@@ -494,6 +495,8 @@ export interface QueryExplanation {
  * `FLOWDB_NOT_FOUND` when there is no such store, or it is not among those of the transaction.
  */
 export interface Query<T = any, K = any> extends AsyncIterable<T> {
+  /** The store that it asks for documents of. */
+  readonly store: string
   /** Leaves only documents that meet all of these conditions, and those of calls before: 64 at most. */
   where (conditions: QueryConditions<T>): Query<T, K>
   /** Orders by a path or by several, behind those of calls before: 16 at most. The default direction is `'asc'`. */
@@ -673,6 +676,115 @@ export interface Transaction<S extends Schema<S> = AnySchema> extends Documents<
   readonly isActive: boolean
   /** Aborts unless the transaction has ended: `await using` rolls back what was not committed. */
   [Symbol.asyncDispose] (): Promise<void>
+}
+
+/** What `watch` gives, and what becomes of what is not taken. */
+export interface WatchOptions<S extends Schema<S> = AnySchema, Name extends StoreName<S> = StoreName<S>> {
+  /** The store. Default: every one. */
+  store?: Name
+  /** Documents whose key is in a range, or is this one. Needs a store. */
+  range?: KeyQuery<KeyOf<S, Name>> | null
+  /** Give the new documents. Default false. */
+  values?: boolean
+  /** Give the documents that were there before; each then costs the writer a read. Default false. */
+  oldValues?: boolean
+  /** So many changes may wait to be taken, of 64 MiB at most. Default 10,000; 1 to 1,000,000. */
+  buffer?: number
+  /**
+   * What is done with more than that. `'error'` (default): what waits is given, then the iteration ends with
+   * `FLOWDB_OVERFLOW`. `'drop-oldest'`: the oldest go, and a change of type `'lost'` stands in their place. `'coalesce'`: a
+   * change takes the place of one of the same document that waits; where there are too many all the same, as `'error'`.
+   */
+  overflow?: 'error' | 'drop-oldest' | 'coalesce'
+  /** Ends the iteration with `FLOWDB_ABORTED`, the signal's reason as `cause`. */
+  signal?: AbortSignal
+}
+
+/** A document was written. One whose expiry was changed has the version that it had. Times are milliseconds since 1970. */
+export interface PutChange<Name = string, K = any, V = any> {
+  type: 'put'
+  store: Name
+  key: K
+  version: number
+  updatedAt: number
+  /** Left out when it never expires. */
+  expiresAt?: number
+  /** The document, where `values` asks for it. */
+  value?: V
+  /** The one that it replaced, where `oldValues` asks for it and there was one. */
+  oldValue?: V
+}
+
+/** A document was deleted. */
+export interface DeleteChange<Name = string, K = any, V = any> {
+  type: 'delete'
+  store: Name
+  key: K
+  /** The document, where `oldValues` asks for it. */
+  oldValue?: V
+}
+
+/** Every document in a range of keys was deleted at once. A range that held few is told document by document. */
+export interface DeleteRangeChange<Name = string, K = any> {
+  type: 'deleteRange'
+  store: Name
+  range: KeyRange<K> | { prefix: K }
+}
+
+/** Every document of a store was deleted (`'clear'`), or the store itself (`'drop'`). */
+export interface StoreChange<Name = string> {
+  type: 'clear' | 'drop'
+  store: Name
+}
+
+/** So many changes were dropped here; see `overflow`. */
+export interface LostChanges {
+  type: 'lost'
+  changes: number
+}
+
+/** A committed change, as `watch` gives it. */
+export type Change<S extends Schema<S> = AnySchema, Name extends StoreName<S> = StoreName<S>> =
+  | { [N in Name]:
+    | PutChange<N, KeyOf<S, N>, DocumentOf<S, N>> | DeleteChange<N, KeyOf<S, N>, DocumentOf<S, N>>
+    | DeleteRangeChange<N, KeyOf<S, N>> | StoreChange<N>
+  }[Name]
+  | LostChanges
+
+/**
+ * Iterates until its signal, `return()` or the end of the database; the latter two end it quietly. It does not keep the
+ * process alive. Left to itself, it is collected and ends.
+ */
+export interface Watch<T> extends AsyncIterableIterator<T> {
+  /**
+   * Resolves when nothing is missed any more that anybody commits: what is issued on this database after the call of
+   * `watch` or `liveQuery` is not missed in any case. Rejects where it can't be watched, as the first `next` does.
+   */
+  readonly ready: Promise<void>
+  return (): Promise<IteratorResult<T, undefined>>
+  [Symbol.asyncDispose] (): Promise<void>
+}
+
+/** What `liveQuery` runs: a query. One that says its store is run again for changes of that store only. */
+export interface LiveSource<T> {
+  readonly store?: string
+  toArray (): PromiseLike<T[]>
+}
+
+/** What `liveQuery` runs: the documents of a store, as `getAll` gives them. */
+export interface LiveRange<S extends Schema<S>, Name extends StoreName<S>> extends ScanOptions {
+  store: Name
+  range?: KeyQuery<KeyOf<S, Name>> | null
+}
+
+/** What `liveQuery` runs: a query, its parts as the calls of the same names take them. */
+export interface LiveDescription<Name> {
+  store: Name
+  where?: Record<string, any>
+  orderBy?: string | readonly string[] | Record<string, 'asc' | 'desc'>
+  select?: readonly string[]
+  limit?: number
+  offset?: number
 }
 
 /** A moment: a Date, or microseconds since 1970 (not milliseconds), at most 2^53 - 1 away from it. */
@@ -892,6 +1004,20 @@ export interface FlowDB<S extends Schema<S> = AnySchema> extends Definitions<S> 
   update<Name extends StoreName<S>, T> (stores: Name | readonly Name[], change: (tx: Transaction<Pick<S, Name>>) => T | PromiseLike<T>, options?: UpdateOptions): Promise<T>
   /** Runs a function in a `'readonly'` transaction, so that all that it reads is of one moment, and resolves to what it gave. */
   view<Name extends StoreName<S>, T> (stores: Name | readonly Name[], read: (tx: Transaction<Pick<S, Name>>) => T | PromiseLike<T>): Promise<T>
+  /**
+   * Iterates over committed changes, in the order of their commits, each once; those of all openers of the database in
+   * this process, worker threads included. The changes of one commit come together: stores and ranges that were deleted first,
+   * then documents by store and key, each at most once, with what the commit did to it in all; calls that are issued together
+   * may be one commit. That a document expires is no change. Rejects with `FLOWDB_NOT_FOUND` for a store that is missing.
+   */
+  watch<Name extends StoreName<S> = StoreName<S>> (options?: WatchOptions<S, Name>): Watch<Change<S, Name>>
+  /**
+   * Iterates over the results of a query: those that there are, and again whenever they have changed. It is run when they
+   * are asked for and the store has changed, so that many changes are one new result; results that are the same are not
+   * given again. That a document expires is noticed at the next change.
+   */
+  liveQuery<T> (query: LiveSource<T>, options?: { signal?: AbortSignal }): Watch<T[]>
+  liveQuery<Name extends StoreName<S>> (query: LiveRange<S, Name> | LiveDescription<Name>, options?: { signal?: AbortSignal }): Watch<DocumentOf<S, Name>[]>
   /**
    * Changes after how many seconds documents expire that are put without an expiry of their own from now on; `null` is
    * never. Those that are there keep theirs. Transactions that are writing to the store conflict.

@@ -157,6 +157,28 @@ async function queries (db: FlowDB<Shop>) {
   users.orderBy('name', 'down')
 }
 
+async function watching (db: FlowDB<Shop>) {
+  for await (const change of db.watch({ store: 'users', range: KeyRange.lowerBound(3), values: true, buffer: 5 })) {
+    if (change.type === 'put') exactly<User | undefined>()(change.value)
+    if (change.type === 'delete') exactly<number>()(change.key)
+    if (change.type === 'lost') exactly<number>()(change.changes)
+    if (change.type === 'drop') exactly<'users'>()(change.store)
+  }
+  const all = db.watch({ overflow: 'coalesce', signal: AbortSignal.timeout(1000) })
+  exactly<void>()(await all.ready)
+  for await (const change of all) if (change.type === 'put' && change.store === 'notes') exactly<string>()(change.key)
+  for await (const users of db.liveQuery({ store: 'users', limit: 3 })) exactly<User[]>()(users)
+  for await (const users of db.liveQuery({ store: 'users', where: { name: 'Ada' }, orderBy: 'name' })) exactly<User[]>()(users)
+  for await (const ids of db.liveQuery({ toArray: async () => [1, 2] })) exactly<number[]>()(ids)
+
+  // @ts-expect-error there is no such policy
+  db.watch({ overflow: 'drop' })
+  // @ts-expect-error there is no such store
+  db.watch({ store: 'user' })
+  // @ts-expect-error the keys are numbers
+  db.watch({ store: 'users', range: 'a' })
+}
+
 async function upkeep (db: FlowDB<Shop>) {
   exactly<void>()(await db.checkpoint('copy'))
   exactly<void>()(await db.verify())
@@ -311,5 +333,5 @@ function errors (error: unknown) {
 
 export {
   attempts, documents, errors, maps, moving, operations, queries, ranges, schema, series, transactions, untyped, upgrades,
-  upkeep, versions
+  upkeep, versions, watching
 }

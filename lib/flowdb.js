@@ -21,6 +21,7 @@ const { Series } = require('./series.js')
 const { Session } = require('./session.js')
 const { beginTransaction } = require('./transaction.js')
 const { readOpening } = require('./upgrade.js')
+const watching = require('./watch.js')
 
 const ignore = () => {}
 
@@ -124,6 +125,25 @@ class FlowDB extends Definitions {
    */
   view (stores, read) {
     return view(this.#session, stores, read)
+  }
+
+  /**
+   * Iterates over committed changes, in the order of their commits.
+   *
+   * @param {Record<string, unknown>} [options] `{ store, range, values, oldValues, buffer, overflow, signal }`
+   */
+  watch (options) {
+    return watching.watch(this.#session, options)
+  }
+
+  /**
+   * Iterates over the results of a query: as they are, and again whenever they change.
+   *
+   * @param {unknown} query a query, or an object that describes one
+   * @param {{ signal?: AbortSignal }} [options]
+   */
+  liveQuery (query, options) {
+    return watching.liveQuery(this.#session, this, query, options)
   }
 
   /**

@@ -11,7 +11,7 @@
 
 const util = require('node:util')
 const { FlowDBError } = require('./errors.js')
-const { Failure, readAnswers, readRecord } = require('./packing.js')
+const { Failure, Notice, readAnswers, readRecord } = require('./packing.js')
 const { readDocument } = require('./values.js')
 const addon = /** @type {typeof import('../native.d.ts')} */ (require('../native.js'))
 
@@ -56,6 +56,10 @@ const ignore = () => {}
 /** @type {number[]} */
 const freeNumbers = []
 let pending = 0
+
+/** What is called when changes wait, by the number of the watch. @type {Map<number, () => void>} */
+const notices = new Map()
+let lastWatch = 0
 
 /** The environment's half of the addon, made when the first database is opened. */
 function link () {
@@ -248,6 +252,7 @@ function wantsOf (number) {
  * @param {unknown} value
  */
 function answer (number, value) {
+  if (value instanceof Notice) return notices.get(value.watch)?.()
   const request = unregister(number, value instanceof Failure)
   if (request === undefined) return
   if (value instanceof Failure) request.reject(value)
@@ -315,6 +320,28 @@ function forget (database) {
   addon.forget(link(), database)
 }
 
+/**
+ * Makes a number for a watch, which no other one has.
+ *
+ * @param {() => void} onNotice called when changes wait for it
+ * @returns {number}
+ */
+function watch (onNotice) {
+  do lastWatch = lastWatch % 0xffffffff + 1
+  while (notices.has(lastWatch))
+  notices.set(lastWatch, onNotice)
+  return lastWatch
+}
+
+/**
+ * Gives the number of a watch back.
+ *
+ * @param {number} number
+ */
+function unwatch (number) {
+  notices.delete(number)
+}
+
 exports.NOT_AT_HAND = NOT_AT_HAND
 exports.create = create
 exports.forget = forget
@@ -326,4 +353,6 @@ exports.submit = submit
 exports.tryGet = tryGet
 exports.tryGetRecord = tryGetRecord
 exports.tryHas = tryHas
+exports.unwatch = unwatch
+exports.watch = watch
 exports.withdraw = withdraw

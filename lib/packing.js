@@ -10,6 +10,7 @@
  * an operation is begun, so an operation is packed whole or, when a key can't be, not at all.
  */
 
+const { ChangeReader } = require('./change-reader.js')
 const { KEY_BYTES_MAX, decodeKey, writeKey } = require('./key.js')
 
 /** What an operation asks for; the numbers that `src/binding/packing.rs` knows. */
@@ -73,6 +74,9 @@ const VERB = Object.freeze({
   QUERY_COUNT: 71,
   QUERY_EXPLAIN: 72,
   QUERY_DELETE: 73,
+  WATCH: 75,
+  TAKE_CHANGES: 76,
+  UNWATCH: 77,
   BEGIN_UPGRADE: 80,
   OPEN_ROWS: 81,
   RESTORE: 82
@@ -304,6 +308,14 @@ class Failure {
   }
 }
 
+/** Says that changes wait for a watch. It answers no request. */
+class Notice {
+  /** @param {number} watch */
+  constructor (watch) {
+    this.watch = watch
+  }
+}
+
 /**
  * How documents are read from their bytes.
  *
@@ -362,6 +374,8 @@ function readAnswer (kind, buffer, start, end, wants, readDocument) {
     case 15: return new BulkReader(buffer, start, readDocument).list((reader) => reader.document())
     case 16: return new BulkReader(buffer, start, readDocument).list((reader) => reader.key())
     case 17: return new BulkReader(buffer, start, readDocument).stamped()
+    case 21: return new ChangeReader(buffer, start, readDocument).page()
+    case 22: return new Notice(buffer.readUInt32LE(start))
     case 24: return readRows(buffer, start)
     default: throw new RangeError(`no answer has the kind ${kind}`)
   }
@@ -611,6 +625,7 @@ const readRecord = (buffer, readDocument) => new RecordReader(buffer, 0, readDoc
 
 exports.FORMAT = FORMAT
 exports.Failure = Failure
+exports.Notice = Notice
 exports.Run = Run
 exports.VERB = VERB
 exports.WANTS = WANTS

@@ -61,6 +61,11 @@ class Query {
     this.#asked = asked
   }
 
+  /** The store that it asks for documents of. */
+  get store () {
+    return this.#asked.store
+  }
+
   /** @param {Partial<Asked>} more */
   #with (more) {
     return new Query(this.#session, { ...this.#asked, ...more })

@@ -51,6 +51,8 @@ pub enum Code {
     Aborted,
     /// A named limit on work in flight was reached; the operation may be tried again.
     Busy,
+    /// More came than may wait for whoever takes it.
+    Overflow,
     /// Not available on this platform or in this mode.
     Unsupported,
     /// A defect of FlowDB: please report it.
@@ -80,6 +82,7 @@ impl Code {
             Self::NotCloneable => "FLOWDB_NOT_CLONEABLE",
             Self::Aborted => "FLOWDB_ABORTED",
             Self::Busy => "FLOWDB_BUSY",
+            Self::Overflow => "FLOWDB_OVERFLOW",
             Self::Unsupported => "FLOWDB_UNSUPPORTED",
             Self::Internal => "FLOWDB_INTERNAL",
         }

@@ -15,7 +15,9 @@ use parking_lot::Mutex;
 use crate::config::Config;
 use crate::engine;
 use crate::error::{Code, Error, Result};
-use crate::jsondb::{self, DocumentsReport, Isolation, JsonDb, Mode, Transaction};
+use crate::jsondb::{
+    self, DocumentsReport, Isolation, JsonDb, Mode, Taken, Transaction, Watch, WatchOptions,
+};
 
 use super::cursor::{Pages, SharedCursor};
 use super::definitions;
@@ -25,6 +27,7 @@ use super::outbox::Outbox;
 use super::packing::{self, Answer, Operation, PageSize};
 use super::pool::Pool;
 use super::transactions::{SharedTransaction, Transactions, with_transaction};
+use super::watching;
 
 /// The runs that wait in a lane may hold so many bytes; a single larger one is taken when the lane is empty.
 const LANE_BYTES_MAX: usize = 512 << 20;
@@ -43,6 +46,7 @@ pub(crate) struct Database {
     lane: Mutex<Lane>,
     transactions: Transactions,
     cursors: Mutex<HashMap<u32, SharedCursor>>,
+    watches: Mutex<HashMap<u32, Arc<Watch>>>,
 }
 
 enum State {
@@ -83,6 +87,7 @@ impl Database {
             }),
             transactions: Transactions::default(),
             cursors: Mutex::default(),
+            watches: Mutex::default(),
         }
     }
 
@@ -243,11 +248,15 @@ impl Database {
     pub(crate) fn close(&self) -> Result<()> {
         self.cursors.lock().clear();
         self.transactions.abort_all();
+        // Told that they have ended by the closing of the handle; those that are taken from then on are no more.
+        let watches = std::mem::take(&mut *self.watches.lock());
         let state = std::mem::replace(&mut *self.state.lock(), State::Closed);
-        match state {
+        let closed = match state {
             State::Open(json) => json.close(),
             _ => Ok(()),
-        }
+        };
+        drop(watches);
+        closed
     }
 
     /// Removes the files of the database, which this handle has not open.
@@ -345,6 +354,31 @@ impl Database {
     /// Lets go of a cursor and its snapshot.
     pub(crate) fn forget_cursor(&self, id: u32) {
         self.cursors.lock().remove(&id);
+    }
+
+    /// Begins to watch, under a number.
+    pub(crate) fn watch(&self, id: u32, options: WatchOptions) -> Result<()> {
+        let watch = self.json()?.watch(options)?;
+        self.watches.lock().insert(id, Arc::new(watch));
+        Ok(())
+    }
+
+    /// Takes changes that wait. Where none do, a notice is sent when some have come or the watch has ended.
+    pub(crate) fn take_changes(&self, id: u32, size: PageSize) -> Result<Taken> {
+        let watch = self.watches.lock().get(&id).cloned().ok_or_else(watching::no_watch)?;
+        let outbox = Arc::clone(&self.outbox);
+        let wake = Box::new(move || outbox.publish(watching::notice(id)));
+        let taken = watch.subscriber().take(size.rows as usize, size.bytes as usize, wake);
+        if taken.as_ref().map_or(true, |taken| taken.has_ended) {
+            self.forget_watch(id);
+        }
+        taken
+    }
+
+    /// Ends the watch with this number, if there is one.
+    pub(crate) fn forget_watch(&self, id: u32) {
+        let watch = self.watches.lock().remove(&id);
+        drop(watch);
     }
 }
 

@@ -29,6 +29,7 @@ mod series_packing;
 mod transactions;
 mod upkeep;
 mod versions;
+mod watching;
 mod writes;
 
 use std::sync::Arc;

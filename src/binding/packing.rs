@@ -12,7 +12,7 @@ use std::ops::Bound;
 use crate::error::{Code, Error, Result};
 use crate::jsondb::{
     Document, Expires, Format, Isolation, Key, KeyRange, Mode, Page, PutOptions, QueryPage, Row, Savepoint,
-    Stamp,
+    Stamp, Taken,
 };
 use crate::series::{Record, Window};
 
@@ -22,6 +22,7 @@ use super::moving::{self, MovingVerb};
 use super::query_packing::{self, QueryVerb};
 use super::series_packing::{FIRST_VERB, SeriesVerb, put_record, put_window, take_verb};
 use super::versions;
+use super::watching::{self, WatchVerb};
 
 /// The length that says "there is none" where bytes are optional.
 const ABSENT: u32 = u32::MAX;
@@ -43,12 +44,12 @@ const DISTINCT: u8 = 2;
 /// Verb, request and transaction come before the fields of an operation.
 const OPERATION_HEAD_BYTES: usize = 9;
 
-const LOWER: u8 = 1;
-const LOWER_OPEN: u8 = 2;
-const UPPER: u8 = 4;
-const UPPER_OPEN: u8 = 8;
+pub(super) const LOWER: u8 = 1;
+pub(super) const LOWER_OPEN: u8 = 2;
+pub(super) const UPPER: u8 = 4;
+pub(super) const UPPER_OPEN: u8 = 8;
 /// The lower bound is what the keys begin with.
-const PREFIX: u8 = 16;
+pub(super) const PREFIX: u8 = 16;
 
 /// One request, borrowed from the run it came in.
 #[derive(Debug, PartialEq)]
@@ -188,6 +189,7 @@ pub(crate) enum Verb<'a> {
     },
     Query(QueryVerb<'a>),
     Moving(MovingVerb<'a>),
+    Watch(WatchVerb<'a>),
 }
 
 impl Verb<'_> {
@@ -360,6 +362,7 @@ fn read_operation<'a>(input: &mut &'a [u8]) -> Option<Operation<'a>> {
         FIRST_BULK_VERB..=LAST_BULK_VERB => Verb::Bulk(take_bulk(number, input)?),
         _ if query_packing::VERBS.contains(&number) => Verb::Query(query_packing::take_verb(number, input)?),
         _ if moving::VERBS.contains(&number) => Verb::Moving(moving::take_verb(number, input)?),
+        watching::FIRST_VERB.. => Verb::Watch(watching::take_verb(number, input)?),
         FIRST_VERB.. => Verb::Series(take_verb(number, input)?),
         _ => return None,
     };
@@ -478,6 +481,8 @@ pub(crate) enum Answer {
     Records(Vec<Record>, bool),
     /// Windows, and whether more follow.
     Windows(Vec<Window>, bool),
+    /// What was taken from a watch.
+    Changes(Taken),
     /// JSON text.
     Text(String),
 }
@@ -518,6 +523,9 @@ impl Answers {
             Ok(Answer::Text(text)) => self.payload(6, |out| out.extend_from_slice(text.as_bytes())),
             Ok(Answer::Entry(row)) => self.payload(11, |out| versions::put_entry(out, &row)),
             Ok(Answer::Bulk(bulk)) => self.payload(bulk.kind(), |out| bulk.put(out)),
+            Ok(Answer::Changes(taken)) => {
+                self.payload(watching::CHANGES, |out| watching::put_changes(out, &taken));
+            }
             Ok(Answer::Record(record)) => self.payload(8, |out| put_record(out, &record)),
             Ok(Answer::Records(records, more)) => self.payload(9, |out| {
                 put_page_head(out, more, records.len());
@@ -580,7 +588,7 @@ pub(super) fn put_bytes(out: &mut Vec<u8>, bytes: &[u8]) {
     out.extend_from_slice(bytes);
 }
 
-fn length_u32(length: usize) -> u32 {
+pub(super) fn length_u32(length: usize) -> u32 {
     u32::try_from(length).expect("a value has at most 1 GiB and a page little more than one value")
 }
 

@@ -32,6 +32,23 @@ pub struct WriteBatch {
     default_expiry: u64,
 }
 
+/// What a batch does to a key or a range of keys.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum BatchEntry<'a> {
+    Put {
+        key: &'a [u8],
+        value: &'a [u8],
+    },
+    Delete {
+        key: &'a [u8],
+    },
+    /// The end is exclusive.
+    DeleteRange {
+        start: &'a [u8],
+        end: &'a [u8],
+    },
+}
+
 impl WriteBatch {
     /// An empty batch.
     #[must_use]
@@ -149,6 +166,17 @@ impl WriteBatch {
             Kind::Tombstone => Some((entry.key, None)),
             // A value is put apart only when it is written to a table.
             Kind::RangeTombstone | Kind::Separated => None,
+        })
+    }
+
+    /// Everything that the batch holds, in its order.
+    pub(crate) fn entries(&self) -> impl Iterator<Item = BatchEntry<'_>> {
+        decode(&self.bytes, 0).flatten().filter_map(|EntryRef { key, kind, value, .. }| match kind {
+            Kind::Value => Some(BatchEntry::Put { key, value }),
+            Kind::Tombstone => Some(BatchEntry::Delete { key }),
+            Kind::RangeTombstone => Some(BatchEntry::DeleteRange { start: key, end: value }),
+            // A value is put apart only when it is written to a table.
+            Kind::Separated => None,
         })
     }
 

@@ -61,6 +61,7 @@ use crate::version::{CleanEnd, TableSource, VersionEdit, lock_path};
 
 pub use crate::compaction::CompactionKind;
 pub use crate::key::{KEY_BYTES_MAX, VALUE_BYTES_MAX};
+pub(crate) use batch::BatchEntry;
 pub use batch::{BATCH_BYTES_MAX, WriteBatch};
 pub use commit::{CommitCheck, CommitOptions};
 pub use destroy::destroy;

@@ -47,7 +47,8 @@ impl Database {
         let ledger = Arc::new(Mutex::new(Ledger::new(schema, states, version, next_id)));
         let (changing_schema, purger) = (Mutex::new(next_id), Purger::default());
         let is_upgrading = AtomicBool::new(false);
-        let database = Self { engine, ledger, changing_schema, purger, is_upgrading };
+        let feed = Arc::default();
+        let database = Self { engine, ledger, changing_schema, purger, is_upgrading, feed };
         // A full disk must not keep a database from being read: an index that stays goes with the next attempt to
         // create it, and until then is maintained, and not read.
         let _ = database.remove_unfinished_indexes();
@@ -137,7 +138,7 @@ impl Database {
         delete_rows(&mut batch, &RowRange::prefix(document_prefix(store.id)))?;
         delete_rows(&mut batch, &indexes_range(store.id))?;
         delete_rows(&mut batch, &expiries_range(store.id))?;
-        self.commit_schema(batch, schema.without(name))?;
+        self.commit_schema_as(batch, schema.without(name), Some(name))?;
         self.ledger.lock().remove_store(store.id);
         Ok(())
     }
@@ -238,9 +239,17 @@ impl Database {
 
     /// Commits `batch`, from which on `next` is the schema. Returns the batch's last seqno.
     fn commit_schema(&self, batch: WriteBatch, next: Schema) -> Result<u64> {
+        self.commit_schema_as(batch, next, None)
+    }
+
+    /// As [`Database::commit_schema`], with the store that the batch deletes.
+    fn commit_schema_as(&self, batch: WriteBatch, next: Schema, deleted: Option<&str>) -> Result<u64> {
         let next = Arc::new(next);
         let ledger = Arc::clone(&self.ledger);
         let engine = self.engine.clone();
+        let ticket = self.feed.ticket();
+        let number = ticket.number();
+        let (feed, deleted) = (Arc::clone(&self.feed), deleted.map(Arc::from));
         let check = Box::new(move |batch: &mut WriteBatch, seqno: u64| {
             let mut ledger = ledger.lock();
             ledger.retract(seqno);
@@ -248,10 +257,15 @@ impl Database {
                 // The version may have gone up since the batch was made.
                 batch.put(META_KEY, &ledger.meta_row(0))?;
             }
+            if feed.is_watched() {
+                feed.list(number, batch, &[], deleted.as_slice())?;
+            }
             ledger.publish(seqno, next, engine.visible_seqno());
             Ok(())
         });
-        self.engine.commit(batch, CommitOptions { sync: None, check: Some(check) })
+        let committed = self.engine.commit(batch, CommitOptions { sync: None, check: Some(check) })?;
+        ticket.settle_plain();
+        Ok(committed)
     }
 }
 

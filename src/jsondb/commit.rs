@@ -4,6 +4,7 @@
 use std::sync::Arc;
 
 use super::conflict::{Clash, ReadSet};
+use super::feed::Ticket;
 use super::generator::GENERATED_KEY_FIRST;
 use super::ledger::{CountChange, Ledger};
 use super::rows::{Kind, META_KEY, RowRange, StoreState, split_row_key};
@@ -58,13 +59,15 @@ pub(crate) fn commit_views(
     let prepared: Vec<Result<Option<Prepared>>> =
         views.into_iter().map(|(view, stores)| Prepared::new(view, stores, sync)).collect();
     // The bases live on until the commits are done: what was written since their snapshots must stay listed.
-    let (mut bases, mut requests, mut results) = (Vec::new(), Vec::new(), Vec::new());
+    let (mut bases, mut tickets) = (Vec::new(), Vec::new());
+    let (mut requests, mut results) = (Vec::new(), Vec::new());
     let mut set_expiry = false;
     for prepared in prepared {
         results.push(prepared.map(|prepared| {
-            prepared.map(|Prepared { base, batch, options, sets_expiry }| {
+            prepared.map(|Prepared { base, batch, options, sets_expiry, ticket }| {
                 set_expiry |= sets_expiry;
                 bases.push(base);
+                tickets.push(ticket);
                 requests.push((batch, options));
             })
         }));
@@ -73,6 +76,11 @@ pub(crate) fn commit_views(
         Some(base) => base.database.engine.commit_all(requests),
         None => Vec::new(),
     };
+    for ((ticket, base), committed) in tickets.into_iter().zip(&bases).zip(&committed) {
+        if committed.is_ok() {
+            ticket.settle(&base.database.engine, &base.snapshot);
+        }
+    }
     if let Some(base) = bases.first()
         && set_expiry
     {
@@ -94,6 +102,7 @@ struct Prepared {
     batch: WriteBatch,
     options: CommitOptions,
     sets_expiry: bool,
+    ticket: Ticket,
 }
 
 impl Prepared {
@@ -107,19 +116,25 @@ impl Prepared {
         let sets_expiry = overlay.sets_expiry();
         let (rows, ranges) = overlay.into_written();
         let claim = Claim { snapshot: base.snapshot.seqno(), stores, reads, rows, ranges, sets_expiry };
-        let ledger = Arc::clone(&base.database.ledger);
+        let (ledger, feed) = (Arc::clone(&base.database.ledger), Arc::clone(&base.database.feed));
+        let ticket = feed.ticket();
+        let number = ticket.number();
         let check = Box::new(move |batch: &mut WriteBatch, seqno: u64| {
+            let watched = feed.is_watched().then(|| stores_of(&claim));
             let mut ledger = ledger.lock();
             // What was checked at this seqno before was never written.
             ledger.retract(seqno);
-            let admitted = admit(&mut ledger, claim, batch, seqno);
+            let admitted = admit(&mut ledger, claim, batch, seqno).and_then(|()| match watched {
+                Some(stores) => feed.list(number, batch, &stores, &[]),
+                None => Ok(()),
+            });
             if admitted.is_err() {
                 ledger.retract(seqno);
             }
             admitted
         });
         let options = CommitOptions { sync, check: Some(check) };
-        Ok(Some(Self { base, batch, options, sets_expiry }))
+        Ok(Some(Self { base, batch, options, sets_expiry, ticket }))
     }
 }
 
@@ -131,6 +146,8 @@ pub(crate) struct SchemaChange {
     pub(crate) rows: Vec<(Vec<u8>, Option<Vec<u8>>)>,
     /// The ids of new stores.
     pub(crate) created: Vec<u64>,
+    /// The names of stores that it deletes, be it that others come under them.
+    pub(crate) deleted: Vec<Arc<str>>,
     /// No id from this one on was given.
     pub(crate) next_id: u64,
 }
@@ -159,11 +176,18 @@ pub(crate) fn commit_with_schema(
     let claim = Claim { snapshot: base.snapshot.seqno(), stores, reads, rows, ranges, sets_expiry };
     let (created, next_id, next) = (change.created.clone(), change.next_id, Arc::new(change.next));
     let (ledger, engine) = (Arc::clone(&base.database.ledger), base.database.engine.clone());
+    let (feed, deleted) = (Arc::clone(&base.database.feed), change.deleted);
+    let ticket = feed.ticket();
+    let number = ticket.number();
     let check = Box::new(move |batch: &mut WriteBatch, seqno: u64| {
+        let watched = feed.is_watched().then(|| stores_of(&claim));
         let mut ledger = ledger.lock();
         ledger.retract(seqno);
         created.iter().for_each(|store| ledger.add_store(*store, NEW_STORE));
-        let admitted = admit_writes(&mut ledger, claim, batch, seqno);
+        let admitted = admit_writes(&mut ledger, claim, batch, seqno).and_then(|()| match watched {
+            Some(stores) => feed.list(number, batch, &stores, &deleted),
+            None => Ok(()),
+        });
         if admitted.is_err() {
             ledger.retract(seqno);
             return admitted;
@@ -176,10 +200,19 @@ pub(crate) fn commit_with_schema(
     if committed.is_err() {
         let mut ledger = base.database.ledger.lock();
         change.created.iter().for_each(|store| ledger.remove_store(*store));
-    } else if sets_expiry {
+        return committed;
+    }
+    ticket.settle(&base.database.engine, &base.snapshot);
+    if sets_expiry {
         base.database.purger.start(&base.database);
     }
     committed
+}
+
+/// The stores that a transaction has written to.
+fn stores_of(claim: &Claim) -> Vec<Arc<StoreDef>> {
+    let written = claim.stores.iter().filter(|involved| involved.written);
+    written.map(|involved| Arc::clone(&involved.store)).collect()
 }
 
 fn admit(ledger: &mut Ledger, claim: Claim, batch: &mut WriteBatch, seqno: u64) -> Result<()> {

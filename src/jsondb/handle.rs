@@ -1,9 +1,12 @@
 //! One opener's hold on a database: open until it is closed or dropped, whatever others do with theirs.
 #![forbid(unsafe_code)]
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Weak};
 
+use parking_lot::Mutex;
+
+use super::feed::Subscriber;
 use super::ledger::Database;
 use super::registry::Share;
 use crate::error::{Code, Error, Result};
@@ -14,11 +17,27 @@ pub(super) struct Handle {
     /// `None` for a database that is not shared.
     share: Option<Share>,
     is_closed: AtomicBool,
+    /// Those who watch by this handle.
+    watches: Mutex<Vec<Weak<Subscriber>>>,
 }
 
 impl Handle {
     pub(super) fn new(database: Arc<Database>, share: Option<Share>) -> Self {
-        Self { database, share, is_closed: AtomicBool::new(false) }
+        Self { database, share, is_closed: AtomicBool::new(false), watches: Mutex::default() }
+    }
+
+    /// Notes one who watches by this handle and ends with it.
+    ///
+    /// # Errors
+    ///
+    /// `Closed`.
+    pub(super) fn add_watch(&self, subscriber: &Arc<Subscriber>) -> Result<()> {
+        let mut watches = self.watches.lock();
+        // Under the lock: a close that comes now finds what is added here.
+        self.check_open()?;
+        watches.retain(|watch| watch.strong_count() > 0);
+        watches.push(Arc::downgrade(subscriber));
+        Ok(())
     }
 
     /// # Errors
@@ -35,6 +54,11 @@ impl Handle {
     pub(super) fn close(&self) -> Result<()> {
         if self.is_closed.swap(true, Ordering::AcqRel) {
             return Ok(());
+        }
+        let watches = std::mem::take(&mut *self.watches.lock());
+        for subscriber in watches.iter().filter_map(Weak::upgrade) {
+            self.database.feed.unsubscribe(&subscriber);
+            subscriber.end();
         }
         match &self.share {
             Some(share) => share.close(),

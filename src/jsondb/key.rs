@@ -124,6 +124,11 @@ impl Key {
         }
     }
 
+    /// A bound that is no key but a position between keys, such as the upper one of [`KeyRange::prefix`].
+    pub(crate) fn at_position(bytes: Vec<u8>) -> Self {
+        Self(bytes)
+    }
+
     /// The key of an array of the values of `parts`, without decoding them.
     ///
     /// # Errors

@@ -13,6 +13,7 @@ use std::sync::atomic::AtomicBool;
 use parking_lot::Mutex;
 
 use super::conflict::CommittedWrites;
+use super::feed::Feed;
 use super::purger::Purger;
 use super::rows::{META_KEY, ROWS_VERSION_EXPIRY, ROWS_VERSION_FIRST, StoreState, encode_meta, state_key};
 use super::schema::{Schema, StoreDef};
@@ -30,6 +31,8 @@ pub(crate) struct Database {
     pub(super) purger: Purger,
     /// An upgrade is under way: nobody else changes the schema. Set and looked at under `changing_schema`.
     pub(super) is_upgrading: AtomicBool,
+    /// Where those who watch get the changes from. Shared with the checks of commits that are under way.
+    pub(super) feed: Arc<Feed>,
 }
 
 /// See the module.

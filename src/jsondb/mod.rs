@@ -14,6 +14,7 @@ mod conflict;
 mod deletion;
 mod document;
 mod expiry;
+mod feed;
 mod generator;
 mod handle;
 mod index;
@@ -38,6 +39,7 @@ mod try_get;
 mod upgrade;
 mod upkeep;
 mod view;
+mod watch;
 
 use std::hash::{BuildHasher, RandomState};
 use std::sync::Arc;
@@ -45,6 +47,8 @@ use std::time::Duration;
 
 #[cfg(feature = "node")]
 pub(crate) use document::{Extracted, Extractor, Wanted, merge_patch};
+#[cfg(feature = "node")]
+pub(crate) use feed::Taken;
 
 pub use conflict::{COMMITTED_BYTES_MAX, COMMITTED_WRITES_MAX, READS_BYTES_MAX};
 pub use expiry::Expires;
@@ -70,6 +74,9 @@ pub use stats::{StoreStats, stores_to_prometheus};
 pub use transaction::{DOCUMENT_BYTES_MAX, Transaction};
 pub use try_get::TryRow;
 pub use upgrade::VERSION_MAX;
+pub use watch::{
+    Change, Overflow, WATCH_BUFFER_DEFAULT, WATCH_BUFFER_MAX, WATCH_BYTES_MAX, Watch, WatchOptions,
+};
 
 use crate::clock::SteadyClock;
 use crate::config::{Config, SyncMode};

@@ -340,6 +340,9 @@ impl StoreState {
     }
 }
 
+/// What stands before the bytes of a document is no longer than this: the format and three varints.
+const HEADER_BYTES_MAX: usize = 31;
+
 /// A document as its row holds it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct StoredDocument {
@@ -369,6 +372,12 @@ impl StoredDocument {
             .ok_or_else(|| damaged("a document row", row, "its header is cut or names no known format"))?;
         let (format, version, updated_at, expires_at) = header;
         Ok(Self { document: Document { format, bytes: rest.to_vec() }, version, updated_at, expires_at })
+    }
+
+    /// As [`StoredDocument::decode`], without the bytes of the document.
+    pub(crate) fn decode_header(value: &[u8], row: &[u8]) -> Result<Self> {
+        Self::decode(&value[..value.len().min(HEADER_BYTES_MAX)], row)
+            .map(|stored| Self { document: Document { bytes: Vec::new(), ..stored.document }, ..stored })
     }
 }
 

@@ -371,7 +371,10 @@ impl Upgrade {
             }
             next.stores.insert(store.name.clone(), store);
         }
-        SchemaChange { next, rows, created: self.created.iter().copied().collect(), next_id }
+        let is_deleted = |store: &&Arc<StoreDef>| self.deleted.contains(&store.id);
+        let deleted =
+            before.stores.values().filter(is_deleted).map(|store| Arc::from(&*store.name)).collect();
+        SchemaChange { next, rows, created: self.created.iter().copied().collect(), deleted, next_id }
     }
 }
 

@@ -1,0 +1,437 @@
+'use strict'
+
+/*
+ * Watching: iterating over committed changes, and over the results of a query whenever they change.
+ *
+ * The addon keeps the changes that wait. They are taken page by page; when there are none it sends a notice as soon as
+ * there are, so that nothing is under way meanwhile and the process may end.
+ *
+ * Invariant: who waits for a change is held by the notice that will come, and nobody else is: an iterator that is
+ * forgotten is collected, and its subscription ends.
+ */
+
+const { serialize } = require('node:v8')
+const { FlowDBError, reading } = require('./errors.js')
+const { toBounds } = require('./key-range.js')
+const { checkOptions, invalid, isPlain, kindOf, nameBytes } = require('./names.js')
+const native = require('./native.js')
+const { VERB, WANTS } = require('./packing.js')
+
+const BUFFER_DEFAULT = 10_000
+const BUFFER_MAX = 1_000_000
+
+/** How much is taken at once. */
+const PAGE_ROWS = 1000
+const PAGE_BYTES = 64 * 1024
+
+const WANTS_VALUES = 1
+const WANTS_OLD_VALUES = 2
+
+/**
+ * What is done with too many changes; the numbers that `src/binding/watching.rs` knows.
+ *
+ * @type {Record<string, number>}
+ */
+const OVERFLOWS = Object.freeze(Object.assign(Object.create(null), { error: 0, 'drop-oldest': 1, coalesce: 2 }))
+
+const ignore = () => {}
+
+/** @param {import('./packing.js').Page} page */
+const documentsOf = (page) => page.documents
+
+/** @type {FinalizationRegistry<Subscription>} */
+const forgotten = new FinalizationRegistry((subscription) => subscription.close())
+
+/**
+ * What is watched.
+ *
+ * @typedef {object} Watched
+ * @property {Uint8Array | undefined} store every one where there is none
+ * @property {import('./packing.js').Bounds | undefined} bounds
+ * @property {number} wants
+ * @property {number} buffer
+ * @property {number} overflow
+ * @property {AbortSignal | undefined} signal
+ */
+
+/** A watch in the addon. */
+class Subscription {
+  #session
+  #number
+  #signal
+  #isOpen = true
+  /** Whether a notice has come since changes were last asked for. */
+  #isCalled = false
+  #call = ignore
+  /** @type {FlowDBError | undefined} */
+  #failure
+
+  /**
+   * @param {import('./session.js').Session} session held, so that the database stays open while somebody watches
+   * @param {Watched} watched
+   */
+  constructor (session, { store, bounds, wants, buffer, overflow, signal }) {
+    session.checkUsable()
+    this.#session = session
+    this.#signal = signal
+    const number = native.watch(this.#onNotice)
+    this.#number = number
+    try {
+      /** Resolves when nothing that is committed from then on will be missed. @type {Promise<void>} */
+      this.ready = session.connection.issue(VERB.WATCH, { isOrdered: true }, (run) => {
+        run.u32(number)
+        if (store === undefined) run.absent()
+        else run.bytes32(store)
+        run.range(bounds).u8(wants).u32(buffer).u8(overflow)
+      })
+    } catch (error) {
+      native.unwatch(number)
+      throw error
+    }
+    // Who does not ask for it learns of a failure from the first change that he asks for.
+    this.ready.catch(ignore)
+    signal?.addEventListener('abort', this.#onAbort, { once: true })
+  }
+
+  /** Whether it goes on, as far as is known here. */
+  get isOpen () {
+    return this.#isOpen
+  }
+
+  #onNotice = () => {
+    this.#isCalled = true
+    this.#call()
+  }
+
+  #onAbort = () => {
+    this.#failure = abortedBy(/** @type {AbortSignal} */ (this.#signal))
+    this.close()
+  }
+
+  /**
+   * Waits for changes, and takes those that there are; `undefined` at the end.
+   *
+   * @returns {Promise<import('./change-reader.js').Change[] | undefined>}
+   */
+  async page () {
+    try {
+      if (this.#isOpen) await this.ready
+      while (this.#isOpen) {
+        this.#isCalled = false
+        const { changes, hasEnded } = await this.#take()
+        if (!this.#isOpen) break
+        if (changes.length > 0) return changes
+        if (hasEnded) this.close()
+        else await this.#notice()
+      }
+    } catch (error) {
+      this.close()
+      if (!this.#hasEndedWith(error)) throw error
+    }
+    const failure = this.#failure
+    this.#failure = undefined
+    if (failure !== undefined) throw failure
+    return undefined
+  }
+
+  /** @returns {Promise<{ changes: import('./change-reader.js').Change[], hasEnded: boolean }>} */
+  #take () {
+    return this.#session.connection.issue(VERB.TAKE_CHANGES, { isFree: true }, (run) => {
+      run.u32(this.#number).u32(PAGE_ROWS).u32(PAGE_BYTES)
+    })
+  }
+
+  /** Resolves when there is something to be taken, or it has been closed. */
+  async #notice () {
+    if (this.#isCalled || !this.#isOpen) return
+    await new Promise((resolve) => { this.#call = () => resolve(undefined) })
+    this.#call = ignore
+  }
+
+  /**
+   * Whether an error says no more than that the watch has ended with its database.
+   *
+   * @param {unknown} error
+   */
+  #hasEndedWith (error) {
+    return this.#failure !== undefined ||
+      (this.#session.connection.isClosed && error instanceof FlowDBError && error.code === 'FLOWDB_CLOSED')
+  }
+
+  /** Ends it; who waits is told. */
+  close () {
+    if (!this.#isOpen) return
+    this.#isOpen = false
+    native.unwatch(this.#number)
+    this.#signal?.removeEventListener('abort', this.#onAbort)
+    // Behind the operation that opens it.
+    this.#session.connection.tell(VERB.UNWATCH, { isOrdered: true }, (run) => run.u32(this.#number))
+    this.#call()
+  }
+}
+
+/**
+ * Iterates over what is made of the changes of a subscription.
+ *
+ * @template T
+ * @implements {AsyncIterableIterator<T>}
+ */
+class Watch {
+  #subscription
+  #produce
+  /** Ends when all calls of `next` have. @type {Promise<unknown>} */
+  #last = Promise.resolve()
+
+  /**
+   * @param {Subscription} subscription must not lead to `produce`
+   * @param {() => Promise<{ value: T } | undefined>} produce the next thing, or `undefined` at the end
+   */
+  constructor (subscription, produce) {
+    this.#subscription = subscription
+    this.#produce = produce
+    forgotten.register(this, subscription, subscription)
+  }
+
+  /**
+   * Resolves when nothing that anybody commits from then on will be missed.
+   *
+   * @returns {Promise<void>}
+   */
+  get ready () {
+    return this.#subscription.ready
+  }
+
+  /** @returns {Promise<IteratorResult<T, undefined>>} */
+  next () {
+    const next = this.#nextAfter(this.#last)
+    this.#last = next.catch(ignore)
+    return next
+  }
+
+  /**
+   * @param {Promise<unknown>} before
+   * @returns {Promise<IteratorResult<T, undefined>>}
+   */
+  async #nextAfter (before) {
+    await before
+    try {
+      const produced = await this.#produce()
+      if (produced !== undefined) return { value: produced.value, done: false }
+    } catch (error) {
+      this.#end()
+      throw error
+    }
+    this.#end()
+    return { value: undefined, done: true }
+  }
+
+  #end () {
+    this.#subscription.close()
+    forgotten.unregister(this.#subscription)
+  }
+
+  /** @returns {Promise<IteratorResult<T, undefined>>} */
+  async return () {
+    this.#end()
+    return { value: undefined, done: true }
+  }
+
+  /**
+   * @param {unknown} error
+   * @returns {Promise<IteratorResult<T, undefined>>}
+   */
+  async throw (error) {
+    this.#end()
+    throw error
+  }
+
+  [Symbol.asyncIterator] () {
+    return this
+  }
+
+  async [Symbol.asyncDispose] () {
+    this.#end()
+  }
+}
+
+/**
+ * Watches committed changes.
+ *
+ * @param {import('./session.js').Session} session
+ * @param {unknown} options
+ * @returns {Watch<import('./change-reader.js').Change>}
+ */
+function watch (session, options) {
+  const subscription = new Subscription(session, toWatched(options))
+  /** @type {import('./change-reader.js').Change[]} */
+  let page = []
+  let at = 0
+  return new Watch(subscription, async () => {
+    if (at >= page.length || !subscription.isOpen) {
+      page = await subscription.page() ?? []
+      at = 0
+    }
+    return at < page.length ? { value: page[at++] } : undefined
+  })
+}
+
+/**
+ * @param {unknown} options
+ * @returns {Watched}
+ */
+function toWatched (options) {
+  const asked = checkOptions('watch', options, {
+    store: 'any', range: 'any', values: 'boolean', oldValues: 'boolean', buffer: 'any', overflow: 'any', signal: 'any'
+  })
+  const { store, range, values = false, oldValues = false, buffer = BUFFER_DEFAULT, overflow = 'error', signal } = asked
+  if (!Number.isSafeInteger(buffer) || buffer < 1 || buffer > BUFFER_MAX) {
+    throw invalid(`buffer of watch is a whole number from 1 to ${BUFFER_MAX}, not ${kindOf(buffer)}`)
+  }
+  const policy = typeof overflow === 'string' ? OVERFLOWS[overflow] : undefined
+  if (policy === undefined) {
+    const known = Object.keys(OVERFLOWS).map((name) => `"${name}"`).join(', ')
+    throw invalid(`overflow of watch is one of ${known}, not ${kindOf(overflow)}`)
+  }
+  const bounds = toBounds(range)
+  if (bounds !== undefined && store === undefined) throw invalid('watch takes a range of keys of a store: name the store')
+  return {
+    store: store === undefined ? undefined : nameBytes('store', store),
+    bounds,
+    wants: (values ? WANTS_VALUES : 0) | (oldValues ? WANTS_OLD_VALUES : 0),
+    buffer,
+    overflow: policy,
+    signal: checkSignal('watch', signal)
+  }
+}
+
+/**
+ * Runs a query, and again whenever documents of its store have changed; gives its results where they are others than
+ * before.
+ *
+ * @param {import('./session.js').Session} session
+ * @param {object} documents the database, which runs what is described
+ * @param {unknown} source a query, or the description of one
+ * @param {unknown} options
+ * @returns {Watch<any[]>}
+ */
+function liveQuery (session, documents, source, options) {
+  const { signal } = checkOptions('liveQuery', options, { signal: 'any' })
+  const { store, bounds, run } = toSource(session, documents, source)
+  const subscription = new Subscription(session, {
+    store,
+    bounds,
+    wants: 0,
+    // One change says that there are some.
+    buffer: 1,
+    overflow: OVERFLOWS['drop-oldest'],
+    signal: checkSignal('liveQuery', signal)
+  })
+  /** The results that were given last, as bytes, so that nobody can change them. @type {Buffer | undefined} */
+  let last
+  return new Watch(subscription, async () => {
+    while (last === undefined ? await isReady(subscription) : await subscription.page() !== undefined) {
+      const value = await run()
+      const bytes = serialize(value)
+      if (last?.equals(bytes)) continue
+      last = bytes
+      return subscription.isOpen ? { value } : undefined
+    }
+    return undefined
+  })
+}
+
+/**
+ * Whether a subscription has begun and goes on. What ended it before that is thrown.
+ *
+ * @param {Subscription} subscription
+ */
+async function isReady (subscription) {
+  if (subscription.isOpen) await subscription.ready
+  if (!subscription.isOpen) await subscription.page()
+  return subscription.isOpen
+}
+
+/**
+ * What is run, and what is watched for it.
+ *
+ * @typedef {object} Source
+ * @property {Uint8Array | undefined} store
+ * @property {import('./packing.js').Bounds | undefined} bounds
+ * @property {() => Promise<any[]>} run
+ */
+
+/**
+ * @param {import('./session.js').Session} session
+ * @param {any} documents
+ * @param {any} source
+ * @returns {Source}
+ */
+function toSource (session, documents, source) {
+  const query = reading('FLOWDB_INVALID_ARGUMENT', 'a query', () => {
+    if (typeof source !== 'object' || source === null || typeof source.toArray !== 'function') return undefined
+    return { store: typeof source.store === 'string' ? source.store : undefined }
+  })
+  if (query !== undefined) {
+    // A query that does not say its store is run again after every change.
+    const store = query.store === undefined ? undefined : nameBytes('store', query.store)
+    return { store, bounds: undefined, run: () => source.toArray() }
+  }
+  if (!isPlain(source)) throw invalid(`liveQuery takes a query or an object that describes one, not ${kindOf(source)}`)
+  return toDescribed(session, documents, source)
+}
+
+/**
+ * @param {import('./session.js').Session} session
+ * @param {any} documents
+ * @param {object} description
+ * @returns {Source}
+ */
+function toDescribed (session, documents, description) {
+  const { store, range, reverse = false, where, orderBy, select, limit = Infinity, offset } = checkOptions('liveQuery', description, {
+    store: 'any',
+    range: 'any',
+    reverse: 'boolean',
+    where: 'any',
+    orderBy: 'any',
+    select: 'any',
+    limit: 'count',
+    offset: 'count'
+  })
+  const name = nameBytes('store', store)
+  const isQuery = [where, orderBy, select, offset].some((part) => part !== undefined)
+  if (!isQuery) {
+    const bounds = toBounds(range)
+    const scan = { store, bounds, reverse, limit, wants: WANTS.DOCUMENTS, isGathered: true }
+    return { store: name, bounds, run: async () => await session.rows(scan, documentsOf).gather() }
+  }
+  if (range !== undefined || reverse) {
+    throw invalid('liveQuery takes range and reverse, or where, orderBy, select and offset, not both')
+  }
+  let query = documents.query(store)
+  if (where !== undefined) query = query.where(where)
+  if (orderBy !== undefined) query = query.orderBy(orderBy)
+  if (select !== undefined) query = query.select(select)
+  if (limit !== Infinity) query = query.limit(limit)
+  if (offset !== undefined) query = query.offset(offset)
+  return { store: name, bounds: undefined, run: () => query.toArray() }
+}
+
+/**
+ * @param {string} where
+ * @param {unknown} signal
+ * @returns {AbortSignal | undefined}
+ */
+function checkSignal (where, signal) {
+  if (signal === undefined) return undefined
+  if (!(signal instanceof AbortSignal)) throw invalid(`signal of ${where} is an AbortSignal, not ${kindOf(signal)}`)
+  if (signal.aborted) throw abortedBy(signal)
+  return signal
+}
+
+/** @param {AbortSignal} signal */
+function abortedBy (signal) {
+  return new FlowDBError('FLOWDB_ABORTED', 'the watch was aborted by its signal', { cause: signal.reason })
+}
+
+exports.liveQuery = liveQuery
+exports.watch = watch
