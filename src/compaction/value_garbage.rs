@@ -5,7 +5,7 @@
 //! there is more garbage than the tables that have to be written anew for it: then each two bytes written give at least
 //! one back. Snapshots need no care here: what one of them sees, some table leads to, and it is moved like any other.
 //!
-//! This comes to an end, after the argument of [`reclaim`](super::reclaim). A compaction that [`pick`] finds adds nothing
+//! This comes to an end, after the argument of [`reclaim`]. A compaction that [`pick`] finds adds nothing
 //! to the sum of weights there. If it drops an entry, it takes away from the sum. If it drops none, it lowers the number
 //! of entries that lead to sparse files: it moves the values of at least one such entry to a new file, all of which is
 //! needed, and no other file loses anything that would make it sparse. Every other compaction takes away from the sum.
