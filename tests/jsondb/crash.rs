@@ -87,21 +87,54 @@ fn after_a_crash_at_any_operation_the_database_is_one_of_its_states() {
         let disk = SimFs::crashing_after(crash_at);
         let history = work(&disk, seed);
         for outcome in outcomes(crash_at) {
-            let db = open(&disk.after_crash(outcome)).unwrap();
-            db.create_object_store("items", keyed_by("id")).unwrap();
-            create_indexes(&db);
-            let mut tx = db.begin(&["items"], Mode::ReadOnly).unwrap();
-            let count = tx.count("items", &all()).unwrap() as usize;
-            let found = crate::support::documents(&mut tx);
-            assert_eq!(found.len(), count, "crash_at={crash_at} {outcome:?}");
-            let state = history.states.iter().rposition(|state| *state == found).unwrap_or_else(|| {
-                panic!("crash_at={crash_at} {outcome:?}: {found:?} is no state of the history")
-            });
-            let least =
-                history.states.iter().position(|state| *state == history.states[history.acknowledged]);
-            assert!(state >= least.unwrap(), "crash_at={crash_at} {outcome:?}: lost what was acknowledged");
-            assert_matches(&mut tx, &found, 7);
+            check_recovered(
+                &disk.after_crash(outcome),
+                &history,
+                &format!("crash_at={crash_at} {outcome:?}"),
+            );
         }
+    }
+}
+
+/// The disk has a state of the history with everything acknowledged, and index rows and counts are those of its documents.
+fn check_recovered(disk: &SimFs, history: &History, context: &str) {
+    let db = open(disk).unwrap();
+    db.create_object_store("items", keyed_by("id")).unwrap();
+    create_indexes(&db);
+    let mut tx = db.begin(&["items"], Mode::ReadOnly).unwrap();
+    let count = tx.count("items", &all()).unwrap() as usize;
+    let found = crate::support::documents(&mut tx);
+    assert_eq!(found.len(), count, "{context}");
+    let state = history
+        .states
+        .iter()
+        .rposition(|state| *state == found)
+        .unwrap_or_else(|| panic!("{context}: {found:?} is no state of the history"));
+    let least = history.states.iter().position(|state| *state == history.states[history.acknowledged]);
+    assert!(state >= least.unwrap(), "{context}: lost what was acknowledged");
+    assert_matches(&mut tx, &found, 7);
+}
+
+#[test]
+fn after_a_thousand_random_workloads_and_crashes_indexes_and_documents_agree() {
+    let mut random =
+        Random::from_env("after_a_thousand_random_workloads_and_crashes_indexes_and_documents_agree");
+    let operations = {
+        let disk = SimFs::new();
+        work(&disk, random.next());
+        disk.operations()
+    };
+    for _ in 0..1_000 {
+        // Some of them end before they would crash.
+        let (seed, crash_at) = (random.next(), random.below(operations + operations / 10));
+        let disk = SimFs::crashing_after(crash_at);
+        let history = work(&disk, seed);
+        let outcome = outcomes(crash_at)[random.below(3) as usize];
+        check_recovered(
+            &disk.after_crash(outcome),
+            &history,
+            &format!("seed={seed} crash_at={crash_at} {outcome:?}"),
+        );
     }
 }
 

@@ -4,6 +4,9 @@
 #![expect(clippy::needless_pass_by_value, reason = "literal documents and keys read better by value")]
 
 mod support;
+#[path = "../common/watched.rs"]
+#[expect(dead_code, reason = "other tests use the rest of it")]
+mod watched;
 
 mod bulk;
 mod conflicts;
@@ -24,6 +27,7 @@ mod query_model;
 mod repair;
 mod restore;
 mod savepoints;
+mod scale;
 mod schema;
 mod sharing;
 mod together;
