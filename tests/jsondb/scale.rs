@@ -40,6 +40,8 @@ fn closed_with(count: u64) -> SimFs {
         })
         .unwrap();
     }
+    // What the log holds is bounded by the memtable's size, and would hide the rest.
+    db.engine().flush().unwrap();
     db.close().unwrap();
     disk
 }
@@ -75,7 +77,8 @@ fn opening_does_not_depend_on_the_number_of_documents() {
     let (small, large) = (cost_of_opening(documents() / 10), cost_of_opening(documents()));
 
     println!("files and bytes with a tenth: {small:?}, with {} documents: {large:?}", documents());
-    assert!(large.0 <= small.0 + 4, "{small:?} files and bytes became {large:?}");
+    // A table of each level, and those of level 0, of which there are between none and a dozen.
+    assert!(large.0 <= small.0 + 16, "{small:?} files and bytes became {large:?}");
     // Of each table the manifest has a line, and the first read the top of its index.
     assert!(large.1 <= small.1 * 2 + (256 << 10), "{small:?} files and bytes became {large:?}");
 }
