@@ -42,6 +42,7 @@ fn closed_with(count: u64) -> SimFs {
     }
     // What the log holds is bounded by the memtable's size, and would hide the rest.
     db.engine().flush().unwrap();
+    while db.engine().run_pending().unwrap() {}
     db.close().unwrap();
     disk
 }
