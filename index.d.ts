@@ -578,8 +578,8 @@ export interface Documents<S extends Schema<S>> {
   /** Removes the documents with these keys, all at once, and resolves to how many there were. */
   deleteMany<Name extends StoreName<S>> (store: Name, keys: Iterable<KeyOf<S, Name>>): Promise<number>
   /**
-   * Changes a document by a function of what it is, as if nobody else could change it meanwhile, and resolves to the
-   * document as it is then. The function gets the document, or `undefined`, and returns the new one (with the same key),
+   * Changes a document by a function of what it is, as if nobody else could change it meanwhile, and resolves to what
+   * the function returned, or to what it got where that is nothing. The function gets the document, or `undefined`, and returns the new one (with the same key),
    * `undefined` to leave it, or `FlowDB.DELETE`; it may be asynchronous. It is called again when the document was changed
    * while it ran, up to 100 times: then the call rejects with `FLOWDB_CONFLICT`. What it throws rejects the call.
    */
@@ -1071,7 +1071,10 @@ export interface FlowDB<S extends Schema<S> = AnySchema> extends Definitions<S> 
   compact<Name extends StoreName<S>> (store?: Name, range?: KeyQuery<KeyOf<S, Name>> | null): Promise<void>
   /** About how many bytes of the files that takes; what is in memory only is not counted. */
   approximateSize<Name extends StoreName<S>> (store?: Name, range?: KeyQuery<KeyOf<S, Name>> | null): Promise<number>
-  /** Waits for what was asked for, closes, and refuses everything from then on. */
+  /**
+   * Waits for what was asked for, closes, and refuses everything from then on. Calls of several steps (`modify`, changes at a cursor,
+   * `update`, a `commit` behind one of them) whose next step comes later are rejected with `FLOWDB_CLOSED`: await them first.
+   */
   close (): Promise<void>
   /** Closes. */
   [Symbol.asyncDispose] (): Promise<void>

@@ -425,3 +425,30 @@ test('generated keys go on behind explicit numbers, as in IndexedDB', async (t) 
   assert.deepEqual(await db.storeNames(), ['plain', 'rows'])
   assert.deepEqual(await db.describe('rows'), { name: 'rows', keyPath: 'id', autoIncrement: true, indexes: [] })
 })
+
+test('what the function of an unawaited modify throws comes out of commit as it is', async () => {
+  const db = FlowDB.open({ inMemory: true })
+  await db.createObjectStore('s', 'id')
+  const hostile = { get code () { throw new Error('a trap') } }
+  for (const thrown of [undefined, null, new Error('mine'), { code: 'X' }, hostile]) {
+    const tx = db.transaction('s', 'readwrite')
+    tx.modify('s', 1, () => { throw thrown })
+    await tx.commit().then(() => assert.fail('it was committed'), (error) => assert.equal(error, thrown))
+  }
+  await db.close()
+})
+
+test('a transaction whose commit waits for a modify is over: it is not aborted and update resolves', async () => {
+  const db = FlowDB.open({ inMemory: true })
+  await db.createObjectStore('s', 'id')
+  let committed
+  await db.update('s', async (tx) => {
+    tx.modify('s', 1, () => ({ id: 1 }))
+    committed = tx.commit()
+    assert.equal(tx.isActive, false)
+    await tx[Symbol.asyncDispose]()
+  })
+  await committed
+  assert.deepEqual(await db.get('s', 1), { id: 1 })
+  await db.close()
+})

@@ -11,7 +11,7 @@
  */
 
 const { Documents } = require('./documents.js')
-const { FlowDBError } = require('./errors.js')
+const { FlowDBError, isOwn } = require('./errors.js')
 const { checkName, checkOptions, eachOf, invalid, kindOf, nameBytes } = require('./names.js')
 const native = require('./native.js')
 const { VERB } = require('./packing.js')
@@ -375,7 +375,7 @@ class TransactionSession extends Session {
 
   /** Whether there is something to commit or abort; closing the database has aborted it. */
   get isActive () {
-    return this.#isActive && (this.#isFirst || !this.connection.isClosed)
+    return this.#isActive && !this.#isEnding && (this.#isFirst || !this.connection.isClosed)
   }
 
   /** The database that the transaction belongs to stays open for it. */
@@ -409,8 +409,9 @@ async function rejected (write) {
   throw new TypeError('a write that failed did not reject')
 }
 
-/** @param {unknown} error of a write that nobody looked at */
+/** @param {unknown} error of a write that nobody looked at; what a function threw stays as it is */
 function unobserved (error) {
+  if (!isOwn(error)) return error
   const { code, message } = /** @type {FlowDBError} */ (error)
   const what = `nothing was committed, because a write in the transaction failed unnoticed: ${message}`
   return new FlowDBError(code, what, { cause: error })

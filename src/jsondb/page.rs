@@ -210,6 +210,7 @@ impl Sight<'_> {
         let mut page = Page { rows: Vec::new(), next: None };
         let mut bytes = 0;
         let mut left = range.clone();
+        let mut reached = None;
         let mut rows = base.rows(overlay, &left, direction)?;
         let mut is_there = rows.advance()?;
         while is_there {
@@ -235,6 +236,8 @@ impl Sight<'_> {
             bytes += size_of(&row);
             page.rows.push(row);
             if page.rows.len() >= limits.rows || bytes >= limits.bytes {
+                // Backward, the rows from the first one with its key on were looked at, and what may come before it.
+                reached = beside.map(|beside| beside.start);
                 page.next = Some(Position(row_key.into_owned()));
                 break;
             }
@@ -254,7 +257,7 @@ impl Sight<'_> {
         if let Some(Position(last)) = &page.next {
             match direction {
                 Direction::Forward => range.end = successor(last),
-                Direction::Reverse => range.start.clone_from(last),
+                Direction::Reverse => range.start = reached.unwrap_or_else(|| last.clone()),
             }
         }
         base.walked(overlay, self.reads, range);

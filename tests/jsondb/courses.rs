@@ -189,6 +189,22 @@ fn a_lookup_in_a_unique_index_costs_two_point_reads_and_one_document_conflicts_w
     tx.commit(None).unwrap();
 }
 
+/// The one that stands for a key is the first of them: one that comes before it would take its place.
+#[test]
+fn a_page_backward_that_ends_at_a_key_conflicts_with_a_new_first_document_of_that_key() {
+    for direction in [Direction::Forward, Direction::Reverse] {
+        let db = open_with_items();
+        db.create_index("items", "by_g", index_on("g")).unwrap();
+        (8..10).for_each(|id| put(&db, j!({ "id": id, "g": 3 })));
+        let mut tx = db.begin(&["items"], Mode::ReadWrite).unwrap();
+        tx.page_of("items", Some("by_g"), &distinct(all(), direction), None, limits(1), None).unwrap();
+        tx.put("items", None, json(&j!({ "id": "elsewhere" }))).unwrap();
+        put(&db, j!({ "id": 6, "g": 3 }));
+
+        assert_eq!(code(tx.commit(None)), Code::Conflict, "{direction:?}");
+    }
+}
+
 #[test]
 fn a_distinct_course_leaps_over_duplicates_and_does_not_read_them() {
     let db = with_groups(4, 10_000);
