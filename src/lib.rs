@@ -27,4 +27,5 @@ pub(crate) mod version;
 pub(crate) mod wal;
 
 #[cfg(feature = "node")]
+#[cfg_attr(test, allow(dead_code, reason = "in a test nothing is registered with Node.js"))]
 mod binding;
