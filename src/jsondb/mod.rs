@@ -31,6 +31,7 @@ mod savepoint;
 mod schema;
 mod transaction;
 mod try_get;
+mod typed;
 mod upkeep;
 mod view;
 
@@ -58,6 +59,7 @@ pub use schema::{
 };
 pub use transaction::{DOCUMENT_BYTES_MAX, Transaction};
 pub use try_get::TryRow;
+pub use typed::{Collection, Entry, Members, ObjectStore, ToKey, ToKeyRange, Walk};
 
 use crate::clock::SteadyClock;
 use crate::config::{Config, SyncMode};

@@ -23,4 +23,5 @@ mod savepoints;
 mod schema;
 mod sharing;
 mod together;
+mod typed;
 mod versions;
