@@ -28,3 +28,8 @@ pub(crate) mod wal;
 
 #[cfg(feature = "node")]
 mod binding;
+
+/// The program of the page runs with the tests.
+#[cfg(doctest)]
+#[doc = include_str!("../docs/flowdb/rust.md")]
+struct RustPage;

@@ -77,7 +77,7 @@ fn indexes(input: &DeriveInput, fields: &Fields, members: &Members) -> Result<BT
     for attribute in of_index(&input.attrs) {
         let (name, index) = index_of_struct(attribute)?;
         members.check(&index.paths)?;
-        add(&mut indexes, name, index)?;
+        add(&mut indexes, &name, index)?;
     }
     for field in fields {
         if let Some(attribute) = field.attrs.iter().find(|attribute| attribute.path().is_ident("store")) {
@@ -85,7 +85,7 @@ fn indexes(input: &DeriveInput, fields: &Fields, members: &Members) -> Result<BT
         }
         for attribute in of_index(&field.attrs) {
             let (name, index) = index_of_field(attribute, &members.name(field)?)?;
-            add(&mut indexes, name, index)?;
+            add(&mut indexes, &name, index)?;
         }
     }
     Ok(indexes)
@@ -119,8 +119,8 @@ fn index_of_field(attribute: &Attribute, field: &LitStr) -> Result<(LitStr, Inde
     Ok((name.unwrap_or_else(|| field.clone()), Index { paths, unique, multi_entry }))
 }
 
-fn add(indexes: &mut BTreeMap<String, Index>, name: LitStr, index: Index) -> Result<()> {
-    check_name(&name)?;
+fn add(indexes: &mut BTreeMap<String, Index>, name: &LitStr, index: Index) -> Result<()> {
+    check_name(name)?;
     match indexes.insert(name.value(), index) {
         None => Ok(()),
         Some(_) => {

@@ -3,7 +3,8 @@
 //!
 //! Both take and give values of serde_json. Every line is measured for one engine and then for the other, in the other
 //! order in each second round, and medians and ratios are printed as Markdown. Documents of about 230 bytes have a key, a
-//! unique index and one for ranges. Every answer is checked: a wrong one of 0.8.3 takes its figure, one of ours ends the run.
+//! unique index and one for ranges. Every answer is checked: the share of wrong ones stands beside a figure of 0.8.3, and one
+//! of ours ends the run.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -22,34 +23,47 @@ const WRITERS: u64 = 64;
 const SYNC_INTERVAL_MS: u64 = 1_000;
 /// A range has so many documents.
 const RANGE: u64 = 10;
-/// Ranks have six digits, as 0.8.3 orders numbers by their text.
+/// Ranks are from here on.
 const RANK_FIRST: u64 = 100_000;
 const STORE: &str = "people";
 const NUMBERED: &str = "events";
 
 fn main() {
     let options = Options::read();
-    let mut figures: BTreeMap<(usize, bool), Vec<f64>> = BTreeMap::new();
+    let mut figures: BTreeMap<(usize, bool), Vec<Figure>> = BTreeMap::new();
     for round in 0..options.rounds {
-        let strict = Pair::open(&options, true);
-        let relaxed = Pair::open(&options, false);
-        relaxed.each(|store| store.fill(options.documents));
+        let [strict, relaxed, filled] =
+            [On::Strict, On::Relaxed, On::Filled].map(|on| Pair::open(&options, on));
+        for is_ours in [true, false] {
+            filled.of(is_ours).fill(options.documents);
+        }
         for (at, line) in LINES.iter().enumerate() {
-            let pair = if line.strict { &strict } else { &relaxed };
+            let pair = match line.on {
+                On::Strict => &strict,
+                On::Relaxed => &relaxed,
+                On::Filled => &filled,
+            };
             for is_ours in [round % 2 == 0, round % 2 != 0] {
-                let Some(rate) = (line.run)(pair.of(is_ours), &options) else { continue };
-                eprintln!(
-                    "round {round}, {}, {}: {rate:.0}",
-                    line.name,
-                    if is_ours { "ours" } else { "0.8.3" }
-                );
-                figures.entry((at, is_ours)).or_default().push(rate);
+                let figure = (line.run)(pair.of(is_ours), &options);
+                let name = if is_ours { "FlowDB" } else { "FlowDB 0.8.3" };
+                eprintln!("round {round}, {}, {name}: {figure:?}", line.name);
+                assert!(!is_ours || figure.wrong == 0.0, "a wrong answer of ours: {}", line.name);
+                figures.entry((at, is_ours)).or_default().push(figure);
             }
         }
-        drop((strict, relaxed));
+        drop((strict, relaxed, filled));
         let _ = std::fs::remove_dir_all(&options.dir);
     }
     print(&options, &figures);
+}
+
+/// What one run of a line gave.
+#[derive(Debug, Clone, Copy)]
+struct Figure {
+    /// Operations a second.
+    rate: f64,
+    /// The share of answers that were wrong.
+    wrong: f64,
 }
 
 struct Options {
@@ -81,23 +95,32 @@ impl Options {
 /// A line of the table.
 struct Line {
     name: &'static str,
-    /// On the database that syncs each write, or on the one that does not and is filled.
-    strict: bool,
-    /// Gives operations a second, or nothing where an answer was wrong.
-    run: fn(&dyn Documents, &Options) -> Option<f64>,
+    on: On,
+    run: fn(&dyn Documents, &Options) -> Figure,
+}
+
+/// The databases of a round.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum On {
+    /// Each write is synced.
+    Strict,
+    /// Each write is in the log, which is synced now and then.
+    Relaxed,
+    /// As that, with the documents that are read.
+    Filled,
 }
 
 const LINES: &[Line] = &[
-    Line { name: "single puts, strict", strict: true, run: single_puts },
-    Line { name: "64 writers of single puts, strict", strict: true, run: many_writers },
-    Line { name: "batches of 100, strict (documents)", strict: true, run: batches },
-    Line { name: "auto-increment, strict", strict: true, run: numbered_puts },
-    Line { name: "single puts, relaxed", strict: false, run: single_puts },
-    Line { name: "batches of 100, relaxed (documents)", strict: false, run: batches },
-    Line { name: "auto-increment, relaxed", strict: false, run: numbered_puts },
-    Line { name: "point reads", strict: false, run: point_reads },
-    Line { name: "unique index reads", strict: false, run: unique_reads },
-    Line { name: "ranged index reads of 10", strict: false, run: ranged_reads },
+    Line { name: "single puts, strict", on: On::Strict, run: single_puts },
+    Line { name: "64 writers of single puts, strict", on: On::Strict, run: many_writers },
+    Line { name: "batches of 100, strict (documents)", on: On::Strict, run: batches },
+    Line { name: "auto-increment, strict", on: On::Strict, run: numbered_puts },
+    Line { name: "single puts, relaxed", on: On::Relaxed, run: single_puts },
+    Line { name: "batches of 100, relaxed (documents)", on: On::Relaxed, run: batches },
+    Line { name: "auto-increment, relaxed", on: On::Relaxed, run: numbered_puts },
+    Line { name: "point reads", on: On::Filled, run: point_reads },
+    Line { name: "unique index reads", on: On::Filled, run: unique_reads },
+    Line { name: "ranged index reads of 10", on: On::Filled, run: ranged_reads },
 ];
 
 /// What both can do. Failures end the run.
@@ -112,8 +135,7 @@ trait Documents: Sync {
     fn by_rank(&self, from: u64, to: u64) -> Vec<Value>;
 
     fn fill(&self, count: u64) {
-        let documents: Vec<Value> = (0..count).map(document).collect();
-        documents.chunks(BATCH as usize).for_each(|batch| self.put_batch(batch));
+        (0..count).for_each(|number| self.put(&document(number)));
     }
 }
 
@@ -141,7 +163,7 @@ fn document(number: u64) -> Value {
     })
 }
 
-fn single_puts(store: &dyn Documents, options: &Options) -> Option<f64> {
+fn single_puts(store: &dyn Documents, options: &Options) -> Figure {
     measure(
         options,
         |count| new_documents(count),
@@ -152,16 +174,16 @@ fn single_puts(store: &dyn Documents, options: &Options) -> Option<f64> {
     )
 }
 
-fn batches(store: &dyn Documents, options: &Options) -> Option<f64> {
+fn batches(store: &dyn Documents, options: &Options) -> Figure {
     let batches = |count| (0..count).map(|_| new_documents(BATCH)).collect();
-    let rate = measure(options, batches, |batch: &Vec<Value>| {
+    let figure = measure(options, batches, |batch: &Vec<Value>| {
         store.put_batch(batch);
         true
-    })?;
-    Some(rate * BATCH as f64)
+    });
+    Figure { rate: figure.rate * BATCH as f64, ..figure }
 }
 
-fn numbered_puts(store: &dyn Documents, options: &Options) -> Option<f64> {
+fn numbered_puts(store: &dyn Documents, options: &Options) -> Figure {
     let mut last = 0;
     let events = |count| (0..count).map(|number| json!({ "kind": "opened", "by": number })).collect();
     measure(options, events, |event: &Value| {
@@ -171,7 +193,7 @@ fn numbered_puts(store: &dyn Documents, options: &Options) -> Option<f64> {
     })
 }
 
-fn many_writers(store: &dyn Documents, options: &Options) -> Option<f64> {
+fn many_writers(store: &dyn Documents, options: &Options) -> Figure {
     let limit = Duration::from_secs_f64(options.seconds);
     let count = AtomicU64::new(0);
     let documents: Vec<Vec<Value>> = (0..WRITERS).map(|_| new_documents(4_000)).collect();
@@ -186,10 +208,10 @@ fn many_writers(store: &dyn Documents, options: &Options) -> Option<f64> {
             });
         }
     });
-    Some(count.into_inner() as f64 / started.elapsed().as_secs_f64())
+    Figure { rate: count.into_inner() as f64 / started.elapsed().as_secs_f64(), wrong: 0.0 }
 }
 
-fn point_reads(store: &dyn Documents, options: &Options) -> Option<f64> {
+fn point_reads(store: &dyn Documents, options: &Options) -> Figure {
     let mut random = Numbers(7);
     measure(
         options,
@@ -198,7 +220,7 @@ fn point_reads(store: &dyn Documents, options: &Options) -> Option<f64> {
     )
 }
 
-fn unique_reads(store: &dyn Documents, options: &Options) -> Option<f64> {
+fn unique_reads(store: &dyn Documents, options: &Options) -> Figure {
     let mut random = Numbers(8);
     let emails = |count| {
         random.take(count, options.documents).into_iter().map(|number| (number, email(number))).collect()
@@ -209,7 +231,7 @@ fn unique_reads(store: &dyn Documents, options: &Options) -> Option<f64> {
     })
 }
 
-fn ranged_reads(store: &dyn Documents, options: &Options) -> Option<f64> {
+fn ranged_reads(store: &dyn Documents, options: &Options) -> Figure {
     let mut random = Numbers(9);
     measure(
         options,
@@ -221,21 +243,21 @@ fn ranged_reads(store: &dyn Documents, options: &Options) -> Option<f64> {
     )
 }
 
-/// Operations a second: what `make` gives is not on the clock, what `work` does with it is, and says whether it was right.
+/// Does `work` with what `make` gives, which is not on the clock. It says whether the answer was right.
 fn measure<T>(
     options: &Options,
     mut make: impl FnMut(u64) -> Vec<T>,
     mut work: impl FnMut(&T) -> bool,
-) -> Option<f64> {
+) -> Figure {
     let mut clock = Clock::new(options.seconds);
-    let mut all_right = true;
+    let mut wrong = 0_u64;
     loop {
         let count = clock.block(u64::MAX);
-        if count == 0 || !all_right {
-            return all_right.then(|| clock.rate());
+        if count == 0 {
+            return Figure { rate: clock.rate(), wrong: wrong as f64 / clock.operations() as f64 };
         }
         let inputs = make(count);
-        clock.time(count, || inputs.iter().for_each(|input| all_right &= work(input)));
+        clock.time(count, || inputs.iter().for_each(|input| wrong += u64::from(!work(input))));
     }
 }
 
@@ -263,18 +285,14 @@ struct Pair {
 }
 
 impl Pair {
-    fn open(options: &Options, strict: bool) -> Self {
-        let dir = |name: &str| options.dir.join(format!("{name}-{strict}"));
+    fn open(options: &Options, on: On) -> Self {
+        let dir = |name: &str| options.dir.join(format!("{name}-{on:?}"));
+        let strict = on == On::Strict;
         Self { ours: Ours::open(&dir("ours"), strict), theirs: Theirs::open(&dir("theirs"), strict) }
     }
 
     fn of(&self, is_ours: bool) -> &dyn Documents {
         if is_ours { &self.ours } else { &self.theirs }
-    }
-
-    fn each(&self, work: impl Fn(&dyn Documents)) {
-        work(&self.ours);
-        work(&self.theirs);
     }
 }
 
@@ -387,30 +405,28 @@ impl Documents for Theirs {
     }
 }
 
-fn print(options: &Options, figures: &BTreeMap<(usize, bool), Vec<f64>>) {
+fn print(options: &Options, figures: &BTreeMap<(usize, bool), Vec<Figure>>) {
     println!(
         "Medians of {} rounds of {} s for each line, {} documents to read.\n",
         options.rounds, options.seconds, options.documents
     );
     println!("| a second | FlowDB | FlowDB 0.8.3 | ratio |\n|---|--:|--:|--:|");
-    let figure = |at: usize, is_ours: bool| {
-        let rates = figures.get(&(at, is_ours))?;
-        (rates.len() as u64 == options.rounds).then(|| median(rates))
+    let middle = |at: usize, is_ours: bool| {
+        let of = |part: fn(&Figure) -> f64| {
+            median(&figures[&(at, is_ours)].iter().map(part).collect::<Vec<f64>>())
+        };
+        Figure { rate: of(|figure| figure.rate), wrong: of(|figure| figure.wrong) }
     };
     for (at, line) in LINES.iter().enumerate() {
-        let ours = figure(at, true).unwrap_or_else(|| panic!("a wrong answer of ours: {}", line.name));
-        match figure(at, false) {
-            Some(theirs) => {
-                println!("| {} | {ours:.0} | {theirs:.0} | {:.1} |", line.name, ours / theirs);
-            }
-            None => println!("| {} | {ours:.0} | wrong | – |", line.name),
-        }
+        let (ours, theirs) = (middle(at, true), middle(at, false));
+        let wrong = if theirs.wrong > 0.0 {
+            format!(" ({:.0} % wrong)", theirs.wrong * 100.0)
+        } else {
+            String::new()
+        };
+        let ratio = ours.rate / theirs.rate;
+        println!("| {} | {:.0} | {:.0}{wrong} | {ratio:.1} |", line.name, ours.rate, theirs.rate);
     }
-    let single = |is_ours| Some(figure(1, is_ours)? / figure(0, is_ours)?);
-    let times = |rate: Option<f64>| rate.map_or_else(|| "–".to_owned(), |rate| format!("{rate:.1}"));
-    println!(
-        "\n64 writers against one: {} times, 0.8.3 {} times.",
-        times(single(true)),
-        times(single(false))
-    );
+    let times = |is_ours| middle(1, is_ours).rate / middle(0, is_ours).rate;
+    println!("\n64 writers against one: {:.1} times, 0.8.3 {:.1} times.", times(true), times(false));
 }
