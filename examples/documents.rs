@@ -47,15 +47,15 @@ fn write_and_find(db: &JsonDb, out: &mut dyn Write) -> Result<()> {
         json!({ "id": 3, "email": "eve@example.com", "balance": 0, "tags": [] }),
     ])?;
     let taken = accounts.put(&json!({ "id": 4, "email": "bob@example.com" }));
-    say(out, format!("a second bob: {:?}", taken.map_err(|error| error.code())))?;
+    say(out, &format!("a second bob: {:?}", taken.map_err(|error| error.code())))?;
     say(
         out,
-        format!("eve is {}", accounts.get_by_index("email", "eve@example.com")?.unwrap_or_default()["id"]),
+        &format!("eve is {}", accounts.get_by_index("email", "eve@example.com")?.unwrap_or_default()["id"]),
     )?;
     for account in accounts.range_by_index("tags", "staff"..="staff")? {
-        say(out, format!("staff: {}", account?["email"]))?;
+        say(out, &format!("staff: {}", account?["email"]))?;
     }
-    say(out, format!("from 2 on: {}", accounts.count(2..)?))
+    say(out, &format!("from 2 on: {}", accounts.count(2..)?))
 }
 
 /// Both documents change, or none; where somebody else changes one meanwhile, it is done again.
@@ -76,24 +76,24 @@ fn transfer(db: &JsonDb, out: &mut dyn Write) -> Result<()> {
         })
     };
     transfer(1, 2, 30)?;
-    say(out, format!("too much: {:?}", transfer(1, 2, 90).map_err(|error| error.code())))?;
+    say(out, &format!("too much: {:?}", transfer(1, 2, 90).map_err(|error| error.code())))?;
     let balances = db.collection::<Value>("accounts")?.get_many([1, 2])?;
     let balances: Vec<i64> =
         balances.iter().flatten().filter_map(|account| account["balance"].as_i64()).collect();
-    say(out, format!("balances: {balances:?}"))
+    say(out, &format!("balances: {balances:?}"))
 }
 
 fn expire(db: &JsonDb, clock: &ManualClock, out: &mut dyn Write) -> Result<()> {
     let sessions = db.collection::<String>("sessions")?;
     let key = sessions.put_at(("ada", 1), &"logged in".to_owned())?;
     let hour = PutOptions { expires: Expires::After(3_600_000), ..PutOptions::default() };
-    sessions.put_with(Some(key.clone()), &"logged in, for an hour".to_owned(), hour)?;
+    sessions.put_with(Some(&key), &"logged in, for an hour".to_owned(), hour)?;
     let version = |entry: Option<flowdb::jsondb::Entry<String>>| entry.map(|entry| entry.version);
-    say(out, format!("version {:?} of the session", version(sessions.get_entry(&key)?)))?;
+    say(out, &format!("version {:?} of the session", version(sessions.get_entry(&key)?)))?;
     clock.advance(3_600_000);
-    say(out, format!("an hour later: {:?}", sessions.get(&key)?))
+    say(out, &format!("an hour later: {:?}", sessions.get(&key)?))
 }
 
-fn say(out: &mut dyn Write, line: String) -> Result<()> {
+fn say(out: &mut dyn Write, line: &str) -> Result<()> {
     writeln!(out, "{line}").map_err(|cause| Error::io("writing to", Path::new("the output"), cause))
 }

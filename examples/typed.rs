@@ -58,23 +58,23 @@ pub fn run(dir: &Path, out: &mut dyn Write) -> Result<()> {
     ])?;
 
     let basel = cities.get(("CH", "Basel"))?;
-    say(out, format!("Basel has {:?} thousand", basel.map(|city| city.people_in_thousands)))?;
+    say(out, &format!("Basel has {:?} thousand", basel.map(|city| city.people_in_thousands)))?;
     for city in cities.range_by_index("peopleInThousands", 200..)?.reversed() {
-        say(out, format!("large: {}", city?.name))?;
+        say(out, &format!("large: {}", city?.name))?;
     }
     let french = cities.get_all_by_index("languages", "fr")?;
-    say(out, format!("in French: {:?}", french.iter().map(|city| &city.name[..]).collect::<Vec<_>>()))?;
+    say(out, &format!("in French: {:?}", french.iter().map(|city| &city.name[..]).collect::<Vec<_>>()))?;
 
     let visits = db.store_of::<Visit>()?;
     let visit = Visit { id: None, city: ("CH".into(), "Biel".into()), day: "2026-05-01".into() };
     visits.put(&visit)?;
     let again = visits.put(&visit);
-    say(out, format!("twice on one day: {:?}", again.map_err(|error| error.code())))?;
+    say(out, &format!("twice on one day: {:?}", again.map_err(|error| error.code())))?;
     let first = visits.get_by_index("city and day", (("CH", "Biel"), "2026-05-01"))?;
-    say(out, format!("the first visit has the number {:?}", first.and_then(|visit| visit.id)))?;
+    say(out, &format!("the first visit has the number {:?}", first.and_then(|visit| visit.id)))?;
     db.close()
 }
 
-fn say(out: &mut dyn Write, line: String) -> Result<()> {
+fn say(out: &mut dyn Write, line: &str) -> Result<()> {
     writeln!(out, "{line}").map_err(|cause| Error::io("writing to", Path::new("the output"), cause))
 }

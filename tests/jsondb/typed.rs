@@ -42,7 +42,7 @@ fn user(id: u64, visits: u32, tags: &[&str]) -> User {
         mail_address: format!("user{id}@example.com"),
         visits,
         tags: tags.iter().map(|tag| (*tag).to_owned()).collect(),
-        country: if id % 2 == 0 { "AT" } else { "CH" }.to_owned(),
+        country: if id.is_multiple_of(2) { "AT" } else { "CH" }.to_owned(),
         address: Address { city: format!("City {}", id % 3) },
     }
 }
@@ -72,8 +72,8 @@ fn a_value_comes_back_by_its_key_and_by_each_of_its_indexes() {
     assert!(users.has(1).unwrap() && !users.has("1").unwrap());
     assert_eq!(users.get_by_index("mailAddress", "user1@example.com").unwrap(), Some(ada.clone()));
     assert_eq!(users.get_by_index("mailAddress", "user2@example.com").unwrap(), None);
-    assert_eq!(users.get_all_by_index("visits", 7).unwrap(), [ada.clone()]);
-    assert_eq!(users.get_all_by_index("tags", "b").unwrap(), [ada.clone()]);
+    assert_eq!(ids(users.get_all_by_index("visits", 7).unwrap()), [1]);
+    assert_eq!(ids(users.get_all_by_index("tags", "b").unwrap()), [1]);
     assert_eq!(users.get_all_by_index("place", ("CH", "City 1")).unwrap(), [ada]);
     assert_eq!(users.get_by_index("nowhere", 1).unwrap_err().code(), Code::NotFound);
 }

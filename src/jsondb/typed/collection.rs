@@ -205,8 +205,8 @@ impl<T: Serialize> Collection<T> {
     /// # Errors
     ///
     /// As for [`Members::put_with`].
-    pub fn put_with(&self, key: Option<Key>, value: &T, options: PutOptions) -> Result<Key> {
-        self.update(|members| members.put_with(key.clone(), value, options))
+    pub fn put_with(&self, key: Option<&Key>, value: &T, options: PutOptions) -> Result<Key> {
+        self.update(|members| members.put_with(key, value, options))
     }
 
     /// See [`Members::put_many`].

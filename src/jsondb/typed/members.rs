@@ -101,7 +101,7 @@ impl<T: Serialize> Members<'_, T> {
     ///
     /// As for [`Transaction::put`].
     pub fn put_at(&mut self, key: impl ToKey, value: &T) -> Result<Key> {
-        self.put_with(Some(key.to_key()?), value, PutOptions::default())
+        self.put_with(Some(&key.to_key()?), value, PutOptions::default())
     }
 
     /// As [`Members::put`], but only where there is no document with the key.
@@ -120,7 +120,7 @@ impl<T: Serialize> Members<'_, T> {
     /// `Constraint` when there is one, and as for [`Transaction::put`].
     pub fn add_at(&mut self, key: impl ToKey, value: &T) -> Result<Key> {
         let options = PutOptions { if_absent: true, ..PutOptions::default() };
-        self.put_with(Some(key.to_key()?), value, options)
+        self.put_with(Some(&key.to_key()?), value, options)
     }
 
     /// Stores `value` under the conditions and with the expiry of `options`; under `key` where the store has no key
@@ -129,9 +129,9 @@ impl<T: Serialize> Members<'_, T> {
     /// # Errors
     ///
     /// As for [`Transaction::put_with`].
-    pub fn put_with(&mut self, key: Option<Key>, value: &T, options: PutOptions) -> Result<Key> {
+    pub fn put_with(&mut self, key: Option<&Key>, value: &T, options: PutOptions) -> Result<Key> {
         let document = self.document(value)?;
-        self.transaction.put_with(&self.store, key, document, options)
+        self.transaction.put_with(&self.store, key.cloned(), document, options)
     }
 
     /// Stores each of `values` as [`Members::put`] does, and returns their keys. All of them or none.

@@ -121,7 +121,7 @@ mod tests {
         assert_eq!(held((Excluded(2), Unbounded)), [3, 4]);
         assert_eq!(held((Unbounded, Excluded(2))), [1]);
         assert_eq!(held((Unbounded::<i32>, Unbounded)), [1, 2, 3, 4]);
-        assert_eq!(held(&KeyRange::only(2.to_key().unwrap())), [2]);
+        assert_eq!(held(KeyRange::only(2.to_key().unwrap())), [2]);
     }
 
     #[test]

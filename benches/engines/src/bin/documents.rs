@@ -43,7 +43,7 @@ fn main() {
                 On::Relaxed => &relaxed,
                 On::Filled => &filled,
             };
-            for is_ours in [round % 2 == 0, round % 2 != 0] {
+            for is_ours in [round.is_multiple_of(2), !round.is_multiple_of(2)] {
                 let figure = (line.run)(pair.of(is_ours), &options);
                 let name = if is_ours { "FlowDB" } else { "FlowDB 0.8.3" };
                 eprintln!("round {round}, {}, {name}: {figure:?}", line.name);
