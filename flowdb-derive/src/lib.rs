@@ -14,44 +14,6 @@ use proc_macro::TokenStream;
 
 /// Implements `flowdb::jsondb::ObjectStore` for a struct, from attributes.
 ///
-/// ```
-/// use flowdb::config::Config;
-/// use flowdb::jsondb::JsonDb;
-/// use flowdb_derive::ObjectStore;
-/// use serde::{Deserialize, Serialize};
-///
-/// #[derive(Serialize, Deserialize, ObjectStore)]
-/// #[store(name = "users", key_path = "id")]
-/// #[index(name = "place", paths("country", "address.city"))]
-/// struct User {
-///     id: u64,
-///     #[index(unique)]
-///     email: String,
-///     #[index(multi_entry)]
-///     tags: Vec<String>,
-///     country: String,
-///     address: Address,
-/// }
-///
-/// #[derive(Serialize, Deserialize)]
-/// struct Address {
-///     city: String,
-/// }
-///
-/// # fn main() -> flowdb::error::Result<()> {
-/// let db = JsonDb::open(Config::in_memory())?;
-/// let users = db.store_of::<User>()?;
-/// let address = Address { city: "Graz".into() };
-/// let tags = vec!["admin".into(), "staff".into()];
-/// users.put(&User { id: 1, email: "ada@example.com".into(), tags, country: "AT".into(), address })?;
-///
-/// assert_eq!(users.get_by_index("email", "ada@example.com")?.map(|user| user.id), Some(1));
-/// assert_eq!(users.get_all_by_index("tags", "staff")?.len(), 1);
-/// assert_eq!(users.get_all_by_index("place", ("AT", "Graz"))?.len(), 1);
-/// # Ok(())
-/// # }
-/// ```
-///
 /// # On the struct
 ///
 /// - `#[store(name = "users")]`, once: the name of the store. Beside it
@@ -76,30 +38,10 @@ use proc_macro::TokenStream;
 ///
 /// # What does not compile
 ///
-/// A path that leads nowhere:
+/// Paths that lead to no member, options that there are not, indexes with one name, and whatever else can be seen to be
+/// wrong; types that are not structs, that have parameters, or no `#[store(name = "…")]`.
 ///
-/// ```compile_fail
-/// # use serde::{Deserialize, Serialize};
-/// #[derive(Serialize, Deserialize, flowdb_derive::ObjectStore)]
-/// #[store(name = "users", key_path = "identity")]
-/// struct User {
-///     id: u64,
-/// }
-/// ```
-///
-/// An option that there is not:
-///
-/// ```compile_fail
-/// # use serde::{Deserialize, Serialize};
-/// #[derive(Serialize, Deserialize, flowdb_derive::ObjectStore)]
-/// #[store(name = "users")]
-/// struct User {
-///     #[index(uniqe)]
-///     id: u64,
-/// }
-/// ```
-///
-/// A type that is not a struct, or has parameters, or no `#[store(name = "…")]`.
+/// The documentation of the trait has a program, and `docs/flowdb/rust.md` another.
 #[proc_macro_derive(ObjectStore, attributes(store, index))]
 pub fn derive_object_store(input: TokenStream) -> TokenStream {
     let expanded =

@@ -13,6 +13,46 @@ use crate::jsondb::{IndexOptions, IndexSchema, JsonDb, StoreOptions, StoreSchema
 ///
 /// ```
 /// use flowdb::config::Config;
+/// use flowdb::jsondb::JsonDb;
+/// use flowdb_derive::ObjectStore;
+/// use serde::{Deserialize, Serialize};
+///
+/// #[derive(Serialize, Deserialize, ObjectStore)]
+/// #[store(name = "users", key_path = "id")]
+/// #[index(name = "place", paths("country", "address.city"))]
+/// struct User {
+///     id: u64,
+///     #[index(unique)]
+///     email: String,
+///     #[index(multi_entry)]
+///     tags: Vec<String>,
+///     country: String,
+///     address: Address,
+/// }
+///
+/// #[derive(Serialize, Deserialize)]
+/// struct Address {
+///     city: String,
+/// }
+///
+/// # fn main() -> flowdb::error::Result<()> {
+/// let db = JsonDb::open(Config::in_memory())?;
+/// let users = db.store_of::<User>()?;
+/// let address = Address { city: "Graz".into() };
+/// let tags = vec!["admin".into(), "staff".into()];
+/// users.put(&User { id: 1, email: "ada@example.com".into(), tags, country: "AT".into(), address })?;
+///
+/// assert_eq!(users.get_by_index("email", "ada@example.com")?.map(|user| user.id), Some(1));
+/// assert_eq!(users.get_all_by_index("tags", "staff")?.len(), 1);
+/// assert_eq!(users.get_all_by_index("place", ("AT", "Graz"))?.len(), 1);
+/// # Ok(())
+/// # }
+/// ```
+///
+/// By hand:
+///
+/// ```
+/// use flowdb::config::Config;
 /// use flowdb::jsondb::{JsonDb, KeyPath, ObjectStore, StoreSchema};
 /// use serde::{Deserialize, Serialize};
 ///
@@ -76,3 +116,38 @@ impl JsonDb {
         self.collection(&name)
     }
 }
+
+/// What must not compile, beside the same with one word changed, which does. A path that leads nowhere:
+///
+/// ```compile_fail
+/// # use serde::{Deserialize, Serialize};
+/// #[derive(Serialize, Deserialize, flowdb_derive::ObjectStore)]
+/// #[store(name = "users", key_path = "identity")]
+/// struct User {
+///     id: u64,
+/// }
+/// ```
+///
+/// An option that there is not:
+///
+/// ```compile_fail
+/// # use serde::{Deserialize, Serialize};
+/// #[derive(Serialize, Deserialize, flowdb_derive::ObjectStore)]
+/// #[store(name = "users")]
+/// struct User {
+///     #[index(uniqe)]
+///     id: u64,
+/// }
+/// ```
+///
+/// ```
+/// # use serde::{Deserialize, Serialize};
+/// #[derive(Serialize, Deserialize, flowdb_derive::ObjectStore)]
+/// #[store(name = "users", key_path = "id")]
+/// struct User {
+///     #[index(unique)]
+///     id: u64,
+/// }
+/// ```
+#[cfg(doctest)]
+struct DerivedWrongly;
