@@ -23,15 +23,15 @@ const steps = [
   ['declarations of the addon are the committed ones', checkDeclarations],
   ['Rust formatting', () => {
     needComponent('rustfmt', ['fmt', '--version'])
-    run('Rust formatting', 'cargo', ['fmt', '--check'])
+    run('Rust formatting', 'cargo', ['fmt', '--all', '--check'])
   }],
   ['JavaScript style', () => tool('JavaScript style', 'eslint/bin/eslint.js', ['--max-warnings=0'])],
   ['types of lib/ and of index.d.ts', () => tool('Types', 'typescript/bin/tsc', ['-p', '.'])],
   ['clippy, all targets', () => {
     needComponent('clippy', ['clippy', '--version'])
-    clippy(['--all-targets'])
+    clippy(['--workspace', '--all-targets'])
   }],
-  ['clippy, the addon', () => clippy(['--lib', '--features', 'node'])],
+  ['clippy, the addon', () => clippy(['--lib', '--features', 'node,derive'])],
   ['Rust documentation', () => rustdoc([])],
   ['Rust documentation, private items and the addon too', () => rustdoc(['--document-private-items', '--features', 'node'])],
   ['npm test', () => npm('npm test', ['test'])]
@@ -59,7 +59,7 @@ function clippy (args) {
 }
 
 function rustdoc (args) {
-  run('Rust documentation', 'cargo', ['doc', '--locked', '--no-deps', '--lib', ...args], { env: STRICT_DOCS })
+  run('Rust documentation', 'cargo', ['doc', '--locked', '--no-deps', '--workspace', '--lib', ...args], { env: STRICT_DOCS })
 }
 
 main(() => {

@@ -7,6 +7,6 @@ const { setUp } = require('./setup')
 
 main(() => {
   setUp({ rust: true })
-  run('Rust formatting', 'cargo', ['fmt'])
+  run('Rust formatting', 'cargo', ['fmt', '--all'])
   tool('JavaScript style', 'eslint/bin/eslint.js', ['--fix'])
 })

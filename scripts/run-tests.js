@@ -12,7 +12,7 @@ const { setUp } = require('./setup')
 main(() => {
   setUp({ rust: true })
   console.log('Rust tests (cargo test) …')
-  run('Rust tests', 'cargo', ['test', '--locked'])
+  run('Rust tests', 'cargo', ['test', '--locked', '--workspace'])
   run('Rust tests of the binding', 'cargo', ['test', '--locked', '--features', 'node', '--lib', 'binding::'])
   console.log('\nNode tests (node --test) …')
   run('Node tests', process.execPath, ['--test'])

@@ -29,3 +29,8 @@ pub(crate) mod wal;
 #[cfg(feature = "node")]
 #[cfg_attr(test, allow(dead_code, reason = "in a test nothing is registered with Node.js"))]
 mod binding;
+
+/// The program of the page runs with the tests.
+#[cfg(doctest)]
+#[doc = include_str!("../docs/flowdb/rust.md")]
+struct RustPage;

@@ -36,6 +36,7 @@ mod schema;
 mod stats;
 mod transaction;
 mod try_get;
+mod typed;
 mod upgrade;
 mod upkeep;
 mod view;
@@ -73,6 +74,7 @@ pub use schema::{
 pub use stats::{StoreStats, stores_to_prometheus};
 pub use transaction::{DOCUMENT_BYTES_MAX, Transaction};
 pub use try_get::TryRow;
+pub use typed::{Collection, Entry, Members, ObjectStore, ToKey, ToKeyRange, Walk};
 pub use upgrade::VERSION_MAX;
 pub use watch::{
     Change, Overflow, WATCH_BUFFER_DEFAULT, WATCH_BUFFER_MAX, WATCH_BYTES_MAX, Watch, WatchOptions,

@@ -112,7 +112,13 @@ impl Transaction {
     }
 
     /// Puts a document that is to have the key, and the expiry, that it had.
-    fn replace(&mut self, store: &str, key: &Key, document: Document, old: Option<&Row>) -> Result<()> {
+    pub(super) fn replace(
+        &mut self,
+        store: &str,
+        key: &Key,
+        document: Document,
+        old: Option<&Row>,
+    ) -> Result<()> {
         let expires = match old {
             None => Expires::Default,
             Some(Row { expires_at: 0, .. }) => Expires::Never,

@@ -31,6 +31,7 @@ mod scale;
 mod schema;
 mod sharing;
 mod together;
+mod typed;
 mod upgrades;
 mod versions;
 mod watching;
