@@ -30,6 +30,23 @@ const forgotten = new FinalizationRegistry((connection) => connection.close().ca
  * @property {number} [wants]
  */
 
+/**
+ * Packs where a document goes, and the document.
+ *
+ * @param {import('./packing.js').Run} run
+ * @param {Uint8Array} name of the store
+ * @param {unknown} plain its key, or `undefined` where it holds it or it is generated
+ * @param {import('./values.js').Encoded} encoded
+ */
+function packDocument (run, name, plain, { format, text, bytes }) {
+  run.bytes32(name)
+  if (plain === undefined) run.absent()
+  else run.key(plain)
+  run.u8(format)
+  if (bytes === undefined) run.text(/** @type {string} */ (text))
+  else run.bytes32(bytes)
+}
+
 /** Operations on the database itself, each a transaction of its own. */
 class Session {
   /** @param {import('./connection.js').Connection} connection */
@@ -141,14 +158,9 @@ class Session {
     return this.#try(overwrite ? VERB.PUT : VERB.ADD, { store, isWrite: true }, () => {
       const name = nameBytes('store', store)
       const plain = plainKey(key)
-      const { format, text, bytes } = encode()
+      const encoded = encode()
       return (run) => {
-        run.bytes32(name)
-        if (plain === undefined) run.absent()
-        else run.key(plain)
-        run.u8(format)
-        if (bytes === undefined) run.text(/** @type {string} */ (text))
-        else run.bytes32(bytes)
+        packDocument(run, name, plain, encoded)
       }
     })
   }
@@ -169,14 +181,9 @@ class Session {
       const isKey = options !== undefined || !isOptions(key)
       const { flags, version, kind, ms } = toWriteOptions(where, isKey ? options : key)
       const plain = isKey ? plainKey(key) : undefined
-      const { format, text, bytes } = encode()
+      const encoded = encode()
       return (run) => {
-        run.bytes32(name)
-        if (plain === undefined) run.absent()
-        else run.key(plain)
-        run.u8(format)
-        if (bytes === undefined) run.text(/** @type {string} */ (text))
-        else run.bytes32(bytes)
+        packDocument(run, name, plain, encoded)
         run.u8(flags).i64(version).u8(kind).i64(ms)
       }
     })

@@ -11,10 +11,10 @@ use crate::jsondb::{
 use super::cursor::Pages;
 use super::database::Database;
 use super::packing::{
-    Answer, Operation, PageSize, Verb, put_bytes, take_bytes, take_format, take_page_size, take_text,
-    take_u32,
+    Answer, Operation, PageSize, Verb, take_bytes, take_format, take_page_size, take_text, take_u32,
 };
 use super::transactions::{SharedTransaction, with_transaction};
+use super::versions::put_entry;
 use super::{definitions, error};
 
 /// The numbers of the verbs that this file reads.
@@ -171,19 +171,14 @@ impl Pages for RowCursor {
 /// Packs documents with all that is known of them.
 pub(super) fn put_rows(out: &mut Vec<u8>, page: &Page) {
     for row in &page.rows {
-        put_bytes(out, row.key.as_bytes());
-        // JavaScript counts in f64, exact to 2^53; times are far below.
-        for number in [row.version, row.updated_at, row.expires_at] {
-            out.extend_from_slice(&(number as f64).to_le_bytes());
-        }
-        out.push(row.document.format as u8);
-        put_bytes(out, &row.document.bytes);
+        put_entry(out, row);
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::binding::packing::put_bytes;
 
     #[test]
     fn rows_to_restore_read_back_and_those_cut_anywhere_are_refused() {
