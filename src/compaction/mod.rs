@@ -1,7 +1,7 @@
 //! Compaction: which tables to merge next, and the merging.
 //!
 //! Level 0 is merged into level 1 once it has `compaction_threshold` tables, later where level 1 is large, or once nobody
-//! writes any more; a deeper level spills into the next once it is larger than its target (levelled compaction, as in LevelDB and RocksDB). Targets
+//! writes any more, and then within itself where level 1 is large; a deeper level spills into the next once it is larger than its target (levelled compaction, as in LevelDB and RocksDB). Targets
 //! follow the deepest level, so that nine tenths of the data and more lie in it ([`level_target`]). Where every level is
 //! within its target, [`reclaim`] looks for space to give back in tables, and [`value_garbage`] in value files. [`pick`] is a pure function of a version, so that a test
 //! can ask it anything; [`job`] does what it says.
