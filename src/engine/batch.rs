@@ -56,6 +56,11 @@ impl WriteBatch {
         Self::default()
     }
 
+    /// An empty batch with room for `bytes` of entries.
+    pub(crate) fn with_capacity(bytes: usize) -> Self {
+        Self { bytes: Vec::with_capacity(bytes), ..Self::default() }
+    }
+
     /// An empty batch whose [`WriteBatch::put`] sets values that expire at `expires_at_ms`, in milliseconds since 1970; 0
     /// means never.
     #[must_use]

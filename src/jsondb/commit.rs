@@ -6,9 +6,10 @@ use std::sync::Arc;
 use super::conflict::{Clash, ReadSet};
 use super::feed::Ticket;
 use super::generator::GENERATED_KEY_FIRST;
-use super::ledger::{CountChange, Ledger};
+use super::ledger::Ledger;
 use super::rows::{Kind, META_KEY, RowRange, StoreState, split_row_key};
 use super::schema::{Schema, StoreDef};
+use super::scope::Involved;
 use super::view::{Base, View};
 use crate::config::SyncMode;
 use crate::engine::{CommitOptions, WriteBatch};
@@ -16,15 +17,6 @@ use crate::error::{Code, Error, Result};
 
 /// The state of a store in which nothing has been put yet.
 pub(super) const NEW_STORE: StoreState = StoreState { count: 0, generator: GENERATED_KEY_FIRST };
-
-/// A store that a transaction works on, by the rules that its snapshot showed.
-#[derive(Debug, Clone)]
-pub(crate) struct Involved {
-    pub(crate) store: Arc<StoreDef>,
-    pub(crate) change: CountChange,
-    /// The transaction wrote into the store, or cleared it.
-    pub(crate) written: bool,
-}
 
 /// What the check of a commit needs, apart from the ledger.
 struct Claim {
@@ -42,7 +34,14 @@ struct Claim {
 ///
 /// As for [`commit_views`].
 pub(crate) fn commit_view(view: View, stores: Vec<Involved>, sync: Option<SyncMode>) -> Result<Option<u64>> {
-    commit_views(vec![(view, stores)], sync).pop().unwrap_or(Ok(None))
+    let Some(prepared) = Prepared::new(view, stores, sync)? else { return Ok(None) };
+    let Prepared { base, batch, options, sets_expiry, ticket } = prepared;
+    let seqno = base.database.engine.commit(batch, options)?;
+    ticket.settle(&base.database.engine, &base.snapshot);
+    if sets_expiry {
+        base.database.purger.start(&base.database);
+    }
+    Ok(Some(seqno))
 }
 
 /// Commits what was written in each of `views`, in their order and with one sync for all. They are views of one

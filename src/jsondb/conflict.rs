@@ -232,14 +232,26 @@ impl CommittedWrites {
 
     /// Lists what the commit at `seqno` writes.
     pub(crate) fn record(&mut self, seqno: u64, rows: Vec<Arc<[u8]>>, ranges: Vec<RowRange>) {
-        for key in rows {
-            self.points.insert(Arc::clone(&key), seqno);
-            self.push(seqno, Written::Row(key));
-        }
+        rows.into_iter().for_each(|key| self.list_row(seqno, key));
         for range in ranges {
             self.range_count += 1;
             self.push(seqno, Written::Range(range));
         }
+        self.keep_bounded();
+    }
+
+    /// As [`CommittedWrites::record`], one row.
+    pub(crate) fn record_row(&mut self, seqno: u64, row: Arc<[u8]>) {
+        self.list_row(seqno, row);
+        self.keep_bounded();
+    }
+
+    fn list_row(&mut self, seqno: u64, row: Arc<[u8]>) {
+        self.points.insert(Arc::clone(&row), seqno);
+        self.push(seqno, Written::Row(row));
+    }
+
+    fn keep_bounded(&mut self) {
         while self.log.len() > self.entries_max || self.bytes > COMMITTED_BYTES_MAX {
             let forgotten = self.drop_oldest();
             self.forgotten = self.forgotten.max(forgotten);

@@ -162,7 +162,7 @@ impl Ledger {
         self.states.insert(store.id, after);
         self.replaced.push_back((seqno, store.id, before));
         if after.count != before.count {
-            self.writes.record(seqno, vec![Arc::from(row)], Vec::new());
+            self.writes.record_row(seqno, Arc::from(row));
         }
         Ok(())
     }

@@ -33,6 +33,7 @@ mod restore;
 mod rows;
 mod savepoint;
 mod schema;
+mod scope;
 mod stats;
 mod transaction;
 mod try_get;

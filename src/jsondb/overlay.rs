@@ -25,6 +25,12 @@ pub const TRANSACTION_BYTES_MAX: usize = VALUE_BYTES_MAX + (32 << 20);
 /// Counted for each row beside its bytes, for the nodes that hold it.
 const ENTRY_BYTES: usize = 128;
 
+/// What a row takes in a batch beside its bytes, and almost always less.
+const BATCH_ENTRY_BYTES: usize = 20;
+
+/// What the check of a commit on one store adds to a batch.
+const CHECK_BYTES: usize = 64;
+
 /// What a transaction sets a row to.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Value {
@@ -276,7 +282,8 @@ impl Overlay {
 
     /// The writes as one batch.
     pub(crate) fn to_batch(&self) -> Result<WriteBatch> {
-        let mut batch = WriteBatch::new();
+        // With room for the states of stores, which the check adds.
+        let mut batch = WriteBatch::with_capacity(self.batch_bytes() + CHECK_BYTES);
         for range in self.cleared.iter() {
             batch.delete_range(&range.start, &range.end)?;
         }
@@ -287,6 +294,11 @@ impl Overlay {
             }
         }
         Ok(batch)
+    }
+
+    /// About what the writes take in a batch.
+    fn batch_bytes(&self) -> usize {
+        self.bytes - (self.entries.len() + self.cleared.len()) * (ENTRY_BYTES - BATCH_ENTRY_BYTES)
     }
 
     /// The keys and ranges that were written.

@@ -282,7 +282,7 @@ impl Sight<'_> {
         } else {
             let document = document_key(source.store.id, &key);
             match self.base.read(self.overlay, self.reads, &document)? {
-                Some(value) => StoredDocument::decode(&value, &document)?,
+                Some(value) => StoredDocument::decode_in_place(value, &document)?,
                 None if expires_at != 0 && expires_at <= self.base.now_ms() => return Ok(None),
                 None => {
                     let how = "there is no document with its primary key";

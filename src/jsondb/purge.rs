@@ -6,9 +6,10 @@
 
 use std::sync::Arc;
 
-use super::commit::{Involved, commit_view};
+use super::commit::commit_view;
 use super::ledger::{CountChange, Database};
 use super::rows::expired_range;
+use super::scope::Involved;
 use super::view::View;
 use super::{JsonDb, UPDATE_ATTEMPTS_MAX, backoff};
 use crate::config::SyncMode;

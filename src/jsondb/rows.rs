@@ -9,7 +9,7 @@ use std::ops::Bound;
 
 use super::key::{Key, KeyRange, skip};
 use super::{Document, Format};
-use crate::coding::{put_varint, take_u8, take_varint};
+use crate::coding::{VARINT_BYTES_MAX, put_varint, take_u8, take_varint};
 use crate::error::{Code, Error, Result};
 
 /// The version of the rows of a database in which nothing has ever expired, in the row at [`META_KEY`].
@@ -99,8 +99,17 @@ fn behind(prefix: &[u8], rest: &[u8]) -> Vec<u8> {
     key
 }
 
+/// Room for a kind and two ids that are not very large.
+const IDS_BYTES: usize = 16;
+
 fn with_ids(kind: Kind, ids: &[u64]) -> Vec<u8> {
-    let mut key = vec![kind as u8];
+    with_ids_and_room(kind, ids, 0)
+}
+
+/// As [`with_ids`], with room for `more` bytes behind them.
+fn with_ids_and_room(kind: Kind, ids: &[u64], more: usize) -> Vec<u8> {
+    let mut key = Vec::with_capacity(IDS_BYTES + more);
+    key.push(kind as u8);
     for &id in ids {
         put_varint(&mut key, id);
     }
@@ -129,7 +138,9 @@ pub(crate) fn document_prefix(store: u64) -> Vec<u8> {
 
 /// The key of a document.
 pub(crate) fn document_key(store: u64, key: &Key) -> Vec<u8> {
-    joined(&document_prefix(store), key.as_bytes())
+    let mut row = with_ids_and_room(Kind::Document, &[store], key.as_bytes().len());
+    row.extend_from_slice(key.as_bytes());
+    row
 }
 
 /// The rows of all of a store's indexes.
@@ -325,7 +336,7 @@ pub(crate) struct StoreState {
 
 impl StoreState {
     pub(crate) fn encode(self) -> Vec<u8> {
-        let mut value = Vec::new();
+        let mut value = Vec::with_capacity(2 * VARINT_BYTES_MAX);
         put_varint(&mut value, self.count);
         put_varint(&mut value, self.generator);
         value
@@ -366,12 +377,24 @@ impl StoredDocument {
         value
     }
 
+    /// As [`StoredDocument::decode`], in the memory of `value`.
+    pub(crate) fn decode_in_place(mut value: Vec<u8>, row: &[u8]) -> Result<Self> {
+        let mut rest = &value[..];
+        let (format, version, updated_at, expires_at) = Self::header(&mut rest, row)?;
+        let header_len = value.len() - rest.len();
+        value.drain(..header_len);
+        Ok(Self { document: Document { format, bytes: value }, version, updated_at, expires_at })
+    }
+
     pub(crate) fn decode(value: &[u8], row: &[u8]) -> Result<Self> {
         let mut rest = value;
-        let header = take_header(&mut rest)
-            .ok_or_else(|| damaged("a document row", row, "its header is cut or names no known format"))?;
-        let (format, version, updated_at, expires_at) = header;
+        let (format, version, updated_at, expires_at) = Self::header(&mut rest, row)?;
         Ok(Self { document: Document { format, bytes: rest.to_vec() }, version, updated_at, expires_at })
+    }
+
+    fn header(value: &mut &[u8], row: &[u8]) -> Result<(Format, u64, u64, u64)> {
+        take_header(value)
+            .ok_or_else(|| damaged("a document row", row, "its header is cut or names no known format"))
     }
 
     /// As [`StoredDocument::decode`], without the bytes of the document.

@@ -51,8 +51,8 @@ impl Transaction {
         }
         static LAST: AtomicU64 = AtomicU64::new(0);
         let savepoint = Savepoint(LAST.fetch_add(1, Ordering::Relaxed) + 1);
-        let written = self.stores.iter().filter(|(_, involved)| involved.written);
-        let stores = written.map(|(name, involved)| (name.clone(), involved.change)).collect();
+        let written = self.stores.as_slice().iter().filter(|involved| involved.written);
+        let stores = written.map(|involved| (involved.store.name.clone(), involved.change)).collect();
         self.savepoints.push(Saved { savepoint, stores });
         self.view.overlay.save();
         Ok(savepoint)
@@ -74,7 +74,7 @@ impl Transaction {
             })?;
         self.savepoints.truncate(place + 1);
         self.view.overlay.roll_back(place);
-        for involved in self.stores.values_mut() {
+        for involved in self.stores.iter_mut() {
             involved.written = false;
             involved.change = CountChange::default();
         }

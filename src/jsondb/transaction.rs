@@ -4,10 +4,9 @@
 //! unique checks, room) before the first row goes into the overlay.
 #![forbid(unsafe_code)]
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use super::commit::{Involved, commit_views};
+use super::commit::{commit_view, commit_views};
 use super::conflict::ReadSet;
 use super::document::set_top_level_path;
 use super::expiry::ExpiryChange;
@@ -24,6 +23,7 @@ use super::rows::{
 };
 use super::savepoint::Saved;
 use super::schema::{KeyPath, StoreDef};
+use super::scope::{Involved, Scope};
 use super::upgrade::{self, Upgrade};
 use super::view::View;
 use super::{Document, Format, Isolation, Mode, Row};
@@ -39,7 +39,7 @@ pub struct Transaction {
     pub(super) handle: Arc<Handle>,
     pub(super) mode: Mode,
     pub(super) view: View,
-    pub(super) stores: BTreeMap<String, Involved>,
+    pub(super) stores: Scope,
     pub(super) savepoints: Vec<Saved>,
     /// What it changes in the schema, where it is an upgrade.
     pub(super) upgrade: Option<Box<Upgrade>>,
@@ -65,11 +65,9 @@ impl Transaction {
             return Err(Error::new(Code::ReadOnly, message));
         }
         let (view, schema) = View::begin_with(&handle.database, mode == Mode::ReadWrite, isolation);
-        let mut stores = BTreeMap::new();
+        let mut stores = Scope::with_capacity(scope.len());
         for &name in scope {
-            let store = Arc::clone(schema.store(name)?);
-            stores
-                .insert(name.to_owned(), Involved { store, change: CountChange::default(), written: false });
+            stores.insert(Involved::new(Arc::clone(schema.store(name)?)));
         }
         Ok(Self { handle: Arc::clone(handle), mode, view, stores, savepoints: Vec::new(), upgrade: None })
     }
@@ -103,7 +101,8 @@ impl Transaction {
     pub fn get(&mut self, store: &str, key: &Key) -> Result<Option<Row>> {
         let store = self.store(store)?;
         let row = document_key(store.id, key);
-        let stored = self.view.read(&row)?.map(|value| StoredDocument::decode(&value, &row)).transpose()?;
+        let stored =
+            self.view.read(&row)?.map(|value| StoredDocument::decode_in_place(value, &row)).transpose()?;
         Ok(stored.map(|stored| row_of(key.clone(), None, stored)))
     }
 
@@ -172,7 +171,7 @@ impl Transaction {
     ///
     /// As for [`Transaction::commit`].
     pub fn commit_at(self, sync: Option<SyncMode>) -> Result<Option<u64>> {
-        commit_all(vec![self], sync).pop().unwrap_or(Ok(None))
+        commit_alone(self, sync)
     }
 
     /// The place of the last commit that the transaction sees, in the order of all commits.
@@ -243,7 +242,7 @@ impl Transaction {
     /// The document under `key`, as a write depends on it.
     pub(super) fn read_to_write(&mut self, store: &StoreDef, key: &Key) -> Result<Option<StoredDocument>> {
         let row = document_key(store.id, key);
-        self.view.get(&row)?.map(|value| StoredDocument::decode(&value, &row)).transpose()
+        self.view.get(&row)?.map(|value| StoredDocument::decode_in_place(value, &row)).transpose()
     }
 
     /// Writes `new`, with its index rows, in the place of `old`.
@@ -321,7 +320,7 @@ pub(super) fn commit_all(transactions: Vec<Transaction>, sync: Option<SyncMode>)
     }
     let closed: Vec<Result<()>> = transactions.iter().map(|one| one.handle.check_open()).collect();
     let open = transactions.into_iter().zip(&closed).filter(|(_, closed)| closed.is_ok());
-    let views = open.map(|(one, _)| (one.view, one.stores.into_values().collect())).collect();
+    let views = open.map(|(one, _)| (one.view, one.stores.into_vec())).collect();
     let mut committed = commit_views(views, sync).into_iter();
     closed.into_iter().map(|closed| closed.and_then(|()| committed.next().unwrap_or(Ok(None)))).collect()
 }
@@ -329,13 +328,16 @@ pub(super) fn commit_all(transactions: Vec<Transaction>, sync: Option<SyncMode>)
 fn commit_alone(mut transaction: Transaction, sync: Option<SyncMode>) -> Result<Option<u64>> {
     match transaction.upgrade.take() {
         Some(upgrade) => upgrade::commit(transaction, *upgrade, sync).map(Some),
-        None => commit_all(vec![transaction], sync).pop().unwrap_or(Ok(None)),
+        None => {
+            transaction.handle.check_open()?;
+            commit_view(transaction.view, transaction.stores.into_vec(), sync)
+        }
     }
 }
 
 impl std::fmt::Debug for Transaction {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let names: Vec<&str> = self.stores.keys().map(String::as_str).collect();
+        let names: Vec<&str> = self.stores.as_slice().iter().map(|one| one.store.name.as_str()).collect();
         f.debug_struct("Transaction").field("mode", &self.mode).field("scope", &names).finish_non_exhaustive()
     }
 }
@@ -384,7 +386,7 @@ pub(super) fn keyed(store: &StoreDef, given: Option<Key>, document: Document) ->
     match (keys.primary(store)?, path) {
         (Some(key), _) => Ok(Keyed { key, keys, document }),
         (None, KeyPath::One(path)) if store.options.auto_increment => {
-            with_generated_key(store, path, &document)
+            with_generated_key(store, path, keys, &document)
         }
         (None, _) => {
             let message = format!("the document has no key at {path}, the key path of {:?}", store.name);
@@ -393,12 +395,18 @@ pub(super) fn keyed(store: &StoreDef, given: Option<Key>, document: Document) ->
     }
 }
 
-/// A generated key, written into the document at `path`.
-fn with_generated_key(store: &StoreDef, path: &str, document: &Document) -> Result<Keyed> {
+/// A generated key, written into the document at `path`, which is JSON and had `keys` without it.
+fn with_generated_key(
+    store: &StoreDef,
+    path: &str,
+    keys: DocumentKeys,
+    document: &Document,
+) -> Result<Keyed> {
     let number = generate(store)?;
     let bytes = set_top_level_path(&document.bytes, path, number)?;
     let document = Document { format: Format::Json, bytes };
-    let keys = DocumentKeys::read(store, &document)?;
+    // Those that were read before lack the primary key, which is known. Only an index may find the number in the document.
+    let keys = if store.indexes.is_empty() { keys } else { DocumentKeys::read(store, &document)? };
     Ok(Keyed { key: generated_key(number)?, keys, document })
 }
 

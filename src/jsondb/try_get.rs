@@ -29,7 +29,7 @@ impl JsonDb {
         let row = document_key(database.schema().store(store)?.id, key);
         Ok(match database.engine.try_get(&row, None)? {
             TryGet::Found(value) => {
-                let stored = StoredDocument::decode(&value.bytes, &row)?;
+                let stored = StoredDocument::decode_in_place(value.bytes, &row)?;
                 TryRow::Found(row_of(key.clone(), None, stored))
             }
             TryGet::Missing => TryRow::Missing,

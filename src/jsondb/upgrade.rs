@@ -15,9 +15,9 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use super::catalog::{exists, no_index};
-use super::commit::{Involved, NEW_STORE, SchemaChange, commit_with_schema, conflict};
+use super::commit::{NEW_STORE, SchemaChange, commit_with_schema, conflict};
 use super::index::{IndexChange, OldRows, rows_of};
-use super::ledger::{CountChange, Database};
+use super::ledger::Database;
 use super::overlay::Value;
 use super::rows::{
     META_KEY, RowRange, SCHEMA_VERSION_KEY, StoredDocument, catalog_key, decode_document_key,
@@ -25,6 +25,7 @@ use super::rows::{
     indexes_range, state_key,
 };
 use super::schema::{INDEXES_MAX, IndexDef, STORES_MAX, Schema, StoreDef, check_name};
+use super::scope::{Involved, Scope};
 use super::view::View;
 use super::{IndexOptions, JsonDb, Mode, StoreOptions, StoreSchema, Transaction};
 use crate::config::SyncMode;
@@ -109,12 +110,13 @@ impl JsonDb {
             pending: Vec::new(),
         };
         let (view, schema) = View::begin(database, true);
-        let involved = |store: &Arc<StoreDef>| involved(Arc::clone(store), false);
+        let mut stores = Scope::with_capacity(schema.stores.len());
+        schema.stores.values().for_each(|store| stores.insert(Involved::new(Arc::clone(store))));
         Ok(Some(Transaction {
             handle: Arc::clone(&self.handle),
             mode: Mode::ReadWrite,
             view,
-            stores: schema.stores.iter().map(|(name, store)| (name.clone(), involved(store))).collect(),
+            stores,
             savepoints: Vec::new(),
             upgrade: Some(Box::new(upgrade)),
         }))
@@ -151,7 +153,7 @@ impl Transaction {
     /// it is an upgrade.
     #[must_use]
     pub fn schema(&self) -> Vec<StoreSchema> {
-        self.stores.values().map(|involved| involved.store.to_schema()).collect()
+        self.stores.as_slice().iter().map(|involved| involved.store.to_schema()).collect()
     }
 
     /// In an upgrade, as [`JsonDb::create_object_store_with_ttl`].
@@ -185,7 +187,7 @@ impl Transaction {
         self.view.overlay.write(row, Some(Value::lasting(bytes)));
         upgrade.created.insert(id);
         upgrade.changed.insert(id);
-        self.stores.insert(name.to_owned(), involved(Arc::new(store), true));
+        self.stores.insert(Involved { written: true, ..Involved::new(Arc::new(store)) });
         Ok(())
     }
 
@@ -284,9 +286,8 @@ impl Transaction {
         let is_cleared = overlay.cleared_at(&documents.start).is_some_and(|all| all.end >= documents.end);
         if !upgrade.created.contains(&store.id) && !is_cleared {
             upgrade.build_ahead(store, index, &|row| overlay.get(row).is_some())?;
-            let stores: Vec<Involved> = self.stores.values().cloned().collect();
             // What was just written must be seen from here on.
-            self.view.move_on().map_err(|clash| conflict(&clash, &stores))?;
+            self.view.move_on().map_err(|clash| conflict(&clash, self.stores.as_slice()))?;
         }
         let only = store.with_indexes(vec![index.clone()], store.version)?;
         let written = self.view.overlay.walk(&documents, Direction::Forward);
@@ -391,7 +392,7 @@ impl Drop for Upgrade {
 pub(super) fn commit(transaction: Transaction, mut upgrade: Upgrade, sync: Option<SyncMode>) -> Result<u64> {
     transaction.handle.check_open()?;
     let database = Arc::clone(&upgrade.database);
-    let stores: Vec<Involved> = transaction.stores.into_values().collect();
+    let stores = transaction.stores.into_vec();
     let committed = {
         let next_id = database.changing_schema.lock();
         let change = upgrade.to_change(&stores, &database.schema(), *next_id);
@@ -417,10 +418,6 @@ impl Database {
         *next_id += 1;
         id
     }
-}
-
-fn involved(store: Arc<StoreDef>, written: bool) -> Involved {
-    Involved { store, change: CountChange::default(), written }
 }
 
 fn busy() -> Error {

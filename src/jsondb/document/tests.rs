@@ -452,8 +452,6 @@ fn a_generated_key_has_no_place_in_what_is_not_an_object() {
         (r#"{"a":null}"#, "a.b.id"),
         (r#"{"a":[{}]}"#, "a.0.id"),
         (r#"{"a":{},"a":"x"}"#, "a.id"),
-        (r#"{"a":{}"#, "a.id"),
-        ("{} x", "id"),
     ] {
         let error = set_top_level_path(json.as_bytes(), path, 7).unwrap_err();
         assert_eq!(error.code(), Code::InvalidValue, "{path} of {json}");

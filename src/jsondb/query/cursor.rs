@@ -351,7 +351,7 @@ impl Run {
 /// The document that an entry leads to; `None` where it has expired since the entry was found.
 fn read_document(sight: &mut Sight<'_>, row: &[u8], expires_at: u64) -> Result<Option<StoredDocument>> {
     match sight.read(row)? {
-        Some(value) => StoredDocument::decode(&value, row).map(Some),
+        Some(value) => StoredDocument::decode_in_place(value, row).map(Some),
         None if expires_at != 0 && expires_at <= sight.base.now_ms() => Ok(None),
         None => Err(damaged("a document row", row, "an index leads to it, and it is missing")),
     }
@@ -372,7 +372,7 @@ impl Query {
                 let row = document_key(store.id, &entry.key);
                 let value = sight.base.read(sight.overlay, &mut ReadSet::default(), &row)?;
                 let Some(value) = value else { return Ok(false) };
-                StoredDocument::decode(&value, &row)?
+                StoredDocument::decode_in_place(value, &row)?
             }
         };
         Ok(self.pass(store, &entry.key, &stored.document)?.is_some())

@@ -1,10 +1,10 @@
 //! Documents, in this FlowDB and in the crate `flowdb` 0.8.3, on the same work:
-//! `cargo run --release --bin documents [-- --seconds 1 --rounds 3 --documents 10000 --dir /tmp]`.
+//! `cargo run --release --bin documents [-- --seconds 1 --rounds 3 --documents 10000 --dir /tmp --only PART --ours]`.
 //!
 //! Both take and give values of serde_json. Every line is measured for one engine and then for the other, in the other
 //! order in each second round, and medians and ratios are printed as Markdown. Documents of about 230 bytes have a key, a
 //! unique index and one for ranges. Every answer is checked: the share of wrong ones stands beside a figure of 0.8.3, and one
-//! of ours ends the run.
+//! of ours ends the run. `--only` leaves out the lines without `PART` in their name, and `--ours` the other engine: for profiles.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -35,15 +35,20 @@ fn main() {
         let [strict, relaxed, filled] =
             [On::Strict, On::Relaxed, On::Filled].map(|on| Pair::open(&options, on));
         for is_ours in [true, false] {
-            filled.of(is_ours).fill(options.documents);
+            if options.measures(is_ours) {
+                filled.of(is_ours).fill(options.documents);
+            }
         }
-        for (at, line) in LINES.iter().enumerate() {
+        for (at, line) in LINES.iter().enumerate().filter(|(_, line)| line.name.contains(&options.only)) {
             let pair = match line.on {
                 On::Strict => &strict,
                 On::Relaxed => &relaxed,
                 On::Filled => &filled,
             };
             for is_ours in [round.is_multiple_of(2), !round.is_multiple_of(2)] {
+                if !options.measures(is_ours) {
+                    continue;
+                }
                 let figure = (line.run)(pair.of(is_ours), &options);
                 let name = if is_ours { "FlowDB" } else { "FlowDB 0.8.3" };
                 eprintln!("round {round}, {}, {name}: {figure:?}", line.name);
@@ -54,7 +59,9 @@ fn main() {
         drop((strict, relaxed, filled));
         let _ = std::fs::remove_dir_all(&options.dir);
     }
-    print(&options, &figures);
+    if options.measures(false) {
+        print(&options, &figures);
+    }
 }
 
 /// What one run of a line gave.
@@ -71,6 +78,8 @@ struct Options {
     rounds: u64,
     documents: u64,
     dir: PathBuf,
+    only: String,
+    is_ours_alone: bool,
 }
 
 impl Options {
@@ -86,9 +95,15 @@ impl Options {
             rounds: number("--rounds", 3.0) as u64,
             documents: number("--documents", 10_000.0) as u64,
             dir: dir.join(format!("flowdb-documents-{}", std::process::id())),
+            only: value("--only").cloned().unwrap_or_default(),
+            is_ours_alone: words.iter().any(|word| word == "--ours"),
         };
         assert!((RANGE..=800_000).contains(&options.documents), "--documents takes {RANGE} to 800000");
         options
+    }
+
+    fn measures(&self, is_ours: bool) -> bool {
+        is_ours || !self.is_ours_alone
     }
 }
 
@@ -417,7 +432,7 @@ fn print(options: &Options, figures: &BTreeMap<(usize, bool), Vec<Figure>>) {
         };
         Figure { rate: of(|figure| figure.rate), wrong: of(|figure| figure.wrong) }
     };
-    for (at, line) in LINES.iter().enumerate() {
+    for (at, line) in LINES.iter().enumerate().filter(|&(at, _)| figures.contains_key(&(at, true))) {
         let (ours, theirs) = (middle(at, true), middle(at, false));
         let wrong = if theirs.wrong > 0.0 {
             format!(" ({:.0} % wrong)", theirs.wrong * 100.0)
@@ -426,6 +441,9 @@ fn print(options: &Options, figures: &BTreeMap<(usize, bool), Vec<Figure>>) {
         };
         let ratio = ours.rate / theirs.rate;
         println!("| {} | {:.0} | {:.0}{wrong} | {ratio:.1} |", line.name, ours.rate, theirs.rate);
+    }
+    if ![0, 1].iter().all(|&at| figures.contains_key(&(at, true))) {
+        return;
     }
     let times = |is_ours| middle(1, is_ours).rate / middle(0, is_ours).rate;
     println!("\n64 writers against one: {:.1} times, 0.8.3 {:.1} times.", times(true), times(false));
