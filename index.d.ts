@@ -653,7 +653,10 @@ export type Isolation = 'serializable' | 'snapshot'
 
 /** How `update` runs its function. */
 export interface UpdateOptions {
-  /** So many more times after the first that ended in a conflict. A whole number, or Infinity. Default 100. */
+  /**
+   * So many more times after the first that ended in a conflict, each after a pause of 50 ms at most. A whole number, or
+   * Infinity. Default 100. What conflicts every time rejects with `FLOWDB_CONFLICT`, and the last conflict as `cause`.
+   */
   retries?: number
   /** Ends it: it rejects with `FLOWDB_ABORTED` and the signal's reason as `cause`, and nothing is committed. */
   signal?: AbortSignal
@@ -782,7 +785,7 @@ export interface Watch<T> extends AsyncIterableIterator<T> {
   [Symbol.asyncDispose] (): Promise<void>
 }
 
-/** What `liveQuery` runs: a query. One that says its store is run again for changes of that store only. */
+/** What `liveQuery` runs: a query of the database, not of a transaction. One that says its store is run again for changes of that store only. */
 export interface LiveSource<T> {
   readonly store?: string
   toArray (): PromiseLike<T[]>

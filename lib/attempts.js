@@ -43,7 +43,8 @@ async function update (session, stores, change, options) {
       return await runAndCommit(tx, change, signal)
     } catch (error) {
       // It may be anything: user's code threw it.
-      if (!isConflict(error) || attempt >= retries) throw error
+      if (!isConflict(error)) throw error
+      if (attempt >= retries) throw givenUp(error, attempt + 1)
     }
     await pause(attempt, signal)
   }
@@ -135,9 +136,22 @@ function abortedBy (signal) {
   return new FlowDBError('FLOWDB_ABORTED', 'the update was aborted by its signal', { cause: signal.reason })
 }
 
-/** @param {unknown} error */
+/**
+ * @param {unknown} error
+ * @returns {error is FlowDBError}
+ */
 function isConflict (error) {
   return isOwn(error) && error.code === 'FLOWDB_CONFLICT'
+}
+
+/**
+ * @param {FlowDBError} conflict the last one
+ * @param {number} attempts
+ */
+function givenUp (conflict, attempts) {
+  const times = attempts === 1 ? 'its only attempt' : `each of its ${attempts} attempts`
+  const message = `update gave up: ${times} ended in a conflict, the last one because ${conflict.message}`
+  return new FlowDBError('FLOWDB_CONFLICT', message, { cause: conflict })
 }
 
 /**

@@ -16,6 +16,7 @@ const { toBounds } = require('./key-range.js')
 const { checkOptions, invalid, isPlain, kindOf, nameBytes } = require('./names.js')
 const native = require('./native.js')
 const { VERB, WANTS } = require('./packing.js')
+const { sessionOfQuery } = require('./query.js')
 
 const BUFFER_DEFAULT = 10_000
 const BUFFER_MAX = 1_000_000
@@ -372,6 +373,11 @@ function toSource (session, documents, source) {
     return { store: typeof source.store === 'string' ? source.store : undefined }
   })
   if (query !== undefined) {
+    const its = sessionOfQuery(source)
+    if (its !== undefined && its !== session) {
+      // What a transaction sees does not change when others write, and it ends.
+      throw invalid('liveQuery takes a query of its database, not one of a transaction or of another database')
+    }
     // A query that does not say its store is run again after every change.
     const store = query.store === undefined ? undefined : nameBytes('store', query.store)
     return { store, bounds: undefined, run: () => source.toArray() }
