@@ -102,8 +102,9 @@ class TransactionSession extends Session {
   }
 
   /** @param {import('./session.js').What} what */
-  #way ({ wants }) {
-    return { transaction: this.#id, isOrdered: !this.#isFree, isFree: this.#isFree, isFirst: this.#isFirst, wants }
+  #way ({ wants, isStep }) {
+    const isFree = this.#isFree
+    return { transaction: this.#id, isOrdered: !isFree, isFree, isFirst: this.#isFirst, isStep, wants }
   }
 
   /**
@@ -113,7 +114,8 @@ class TransactionSession extends Session {
    * @returns {Promise<any>}
    */
   issue (verb, what, pack) {
-    if (!what.isStep || !this.#isEnding) this.checkUsable()
+    if (what.isStep) this.#checkActive()
+    else this.checkUsable()
     this.#check(what)
     if (what.isWrite && !what.isStep) return this.#write(verb, what, pack)
     return this.#explained(this.#run(verb, what, pack))
@@ -159,7 +161,7 @@ class TransactionSession extends Session {
    */
   async #compose (write, work) {
     try {
-      const value = await work()
+      const value = await this.connection.hold(work)
       this.#writes.delete(write)
       return value
     } catch (error) {
@@ -212,8 +214,12 @@ class TransactionSession extends Session {
 
   checkUsable () {
     super.checkUsable()
-    if (this.#isActive && !this.#isEnding) return
-    throw new FlowDBError('FLOWDB_TRANSACTION_INACTIVE', 'the transaction has been committed or aborted')
+    this.#checkActive()
+    if (this.#isEnding) throw inactive()
+  }
+
+  #checkActive () {
+    if (!this.#isActive) throw inactive()
   }
 
   /**
@@ -313,7 +319,14 @@ class TransactionSession extends Session {
   /** @returns {Promise<void>} */
   commit () {
     this.checkUsable()
-    if (this.#composed > 0) return this.#commitBehind()
+    return this.#composed > 0 ? this.#commitBehind() : this.#commitNow({})
+  }
+
+  /**
+   * @param {import('./session.js').What} what
+   * @returns {Promise<void>}
+   */
+  #commitNow (what) {
     const reliedOn = [...this.#writes].filter((write) => !write.isObserved)
     const culprit = reliedOn.find((write) => write.hasFailed)
     if (culprit !== undefined) {
@@ -323,7 +336,7 @@ class TransactionSession extends Session {
     this.#end()
     if (this.#isReadOnly) return this.#letGo()
     // Those without an answer are executed before the commit, which is refused when one of these fails.
-    const way = { ...this.#way({}), isWrite: true }
+    const way = { ...this.#way(what), isWrite: true }
     const answer = this.connection.issue(VERB.COMMIT, way, (run) => {
       run.u32(reliedOn.length)
       for (const write of reliedOn) run.u32(write.number)
@@ -334,9 +347,11 @@ class TransactionSession extends Session {
   /** Commits when the calls of several operations are done. */
   async #commitBehind () {
     this.#isEnding = true
-    await new Promise((resolve) => { this.#onComposed = () => resolve(undefined) })
-    this.#isEnding = false
-    await this.commit()
+    await this.connection.hold(async () => {
+      await new Promise((resolve) => { this.#onComposed = () => resolve(undefined) })
+      this.#isEnding = false
+      await this.#commitNow({ isStep: true })
+    })
   }
 
   /**
@@ -392,6 +407,10 @@ class TransactionSession extends Session {
  */
 function handle (write) {
   Promise.prototype.then.call(write, undefined, ignore)
+}
+
+const inactive = () => {
+  return new FlowDBError('FLOWDB_TRANSACTION_INACTIVE', 'the transaction has been committed or aborted')
 }
 
 /**

@@ -12,6 +12,7 @@
 
 const { serialize } = require('node:v8')
 const { FlowDBError, reading } = require('./errors.js')
+const { Iteration } = require('./iteration.js')
 const { toBounds } = require('./key-range.js')
 const { checkOptions, invalid, isPlain, kindOf, nameBytes } = require('./names.js')
 const native = require('./native.js')
@@ -175,9 +176,10 @@ class Subscription {
  * Iterates over what is made of the changes of a subscription.
  *
  * @template T
+ * @extends {Iteration<T>}
  * @implements {AsyncIterableIterator<T>}
  */
-class Watch {
+class Watch extends Iteration {
   #subscription
   #produce
   /** Ends when all calls of `next` have. @type {Promise<unknown>} */
@@ -188,6 +190,7 @@ class Watch {
    * @param {() => Promise<{ value: T } | undefined>} produce the next thing, or `undefined` at the end
    */
   constructor (subscription, produce) {
+    super(() => this.#end())
     this.#subscription = subscription
     this.#produce = produce
     forgotten.register(this, subscription, subscription)
@@ -229,25 +232,6 @@ class Watch {
   #end () {
     this.#subscription.close()
     forgotten.unregister(this.#subscription)
-  }
-
-  /** @returns {Promise<IteratorResult<T, undefined>>} */
-  async return () {
-    this.#end()
-    return { value: undefined, done: true }
-  }
-
-  /**
-   * @param {unknown} error
-   * @returns {Promise<IteratorResult<T, undefined>>}
-   */
-  async throw (error) {
-    this.#end()
-    throw error
-  }
-
-  [Symbol.asyncIterator] () {
-    return this
   }
 
   async [Symbol.asyncDispose] () {
