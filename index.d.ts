@@ -1092,8 +1092,9 @@ export interface FlowDB<S extends Schema<S> = AnySchema> extends Definitions<S> 
   /** About how many bytes of the files that takes; what is in memory only is not counted. */
   approximateSize<Name extends StoreName<S>> (store?: Name, range?: KeyQuery<KeyOf<S, Name>> | null): Promise<number>
   /**
-   * Waits for what was asked for, closes, and refuses everything from then on. Calls of several steps (`modify`, changes at a cursor,
-   * `update`, a `commit` behind one of them) whose next step comes later are rejected with `FLOWDB_CLOSED`: await them first.
+   * Waits for what was asked for, closes, and refuses everything from then on. It waits for the functions of `modify`, `update`
+   * and `view`, too: one that waits for `close()` itself would wait for ever, and one that asks the database for something new
+   * is refused. Iterators end with `FLOWDB_CLOSED`, and transactions that nobody has committed are aborted.
    */
   close (): Promise<void>
   /** Closes. */

@@ -96,3 +96,28 @@ test('close waits for a commit that waits for modify, and aborts a transaction t
   await assert.rejects(left.commit(), { code: 'FLOWDB_CLOSED' })
   assert.deepEqual(await reopened(), [{ id: 1, n: 1 }, { id: 2, n: 0 }])
 })
+
+test('close waits for update and view, whose functions go on in their transactions only', async (t) => {
+  const { db, reopened } = await withRows(t, [{ id: 1, n: 0 }])
+  let [attempts, closed] = [0, undefined]
+  const updated = db.update('rows', async (tx) => {
+    const row = await tx.get('rows', 1)
+    if (++attempts === 1) await db.put('rows', { id: 1, n: 10 })
+    while (closed === undefined) await turn()
+    for await (const { id } of tx.scan('rows')) await tx.put('rows', { id: id + 1, n: row.n + 1 })
+    return attempts
+  })
+  const viewed = db.view('rows', async (tx) => {
+    while (closed === undefined) await turn()
+    await assert.rejects(db.get('rows', 1), { code: 'FLOWDB_CLOSED' })
+    return await tx.count('rows')
+  })
+  while (attempts === 0) await turn()
+  closed = db.close()
+
+  assert.deepEqual(await Promise.all([updated, viewed]), [2, 1])
+  await closed
+  assert.deepEqual(await reopened(), [{ id: 1, n: 10 }, { id: 2, n: 11 }])
+  await assert.rejects(db.update('rows', () => {}), { code: 'FLOWDB_CLOSED' })
+  await assert.rejects(db.view('rows', () => {}), { code: 'FLOWDB_CLOSED' })
+})

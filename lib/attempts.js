@@ -3,7 +3,8 @@
 /*
  * Functions that are run in a transaction: `update`, again and again while that ends in a conflict, and `view`.
  *
- * Invariant: the transaction of an attempt has ended before the next one begins, and when the call settles.
+ * Invariant: the transaction of an attempt has ended before the next one begins, and when the call settles. The
+ * database is not closed before that.
  */
 
 const { FlowDBError, isOwn } = require('./errors.js')
@@ -36,9 +37,24 @@ async function update (session, stores, change, options) {
   if (signal !== undefined && !(signal instanceof AbortSignal)) {
     throw invalid(`signal of update is an AbortSignal, not ${kindOf(signal)}`)
   }
+  session.checkUsable()
+  const chosen = isolation === undefined ? undefined : { isolation }
+  return await session.connection.hold(async () => {
+    return await attempts(() => beginTransaction(session, stores, 'readwrite', chosen, true), change, { retries, signal })
+  })
+}
+
+/**
+ * @template T
+ * @param {() => import('./transaction.js').Transaction} begin
+ * @param {(tx: import('./transaction.js').Transaction) => T | Promise<T>} change
+ * @param {{ retries: number, signal: AbortSignal | undefined }} limits
+ * @returns {Promise<T>}
+ */
+async function attempts (begin, change, { retries, signal }) {
   for (let attempt = 0; ; attempt++) {
     checkWanted(signal)
-    const tx = beginTransaction(session, stores, 'readwrite', isolation === undefined ? undefined : { isolation })
+    const tx = begin()
     try {
       return await runAndCommit(tx, change, signal)
     } catch (error) {
@@ -61,12 +77,15 @@ async function update (session, stores, change, options) {
  */
 async function view (session, stores, read) {
   checkFunction('view', read)
-  const tx = beginTransaction(session, stores, 'readonly')
-  try {
-    return await read(tx)
-  } finally {
-    await tx[Symbol.asyncDispose]()
-  }
+  session.checkUsable()
+  return await session.connection.hold(async () => {
+    const tx = beginTransaction(session, stores, 'readonly', undefined, true)
+    try {
+      return await read(tx)
+    } finally {
+      await tx[Symbol.asyncDispose]()
+    }
+  })
 }
 
 /**

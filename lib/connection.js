@@ -323,7 +323,7 @@ class Connection {
    * @param {Pack} pack
    */
   tell (verb, way, pack) {
-    if (this.#isClosed && way.isFirst !== true) return
+    if (this.#isClosed && !way.isFirst && !way.isStep) return
     const lane = this.#laneFor(way)
     pack(lane.run.begin(verb, 0, way.transaction ?? 0))
     this.#flushLater(lane)

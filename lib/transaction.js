@@ -57,6 +57,8 @@ class TransactionSession extends Session {
   #scope
   /** Whether it is an upgrade. */
   #isFirst
+  /** Whether it belongs to a call that the database is not closed before. */
+  #isHeld
   /** Whether it no longer has to wait for the operation that begins it. */
   #isFree
   #isActive = true
@@ -79,15 +81,17 @@ class TransactionSession extends Session {
    * @param {string[]} stores
    * @param {boolean} isReadOnly
    * @param {boolean} isSnapshot
-   * @param {number} [upgrade] the number of the upgrade that has been begun
+   * @param {{ upgrade?: number, isHeld?: boolean }} [for] the number of the upgrade that has been begun, or whether the
+   *   call that it is for is held
    */
-  constructor (parent, stores, isReadOnly, isSnapshot, upgrade) {
+  constructor (parent, stores, isReadOnly, isSnapshot, { upgrade, isHeld = false } = {}) {
     super(parent.connection)
     const { connection } = this
     this.#parent = parent
     this.#id = upgrade ?? connection.nextId()
     this.#isReadOnly = isReadOnly
     this.#isFirst = upgrade !== undefined
+    this.#isHeld = isHeld
     const scope = new Set(stores)
     this.#scope = upgrade === undefined ? scope : undefined
     // A read-only transaction that no write is ahead of has its snapshot when this call's tick ends.
@@ -103,8 +107,8 @@ class TransactionSession extends Session {
 
   /** @param {import('./session.js').What} what */
   #way ({ wants, isStep }) {
-    const isFree = this.#isFree
-    return { transaction: this.#id, isOrdered: !isFree, isFree, isFirst: this.#isFirst, isStep, wants }
+    const [isFree, isFirst] = [this.#isFree, this.#isFirst]
+    return { transaction: this.#id, isOrdered: !isFree, isFree, isFirst, isStep: isStep || this.#isHeld, wants }
   }
 
   /**
@@ -207,9 +211,9 @@ class TransactionSession extends Session {
     return write
   }
 
-  /** An upgrade that is under way comes to its end before the database is closed. */
+  /** An upgrade, `update` or `view` that is under way comes to its end before the database is closed. */
   checkOpen () {
-    if (!this.#isFirst) super.checkOpen()
+    if (!this.#isFirst && !this.#isHeld) super.checkOpen()
   }
 
   checkUsable () {
@@ -390,7 +394,8 @@ class TransactionSession extends Session {
 
   /** Whether there is something to commit or abort; closing the database has aborted it. */
   get isActive () {
-    return this.#isActive && !this.#isEnding && (this.#isFirst || !this.connection.isClosed)
+    const isClosed = this.connection.isClosed && !this.#isFirst && !this.#isHeld
+    return this.#isActive && !this.#isEnding && !isClosed
   }
 
   /** The database that the transaction belongs to stays open for it. */
@@ -501,9 +506,10 @@ class Transaction extends Documents {
  * @param {unknown} stores a name, or an array of them
  * @param {unknown} mode
  * @param {unknown} [options]
+ * @param {boolean} [isHeld] whether the call that it is for is held
  * @returns {Transaction}
  */
-function beginTransaction (session, stores, mode, options) {
+function beginTransaction (session, stores, mode, options, isHeld = false) {
   const checked = (/** @type {unknown} */ name) => checkName('store', name)
   const names = eachOf('the stores of a transaction', stores, checked) ?? [checked(stores)]
   if (names.length === 0) throw invalid('a transaction is begun for at least one store')
@@ -514,7 +520,8 @@ function beginTransaction (session, stores, mode, options) {
   if (isolation !== 'serializable' && isolation !== 'snapshot') {
     throw invalid(`the isolation of a transaction is "serializable" or "snapshot", not ${kindOf(isolation)}`)
   }
-  return new Transaction(new TransactionSession(session, names, mode === 'readonly', isolation === 'snapshot'))
+  const [isReadOnly, isSnapshot] = [mode === 'readonly', isolation === 'snapshot']
+  return new Transaction(new TransactionSession(session, names, isReadOnly, isSnapshot, { isHeld }))
 }
 
 exports.Transaction = Transaction
