@@ -131,8 +131,15 @@ class Run {
 
   #touch (step) {
     this.#expectWas(step)
-    if (step.was) this.#write(step, this.#get(step.k))
-    else this.#expectEntry(step.then)
+    if (!step.was) {
+      this.#expectEntry(step.then)
+      return
+    }
+    const [before, isFirst] = [this.#get(step.k), !this.written.has(step.k)]
+    this.#write(step, before)
+    const after = this.written.get(step.k)
+    // Who touches a document with the expiry that it has writes nothing.
+    if (isFirst && String(before.expires) === String(after.expires)) after.isUnsure = true
   }
 
   /** Writes a document with the expiry that the entry behind it tells, which has to be the one that was asked for. */
