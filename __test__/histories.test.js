@@ -30,11 +30,18 @@ async function placesOf (watch, last) {
   throw new Error('the watch ended too early')
 }
 
-function runWorker (workerData) {
-  const worker = new Worker(join(__dirname, 'programs', 'makes-histories.js'), { workerData })
-  return new Promise((resolve, reject) => {
-    worker.on('message', resolve).on('error', reject)
+/** What each of the workers tells. Where one fails the others would wait for it for ever, so they are ended. */
+async function runWorkers (given) {
+  const workers = Array.from({ length: given.workers }, (_, number) => {
+    return new Worker(join(__dirname, 'programs', 'makes-histories.js'), { workerData: { ...given, number } })
   })
+  try {
+    return await Promise.all(workers.map((worker) => new Promise((resolve, reject) => {
+      worker.on('message', resolve).on('error', reject)
+    })))
+  } finally {
+    await Promise.all(workers.map((worker) => worker.terminate()))
+  }
 }
 
 /** Runs the workers: the transactions of each history that committed, and what was counted. */
@@ -49,8 +56,8 @@ async function runHistories (t, isolation) {
   const places = placesOf(watch, 'last')
   const shared = new Int32Array(new SharedArrayBuffer(12))
   const given = { dataDir, isolation, shared, workers: WORKERS, histories: HISTORIES, seed: SEED }
-  const results = await Promise.all(Array.from({ length: WORKERS }, (_, number) => runWorker({ ...given, number })))
-  await db.put('commits', { id: 'last' })
+  places.catch(() => {})
+  const results = await runWorkers(given).finally(() => db.put('commits', { id: 'last' }))
   const order = await places
   await db.close()
 
