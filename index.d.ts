@@ -85,11 +85,11 @@ export class KeyRange<K = any> {
  * could hold no key is `FLOWDB_INVALID_ARGUMENT`.
  */
 export type KeyBounds<K = any> =
-  | { gt?: K, gte?: undefined, lt?: K, lte?: undefined, prefix?: undefined }
-  | { gt?: K, gte?: undefined, lt?: undefined, lte?: K, prefix?: undefined }
-  | { gt?: undefined, gte?: K, lt?: K, lte?: undefined, prefix?: undefined }
-  | { gt?: undefined, gte?: K, lt?: undefined, lte?: K, prefix?: undefined }
+  | LowerBound<K> & (UpperBound<K> | { lt?: undefined, lte?: undefined }) & { prefix?: undefined }
+  | UpperBound<K> & { gt?: undefined, gte?: undefined, prefix?: undefined }
   | { prefix: string | ArrayBuffer | ArrayBufferView | readonly Key[], gt?: undefined, gte?: undefined, lt?: undefined, lte?: undefined }
+type LowerBound<K> = { gt: K, gte?: undefined } | { gt?: undefined, gte: K }
+type UpperBound<K> = { lt: K, lte?: undefined } | { lt?: undefined, lte: K }
 
 /** A range of keys. */
 export type KeyBetween<K = any> = KeyRange | KeyBounds<K>
@@ -334,24 +334,41 @@ export interface StoreDescription {
   indexes: { name: string, keyPath: string | string[], unique: boolean, multiEntry: boolean }[]
 }
 
-/** When a document expires; at most one of both. From that millisecond on it is in no read, index or count. */
-export interface DocumentExpiry {
+/** After how long a document expires. From that millisecond on it is in no read, index or count. */
+export interface ExpiryBySpan {
   /** So many seconds after it is written: above 0 and at most 10^11, taken up to whole milliseconds. */
-  ttl?: number
-  /**
-   * At a moment: a Date, or whole milliseconds since 1970, as `Date.now()` gives them. One that has come already deletes
-   * the document. `null` is never, whatever its store says.
-   */
-  expiresAt?: Date | number | null
+  ttl: number
+  expiresAt?: undefined
 }
 
-/** How a document is put: without any of these, it replaces what is there and expires as its store says. */
-export interface PutOptions extends DocumentExpiry {
-  /** Only where the document under the key has this version; 0 is where there is none. */
-  ifVersion?: number
-  /** Only where there is no document under the key. Not together with `ifVersion`. */
-  ifAbsent?: boolean
+/** When a document expires. From that millisecond on it is in no read, index or count. */
+export interface ExpiryByMoment {
+  /**
+   * A Date, or whole milliseconds since 1970, as `Date.now()` gives them. One that has come already deletes the document.
+   * `null` is never, whatever its store says.
+   */
+  expiresAt: Date | number | null
+  ttl?: undefined
 }
+
+/** When a document expires, by a span or a moment; without either, as its store says. */
+export type DocumentExpiry = Partial<ExpiryBySpan> | Partial<ExpiryByMoment>
+
+/** On which condition a document is put: at most one. */
+export type PutCondition =
+  | {
+    /** Only where the document under the key has this version; 0 is where there is none. */
+    ifVersion?: number
+    ifAbsent?: false
+  }
+  | {
+    /** Only where there is no document under the key. */
+    ifAbsent?: boolean
+    ifVersion?: undefined
+  }
+
+/** How a document is put: without any of these, it replaces what is there and expires as its store says. */
+export type PutOptions = DocumentExpiry & PutCondition
 
 /** A document with what is known of it. Times are milliseconds since 1970. */
 export interface DocumentEntry<V = any, K = Key> {
@@ -552,7 +569,7 @@ export interface Documents<S extends Schema<S>> {
    * Changes when a document expires, and resolves to whether it is there. Its version and its time of writing stay. One of
    * `ttl` and `expiresAt` has to be given.
    */
-  touch<Name extends StoreName<S>> (store: Name, key: KeyOf<S, Name>, options: DocumentExpiry): Promise<boolean>
+  touch<Name extends StoreName<S>> (store: Name, key: KeyOf<S, Name>, options: ExpiryBySpan | ExpiryByMoment): Promise<boolean>
   /** The document with this key, or `undefined`. */
   get<Name extends StoreName<S>> (store: Name, key: KeyOf<S, Name>): Promise<DocumentOf<S, Name> | undefined>
   /** The documents with these keys, in their order: `undefined` for each that is not there. They take at most 1 GiB. */
@@ -636,7 +653,10 @@ export type Isolation = 'serializable' | 'snapshot'
 
 /** How `update` runs its function. */
 export interface UpdateOptions {
-  /** So many more times after the first that ended in a conflict. A whole number, or Infinity. Default 100. */
+  /**
+   * So many more times after the first that ended in a conflict, each after a pause of 50 ms at most. A whole number, or
+   * Infinity. Default 100. What conflicts every time rejects with `FLOWDB_CONFLICT`, and the last conflict as `cause`.
+   */
   retries?: number
   /** Ends it: it rejects with `FLOWDB_ABORTED` and the signal's reason as `cause`, and nothing is committed. */
   signal?: AbortSignal
@@ -765,7 +785,7 @@ export interface Watch<T> extends AsyncIterableIterator<T> {
   [Symbol.asyncDispose] (): Promise<void>
 }
 
-/** What `liveQuery` runs: a query. One that says its store is run again for changes of that store only. */
+/** What `liveQuery` runs: a query of the database, not of a transaction. One that says its store is run again for changes of that store only. */
 export interface LiveSource<T> {
   readonly store?: string
   toArray (): PromiseLike<T[]>
@@ -1072,8 +1092,9 @@ export interface FlowDB<S extends Schema<S> = AnySchema> extends Definitions<S> 
   /** About how many bytes of the files that takes; what is in memory only is not counted. */
   approximateSize<Name extends StoreName<S>> (store?: Name, range?: KeyQuery<KeyOf<S, Name>> | null): Promise<number>
   /**
-   * Waits for what was asked for, closes, and refuses everything from then on. Calls of several steps (`modify`, changes at a cursor,
-   * `update`, a `commit` behind one of them) whose next step comes later are rejected with `FLOWDB_CLOSED`: await them first.
+   * Waits for what was asked for, closes, and refuses everything from then on. It waits for the functions of `modify`, `update`
+   * and `view`, too: one that waits for `close()` itself would wait for ever, and one that asks the database for something new
+   * is refused. Iterators end with `FLOWDB_CLOSED`, and transactions that nobody has committed are aborted.
    */
   close (): Promise<void>
   /** Closes. */

@@ -42,7 +42,10 @@ test('update gives up after its retries', async (t) => {
       await db.put('users', { id: 1, runs })
       await tx.put('users', { id: 2 })
     }, { retries })
-    await assert.rejects(update, { code: 'FLOWDB_CONFLICT' })
+    const error = await errorOf(update)
+    assert.equal(error.code, 'FLOWDB_CONFLICT')
+    assert.match(error.message, retries === 0 ? /its only attempt ended in a conflict/ : /each of its 4 attempts ended in a conflict/)
+    assert.equal(error.cause.code, 'FLOWDB_CONFLICT')
     assert.equal(runs, retries + 1)
   }
   assert.equal(await db.get('users', 2), undefined)

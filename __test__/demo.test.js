@@ -14,6 +14,7 @@ const { test } = require('node:test')
 const { FlowDB } = require('..')
 const { INDEXES, STORE, cityAt, count } = require('../examples/demo/cities')
 const { BATCH_SIZE } = require('../examples/demo/import')
+const { randomFrom } = require('./support')
 
 const BATCHES = Math.ceil(count / BATCH_SIZE)
 const KILLS = 4
@@ -33,17 +34,6 @@ function runProgram (file, args, onOutput = () => {}) {
     child.on('error', reject)
     child.on('close', (code, signal) => resolve({ code, signal, output, errors }))
   })
-}
-
-/** A small seeded generator (mulberry32): the kills fall elsewhere in each run and can be replayed. */
-function randomFrom (seed) {
-  let state = seed >>> 0
-  return (below) => {
-    state = (state + 0x6D2B79F5) >>> 0
-    let mixed = Math.imul(state ^ (state >>> 15), state | 1)
-    mixed ^= mixed + Math.imul(mixed ^ (mixed >>> 7), mixed | 61)
-    return ((mixed ^ (mixed >>> 14)) >>> 0) % below
-  }
 }
 
 test('the demo imports the whole file within its memory, finds every document again and cleans up', async () => {

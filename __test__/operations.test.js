@@ -196,6 +196,20 @@ test('plain objects are ranges wherever a range is taken', async (t) => {
   assert.deepEqual(pages.map(({ key }) => key), [[1, 2], [1]])
 })
 
+test('a KeyRange has its bounds and tells whether a key is in it', () => {
+  const range = KeyRange.bound(1, [2], true, false)
+  const { lower, upper, lowerOpen, upperOpen } = range
+  assert.deepEqual({ lower, upper, lowerOpen, upperOpen }, { lower: 1, upper: [2], lowerOpen: true, upperOpen: false })
+  const included = [1, 1.5, new Date(0), 'a', Buffer.from('b'), [1, 5], [2], [2, 0]].map((key) => range.includes(key))
+  assert.deepEqual(included, [false, true, true, true, true, true, true, false])
+  for (const [other, keys] of [
+    [KeyRange.only('a'), [false, true, false]], [KeyRange.lowerBound('a'), [false, true, true]],
+    [KeyRange.lowerBound('a', true), [false, false, true]], [KeyRange.upperBound('a'), [true, true, false]],
+    [KeyRange.upperBound('a', true), [true, false, false]]
+  ]) assert.deepEqual([7, 'a', 'b'].map((key) => other.includes(key)), keys)
+  assert.throws(() => range.includes({}), { code: 'FLOWDB_INVALID_KEY' })
+})
+
 test('plain objects are ranges for series, FlashStore and upkeep, too', async (t) => {
   const db = await openInMemory(t, { rows: null })
   const series = db.series('heat')

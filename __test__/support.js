@@ -65,6 +65,17 @@ const collectGarbage = (() => {
   return runInNewContext('gc')
 })()
 
+/** A small seeded generator (mulberry32): what it chooses is elsewhere in each run and can be replayed. */
+function randomFrom (seed) {
+  let state = seed >>> 0
+  return (below) => {
+    state = (state + 0x6D2B79F5) >>> 0
+    let mixed = Math.imul(state ^ (state >>> 15), state | 1)
+    mixed ^= mixed + Math.imul(mixed ^ (mixed >>> 7), mixed | 61)
+    return ((mixed ^ (mixed >>> 14)) >>> 0) % below
+  }
+}
+
 /** Everything that an async iterable gives. */
 async function gathered (iterable) {
   const all = []
@@ -83,4 +94,4 @@ async function errorOf (promise) {
   throw new Error(`it resolved to ${value} and should have rejected`)
 }
 
-module.exports = { collectGarbage, errorOf, flashInMemory, gathered, openInMemory, runProgram, temporary }
+module.exports = { collectGarbage, errorOf, flashInMemory, gathered, openInMemory, randomFrom, runProgram, temporary }

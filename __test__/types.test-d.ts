@@ -56,11 +56,24 @@ async function versions (db: FlowDB<Shop>) {
   exactly<number>()(await db.purgeExpired('users'))
   exactly<void>()(await db.setDefaultTtl('users', null))
   await db.createObjectStore('users', { keyPath: 'id', defaultTtl: 3600 })
+  const [perhaps, hasCondition]: [number | undefined, boolean] = [undefined, true]
+  await db.put('notes', { text: 'x' }, 'key', { ttl: perhaps, ifVersion: perhaps })
+  await db.put('notes', { text: 'x' }, 'key', { expiresAt: perhaps, ifAbsent: hasCondition })
 
   // @ts-expect-error there is no such option
   await db.put('notes', { text: 'x' }, 'key', { ifversion: 3 })
   // @ts-expect-error a moment is no text
   await db.touch('users', 1, { expiresAt: '2030' })
+  // @ts-expect-error a span or a moment, not both
+  await db.put('notes', { text: 'x' }, 'key', { ttl: 60, expiresAt: Date.now() })
+  // @ts-expect-error a span or a moment, not both
+  await db.add('users', { id: 1, name: 'Ada', email: 'a@b.c' }, { ttl: 60, expiresAt: null })
+  // @ts-expect-error a span or a moment, not both
+  await db.touch('users', 1, { ttl: 60, expiresAt: null })
+  // @ts-expect-error one of them has to be there
+  await db.touch('users', 1, {})
+  // @ts-expect-error one condition
+  await db.put('notes', { text: 'x' }, 'key', { ifVersion: 1, ifAbsent: true })
 }
 
 async function attempts (db: FlowDB<Shop>) {
@@ -93,6 +106,8 @@ async function operations (db: FlowDB<Shop>) {
   exactly<number>()(await db.delete('notes', { prefix: 'draft ' }))
   exactly<number>()(await db.deleteMany('users', [1, 2]))
   exactly<number>()(await db.count('users', { gte: 1 }))
+  exactly<number>()(await db.count('users', { gt: 1, lte: 3 }))
+  exactly<number>()(await db.count('users', { lt: 3 }))
   exactly<User | undefined>()(await db.modify('users', 1, (user) => user && { ...user, name: 'Max' }))
   exactly<User | undefined>()(await db.modify('users', 1, async () => FlowDB.DELETE))
   exactly<boolean>()(await db.patch('users', 1, { name: 'Max', email: null }))
@@ -115,6 +130,14 @@ async function operations (db: FlowDB<Shop>) {
   await db.count('users', { gt: 'a' })
   // @ts-expect-error gt or gte, not both
   await db.count('users', { gt: 1, gte: 1 })
+  // @ts-expect-error lt or lte, not both
+  await db.count('users', { gt: 1, lt: 3, lte: 3 })
+  // @ts-expect-error a range has a bound
+  await db.count('users', {})
+  // @ts-expect-error a range has a bound
+  await db.delete('notes', {})
+  // @ts-expect-error a range has a bound
+  await db.getAllByIndex('users', 'place', {})
   // @ts-expect-error a prefix stands alone
   await db.count('notes', { prefix: 'a', lt: 'b' })
   // @ts-expect-error the document lacks its fields

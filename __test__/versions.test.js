@@ -119,6 +119,9 @@ test('a store\'s default ttl counts where a write names none, and can be changed
   await db.put('sessions', { id: 3 }, { ttl: 60 })
   await db.setDefaultTtl('sessions', 30)
   await db.put('sessions', { id: 4 })
+  const create = (defaultTtl) => db.createObjectStore('sessions', { keyPath: 'id', defaultTtl })
+  await assert.rejects(create(1.5), { code: 'FLOWDB_EXISTS' })
+  await create(30)
   await db.setDefaultTtl('sessions', null)
   await db.put('sessions', { id: 5 })
 

@@ -248,6 +248,12 @@ test('watch and liveQuery refuse what they can not watch', async (t) => {
     [undefined], ['users'], [{}], [{ store: 'users', limit: -1 }], [{ store: 'users', range: 1, where: { id: 1 } }],
     [{ store: 'users', every: 1 }], [{ store: 'users' }, { signal: 1 }], [[]]
   ]) assert.throws(() => db.liveQuery(query, options), { code: 'FLOWDB_INVALID_ARGUMENT' }, JSON.stringify(query))
+  const other = await openInMemory(t, { users: 'id' })
+  await db.view('users', async (tx) => {
+    for (const query of [tx.query('users'), tx.query('users').limit(3), other.query('users')]) {
+      assert.throws(() => db.liveQuery(query), { code: 'FLOWDB_INVALID_ARGUMENT' })
+    }
+  })
 
   const nowhere = db.watch({ store: 'nowhere' })
   await assert.rejects(nowhere.ready, { code: 'FLOWDB_NOT_FOUND' })

@@ -3,7 +3,8 @@
 /*
  * Functions that are run in a transaction: `update`, again and again while that ends in a conflict, and `view`.
  *
- * Invariant: the transaction of an attempt has ended before the next one begins, and when the call settles.
+ * Invariant: the transaction of an attempt has ended before the next one begins, and when the call settles. The
+ * database is not closed before that.
  */
 
 const { FlowDBError, isOwn } = require('./errors.js')
@@ -36,14 +37,30 @@ async function update (session, stores, change, options) {
   if (signal !== undefined && !(signal instanceof AbortSignal)) {
     throw invalid(`signal of update is an AbortSignal, not ${kindOf(signal)}`)
   }
+  session.checkUsable()
+  const chosen = isolation === undefined ? undefined : { isolation }
+  return await session.connection.hold(async () => {
+    return await attempts(() => beginTransaction(session, stores, 'readwrite', chosen, true), change, { retries, signal })
+  })
+}
+
+/**
+ * @template T
+ * @param {() => import('./transaction.js').Transaction} begin
+ * @param {(tx: import('./transaction.js').Transaction) => T | Promise<T>} change
+ * @param {{ retries: number, signal: AbortSignal | undefined }} limits
+ * @returns {Promise<T>}
+ */
+async function attempts (begin, change, { retries, signal }) {
   for (let attempt = 0; ; attempt++) {
     checkWanted(signal)
-    const tx = beginTransaction(session, stores, 'readwrite', isolation === undefined ? undefined : { isolation })
+    const tx = begin()
     try {
       return await runAndCommit(tx, change, signal)
     } catch (error) {
       // It may be anything: user's code threw it.
-      if (!isConflict(error) || attempt >= retries) throw error
+      if (!isConflict(error)) throw error
+      if (attempt >= retries) throw givenUp(error, attempt + 1)
     }
     await pause(attempt, signal)
   }
@@ -60,12 +77,15 @@ async function update (session, stores, change, options) {
  */
 async function view (session, stores, read) {
   checkFunction('view', read)
-  const tx = beginTransaction(session, stores, 'readonly')
-  try {
-    return await read(tx)
-  } finally {
-    await tx[Symbol.asyncDispose]()
-  }
+  session.checkUsable()
+  return await session.connection.hold(async () => {
+    const tx = beginTransaction(session, stores, 'readonly', undefined, true)
+    try {
+      return await read(tx)
+    } finally {
+      await tx[Symbol.asyncDispose]()
+    }
+  })
 }
 
 /**
@@ -135,9 +155,22 @@ function abortedBy (signal) {
   return new FlowDBError('FLOWDB_ABORTED', 'the update was aborted by its signal', { cause: signal.reason })
 }
 
-/** @param {unknown} error */
+/**
+ * @param {unknown} error
+ * @returns {error is FlowDBError}
+ */
 function isConflict (error) {
   return isOwn(error) && error.code === 'FLOWDB_CONFLICT'
+}
+
+/**
+ * @param {FlowDBError} conflict the last one
+ * @param {number} attempts
+ */
+function givenUp (conflict, attempts) {
+  const times = attempts === 1 ? 'its only attempt' : `each of its ${attempts} attempts`
+  const message = `update gave up: ${times} ended in a conflict, the last one because ${conflict.message}`
+  return new FlowDBError('FLOWDB_CONFLICT', message, { cause: conflict })
 }
 
 /**

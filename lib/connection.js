@@ -57,6 +57,7 @@ const ignore = () => {}
  * @property {boolean} [isFree] it has a snapshot of its own, which no write can change
  * @property {boolean} [isLong] it goes to the workers for long work
  * @property {boolean} [isFirst] it belongs to the upgrade for which everything else waits
+ * @property {boolean} [isStep] it is a part of a call that is held, which was made before the database was closed
  * @property {number} [wants] what the page that it asks for carries
  * @property {(failed: boolean) => void} [settled] called with the answer, before anybody who waits for it goes on
  */
@@ -222,12 +223,24 @@ class Connection {
    */
   async lookAfter (verb, pack) {
     this.checkOpen()
-    // Asked for from now on, so that a close waits for it.
-    this.#pending++
-    try {
+    return await this.hold(async () => {
       // Answered when everything before it has been done.
       if (this.hasPendingWrites) await this.#issue(VERB.SCHEMA, { isOrdered: true }, ignore)
       return await this.#issue(verb, { isFree: true, isLong: LONG_WORK.has(verb) }, pack)
+    })
+  }
+
+  /**
+   * Makes a call of several operations, its steps. A close waits for it.
+   *
+   * @template T
+   * @param {() => Promise<T>} work
+   * @returns {Promise<T>}
+   */
+  async hold (work) {
+    this.#pending++
+    try {
+      return await work()
     } finally {
       this.#settled(false)
     }
@@ -248,15 +261,20 @@ class Connection {
    * @returns {Promise<any>}
    */
   issue (verb, way, pack) {
-    // An upgrade that is under way comes to its end before the database is closed.
-    if (way.isFirst !== true) this.checkOpen()
+    // An upgrade or a call that is under way comes to its end before the database is closed.
+    if (way.isStep) this.#checkNotFailed()
+    else if (!way.isFirst) this.checkOpen()
     return this.#issue(verb, way, pack)
   }
 
   /** Throws when the connection has been closed. */
   checkOpen () {
-    if (this.#failure !== undefined) throw this.#notOpened(this.#failure.error)
+    this.#checkNotFailed()
     if (this.#isClosed) throw new FlowDBError('FLOWDB_CLOSED', 'the database is closed')
+  }
+
+  #checkNotFailed () {
+    if (this.#failure !== undefined) throw this.#notOpened(this.#failure.error)
   }
 
   /** Whether it refuses everything. */
@@ -305,7 +323,7 @@ class Connection {
    * @param {Pack} pack
    */
   tell (verb, way, pack) {
-    if (this.#isClosed && way.isFirst !== true) return
+    if (this.#isClosed && !way.isFirst && !way.isStep) return
     const lane = this.#laneFor(way)
     pack(lane.run.begin(verb, 0, way.transaction ?? 0))
     this.#flushLater(lane)

@@ -8,6 +8,7 @@
  * the iterator any more.
  */
 
+const { Iteration } = require('./iteration.js')
 const { VERB } = require('./packing.js')
 
 /** The size of the first page, and of the others. */
@@ -66,6 +67,7 @@ class Cursor {
   #session
   #id
   #wants
+  #isGathered
   #pageBytes
   #left
   /** Whether the addon holds the cursor, as far as is known here. */
@@ -86,6 +88,7 @@ class Cursor {
     this.#session = session
     this.#id = session.connection.nextId()
     this.#wants = wants
+    this.#isGathered = isGathered === true
     this.#pageBytes = isGathered ? GATHERED_PAGE_BYTES : PAGE_BYTES
     this.#left = limit
     const firstBytes = isGathered ? GATHERED_PAGE_BYTES : FIRST_PAGE_BYTES
@@ -130,7 +133,8 @@ class Cursor {
   /** @returns {Promise<import('./packing.js').Page | undefined>} */
   async #ask () {
     if (!this.#isOpen) return undefined
-    return await this.#take(this.#session.issue(VERB.NEXT_PAGE, { wants: this.#wants, isFree: true }, (run) => {
+    const what = { wants: this.#wants, isFree: true, isStep: this.#isGathered }
+    return await this.#take(this.#session.issue(VERB.NEXT_PAGE, what, (run) => {
       run.u32(this.#id).u32(this.#rows).u32(this.#pageBytes)
     }))
   }
@@ -154,6 +158,16 @@ class Cursor {
     return await this.#ask()
   }
 
+  /**
+   * Does what takes several pages, before the database is closed.
+   *
+   * @template T
+   * @param {() => Promise<T>} work
+   */
+  hold (work) {
+    return this.#session.connection.hold(work)
+  }
+
   /** Lets go of the snapshot. */
   close () {
     if (!this.#isOpen) return
@@ -170,9 +184,10 @@ class Cursor {
  * Iterates over rows.
  *
  * @template T
+ * @extends {Iteration<T>}
  * @implements {AsyncIterableIterator<T>}
  */
-class Rows {
+class Rows extends Iteration {
   #cursor
   #select
   /** @type {readonly T[]} */
@@ -189,6 +204,7 @@ class Rows {
    * @param {(page: import('./packing.js').Page) => readonly T[]} select
    */
   constructor (session, scan, storeName, select) {
+    super(() => this.#end())
     this.#cursor = new Cursor(session, scan, storeName)
     this.#select = select
     forgotten.register(this, this.#cursor, this.#cursor)
@@ -254,7 +270,11 @@ class Rows {
    *
    * @returns {Promise<T[]>}
    */
-  async gather () {
+  gather () {
+    return this.#cursor.hold(() => this.#gather())
+  }
+
+  async #gather () {
     /** @type {T[]} */
     const rows = []
     while (!this.#isDone) {
@@ -262,25 +282,6 @@ class Rows {
       await this.#turnPage()
     }
     return rows
-  }
-
-  /** @returns {Promise<IteratorResult<T, undefined>>} */
-  async return () {
-    this.#end()
-    return { value: undefined, done: true }
-  }
-
-  /**
-   * @param {unknown} error
-   * @returns {Promise<IteratorResult<T, undefined>>}
-   */
-  async throw (error) {
-    this.#end()
-    throw error
-  }
-
-  [Symbol.asyncIterator] () {
-    return this
   }
 }
 

@@ -10,7 +10,8 @@
  * an operation is begun, so an operation is packed whole or, when a key can't be, not at all.
  */
 
-const { ChangeReader } = require('./change-reader.js')
+const { AnswerReader, STAMP_BYTES } = require('./answer-reader.js')
+const { readChanges } = require('./change-reader.js')
 const { KEY_BYTES_MAX, decodeKey, writeKey } = require('./key.js')
 
 /** What an operation asks for; the numbers that `src/binding/packing.rs` knows. */
@@ -94,8 +95,6 @@ const LOWER_OPEN = 2
 const UPPER = 4
 const UPPER_OPEN = 8
 const PREFIX = 16
-
-const STAMP_BYTES = 16
 
 /** In the place of an expiry: there is none. */
 const NO_EXPIRY = -(2n ** 63n)
@@ -358,6 +357,7 @@ function readAnswers (buffer, end, wantsOf, readDocument, settle) {
  * @returns {unknown}
  */
 function readAnswer (kind, buffer, start, end, wants, readDocument) {
+  const reader = () => new AnswerReader(buffer, start, readDocument)
   switch (kind) {
     case 0: return undefined
     case 1: return decodeKey(buffer, start, end)
@@ -367,14 +367,14 @@ function readAnswer (kind, buffer, start, end, wants, readDocument) {
     case 5: return readPage(buffer, start, wants, readDocument)
     case 6: return JSON.parse(buffer.toString('utf8', start, end))
     case 7: return new Failure(JSON.parse(buffer.toString('utf8', start, end)))
-    case 8: return new RecordReader(buffer, start, readDocument).record()
-    case 9: return new RecordReader(buffer, start, readDocument).page((reader) => reader.record())
-    case 10: return new RecordReader(buffer, start, readDocument).page((reader) => reader.window())
+    case 8: return readOneRecord(reader())
+    case 9: return readSeriesPage(reader(), readOneRecord)
+    case 10: return readSeriesPage(reader(), readWindow)
     case 11: return readEntry(buffer, start, readDocument)
-    case 15: return new BulkReader(buffer, start, readDocument).list((reader) => reader.document())
-    case 16: return new BulkReader(buffer, start, readDocument).list((reader) => reader.key())
-    case 17: return new BulkReader(buffer, start, readDocument).stamped()
-    case 21: return new ChangeReader(buffer, start, readDocument).page()
+    case 15: return readDocuments(reader())
+    case 16: return readKeys(reader())
+    case 17: return readStamped(reader())
+    case 21: return readChanges(reader())
     case 22: return new Notice(buffer.readUInt32LE(start))
     case 24: return readRows(buffer, start)
     default: throw new RangeError(`no answer has the kind ${kind}`)
@@ -420,62 +420,20 @@ function readPage (buffer, at, wants, readDocument) {
   return page
 }
 
-/** Reads what calls on many documents are answered with. */
-class BulkReader {
-  #buffer
-  #at
-  #readDocument
+/** @param {AnswerReader} reader */
+const readDocuments = (reader) => reader.list(() => reader.document())
 
-  /**
-   * @param {Buffer} buffer
-   * @param {number} start
-   * @param {ReadDocument} readDocument
-   */
-  constructor (buffer, start, readDocument) {
-    this.#buffer = buffer
-    this.#at = start
-    this.#readDocument = readDocument
-  }
+/** @param {AnswerReader} reader */
+const readKeys = (reader) => reader.list(() => reader.key())
 
-  /**
-   * @template T
-   * @param {(reader: BulkReader) => T} read
-   * @returns {T[]}
-   */
-  list (read) {
-    const count = this.#buffer.readUInt32LE(this.#at)
-    this.#at += 4
-    const list = []
-    for (let place = 0; place < count; place++) list.push(read(this))
-    return list
-  }
-
-  /** @returns {import('./modify.js').Stamped} */
-  stamped () {
-    const done = this.#buffer[this.#at++] !== 0
-    const stamp = Uint8Array.prototype.slice.call(this.#buffer, this.#at, this.#at + STAMP_BYTES)
-    this.#at += STAMP_BYTES
-    return { done, stamp, document: this.document() }
-  }
-
-  /** `undefined` where there is none. */
-  document () {
-    const format = this.#buffer[this.#at++]
-    if (format === 0) return undefined
-    const [start, end] = this.#bytes()
-    return this.#readDocument(format, this.#buffer, start, end)
-  }
-
-  key () {
-    const [start, end] = this.#bytes()
-    return decodeKey(this.#buffer, start, end)
-  }
-
-  #bytes () {
-    const start = this.#at + 4
-    this.#at = start + this.#buffer.readUInt32LE(this.#at)
-    return [start, this.#at]
-  }
+/**
+ * What a call that reads or changes a document with its stamp is answered with.
+ *
+ * @param {AnswerReader} reader
+ * @returns {import('./modify.js').Stamped}
+ */
+function readStamped (reader) {
+  return { done: reader.flag(), stamp: reader.stamp(), document: reader.document() }
 }
 
 /**
@@ -546,72 +504,34 @@ function readRows (buffer, start) {
  * @typedef {{ key: import('./key.js').Key, ts: number, value: number, count: number }} SeriesWindow
  */
 
-/** Reads records and windows out of an answer. */
-class RecordReader {
-  #buffer
-  #at
-  #readDocument
+/**
+ * @param {AnswerReader} reader
+ * @returns {SeriesRecord}
+ */
+function readOneRecord (reader) {
+  const [key, ts, expiry] = [reader.key(), Number(reader.i64()), reader.i64()]
+  const value = reader.document(FORMAT.JSON)
+  return expiry === NO_EXPIRY ? { key, ts, value } : { key, ts, value, expiresAt: Number(expiry) }
+}
 
-  /**
-   * @param {Buffer} buffer
-   * @param {number} start
-   * @param {ReadDocument} readDocument
-   */
-  constructor (buffer, start, readDocument) {
-    this.#buffer = buffer
-    this.#at = start
-    this.#readDocument = readDocument
-  }
+/**
+ * @param {AnswerReader} reader
+ * @returns {SeriesWindow}
+ */
+function readWindow (reader) {
+  return { key: reader.key(), ts: Number(reader.i64()), value: reader.number(), count: reader.number() }
+}
 
-  /**
-   * @param {(reader: RecordReader) => unknown} read
-   * @returns {Page}
-   */
-  page (read) {
-    const more = this.#buffer[this.#at] !== 0
-    const count = this.#buffer.readUInt32LE(this.#at + 1)
-    this.#at += 5
-    const documents = []
-    for (let row = 0; row < count; row++) documents.push(read(this))
-    return { keys: [], indexKeys: [], documents, stamps: [], more }
-  }
-
-  /** @returns {SeriesRecord} */
-  record () {
-    const key = this.#key()
-    const ts = Number(this.#i64())
-    const expiry = this.#i64()
-    const [start, end] = this.#bytes()
-    const value = this.#readDocument(FORMAT.JSON, this.#buffer, start, end)
-    return expiry === NO_EXPIRY ? { key, ts, value } : { key, ts, value, expiresAt: Number(expiry) }
-  }
-
-  /** @returns {SeriesWindow} */
-  window () {
-    const key = this.#key()
-    const ts = Number(this.#i64())
-    const value = this.#buffer.readDoubleLE(this.#at)
-    const count = this.#buffer.readDoubleLE(this.#at + 8)
-    this.#at += 16
-    return { key, ts, value, count }
-  }
-
-  #key () {
-    const [start, end] = this.#bytes()
-    return decodeKey(this.#buffer, start, end)
-  }
-
-  #bytes () {
-    const start = this.#at + 4
-    this.#at = start + this.#buffer.readUInt32LE(this.#at)
-    return [start, this.#at]
-  }
-
-  #i64 () {
-    const value = this.#buffer.readBigInt64LE(this.#at)
-    this.#at += 8
-    return value
-  }
+/**
+ * A page of records or windows.
+ *
+ * @param {AnswerReader} reader
+ * @param {(reader: AnswerReader) => unknown} read
+ * @returns {Page}
+ */
+function readSeriesPage (reader, read) {
+  const more = reader.flag()
+  return { keys: [], indexKeys: [], documents: reader.list(() => read(reader)), stamps: [], more }
 }
 
 /**
@@ -621,7 +541,7 @@ class RecordReader {
  * @param {ReadDocument} readDocument
  * @returns {SeriesRecord}
  */
-const readRecord = (buffer, readDocument) => new RecordReader(buffer, 0, readDocument).record()
+const readRecord = (buffer, readDocument) => readOneRecord(new AnswerReader(buffer, 0, readDocument))
 
 exports.FORMAT = FORMAT
 exports.Failure = Failure

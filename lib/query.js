@@ -61,6 +61,16 @@ class Query {
     this.#asked = asked
   }
 
+  /**
+   * The session that a value runs its query in, where it is a query.
+   *
+   * @param {object} value
+   * @returns {import('./session.js').Session | undefined}
+   */
+  static sessionOf (value) {
+    return #session in value ? value.#session : undefined
+  }
+
   /** The store that it asks for documents of. */
   get store () {
     return this.#asked.store
@@ -366,3 +376,4 @@ function queryOf (session, store) {
 }
 
 exports.queryOf = queryOf
+exports.sessionOfQuery = Query.sessionOf

@@ -25,7 +25,7 @@ const forgotten = new FinalizationRegistry((connection) => connection.close().ca
  * @typedef {object} What
  * @property {unknown} [store] the store that it names
  * @property {boolean} [isWrite]
- * @property {boolean} [isStep] it is a part of a call that was composed
+ * @property {boolean} [isStep] it is a part of a call that is held, and goes on although the database is being closed
  * @property {boolean} [isFree] it belongs to a cursor that has been opened
  * @property {number} [wants]
  */
@@ -133,7 +133,7 @@ class Session {
    */
   async compose (what, work) {
     this.checkUsable()
-    return await work()
+    return await this.connection.hold(work)
   }
 
   /**

@@ -57,6 +57,8 @@ class TransactionSession extends Session {
   #scope
   /** Whether it is an upgrade. */
   #isFirst
+  /** Whether it belongs to a call that the database is not closed before. */
+  #isHeld
   /** Whether it no longer has to wait for the operation that begins it. */
   #isFree
   #isActive = true
@@ -79,15 +81,17 @@ class TransactionSession extends Session {
    * @param {string[]} stores
    * @param {boolean} isReadOnly
    * @param {boolean} isSnapshot
-   * @param {number} [upgrade] the number of the upgrade that has been begun
+   * @param {{ upgrade?: number, isHeld?: boolean }} [for] the number of the upgrade that has been begun, or whether the
+   *   call that it is for is held
    */
-  constructor (parent, stores, isReadOnly, isSnapshot, upgrade) {
+  constructor (parent, stores, isReadOnly, isSnapshot, { upgrade, isHeld = false } = {}) {
     super(parent.connection)
     const { connection } = this
     this.#parent = parent
     this.#id = upgrade ?? connection.nextId()
     this.#isReadOnly = isReadOnly
     this.#isFirst = upgrade !== undefined
+    this.#isHeld = isHeld
     const scope = new Set(stores)
     this.#scope = upgrade === undefined ? scope : undefined
     // A read-only transaction that no write is ahead of has its snapshot when this call's tick ends.
@@ -102,8 +106,9 @@ class TransactionSession extends Session {
   }
 
   /** @param {import('./session.js').What} what */
-  #way ({ wants }) {
-    return { transaction: this.#id, isOrdered: !this.#isFree, isFree: this.#isFree, isFirst: this.#isFirst, wants }
+  #way ({ wants, isStep }) {
+    const [isFree, isFirst] = [this.#isFree, this.#isFirst]
+    return { transaction: this.#id, isOrdered: !isFree, isFree, isFirst, isStep: isStep || this.#isHeld, wants }
   }
 
   /**
@@ -113,7 +118,8 @@ class TransactionSession extends Session {
    * @returns {Promise<any>}
    */
   issue (verb, what, pack) {
-    if (!what.isStep || !this.#isEnding) this.checkUsable()
+    if (what.isStep) this.#checkActive()
+    else this.checkUsable()
     this.#check(what)
     if (what.isWrite && !what.isStep) return this.#write(verb, what, pack)
     return this.#explained(this.#run(verb, what, pack))
@@ -159,7 +165,7 @@ class TransactionSession extends Session {
    */
   async #compose (write, work) {
     try {
-      const value = await work()
+      const value = await this.connection.hold(work)
       this.#writes.delete(write)
       return value
     } catch (error) {
@@ -205,15 +211,19 @@ class TransactionSession extends Session {
     return write
   }
 
-  /** An upgrade that is under way comes to its end before the database is closed. */
+  /** An upgrade, `update` or `view` that is under way comes to its end before the database is closed. */
   checkOpen () {
-    if (!this.#isFirst) super.checkOpen()
+    if (!this.#isFirst && !this.#isHeld) super.checkOpen()
   }
 
   checkUsable () {
     super.checkUsable()
-    if (this.#isActive && !this.#isEnding) return
-    throw new FlowDBError('FLOWDB_TRANSACTION_INACTIVE', 'the transaction has been committed or aborted')
+    this.#checkActive()
+    if (this.#isEnding) throw inactive()
+  }
+
+  #checkActive () {
+    if (!this.#isActive) throw inactive()
   }
 
   /**
@@ -313,7 +323,14 @@ class TransactionSession extends Session {
   /** @returns {Promise<void>} */
   commit () {
     this.checkUsable()
-    if (this.#composed > 0) return this.#commitBehind()
+    return this.#composed > 0 ? this.#commitBehind() : this.#commitNow({})
+  }
+
+  /**
+   * @param {import('./session.js').What} what
+   * @returns {Promise<void>}
+   */
+  #commitNow (what) {
     const reliedOn = [...this.#writes].filter((write) => !write.isObserved)
     const culprit = reliedOn.find((write) => write.hasFailed)
     if (culprit !== undefined) {
@@ -323,7 +340,7 @@ class TransactionSession extends Session {
     this.#end()
     if (this.#isReadOnly) return this.#letGo()
     // Those without an answer are executed before the commit, which is refused when one of these fails.
-    const way = { ...this.#way({}), isWrite: true }
+    const way = { ...this.#way(what), isWrite: true }
     const answer = this.connection.issue(VERB.COMMIT, way, (run) => {
       run.u32(reliedOn.length)
       for (const write of reliedOn) run.u32(write.number)
@@ -334,9 +351,11 @@ class TransactionSession extends Session {
   /** Commits when the calls of several operations are done. */
   async #commitBehind () {
     this.#isEnding = true
-    await new Promise((resolve) => { this.#onComposed = () => resolve(undefined) })
-    this.#isEnding = false
-    await this.commit()
+    await this.connection.hold(async () => {
+      await new Promise((resolve) => { this.#onComposed = () => resolve(undefined) })
+      this.#isEnding = false
+      await this.#commitNow({ isStep: true })
+    })
   }
 
   /**
@@ -375,7 +394,8 @@ class TransactionSession extends Session {
 
   /** Whether there is something to commit or abort; closing the database has aborted it. */
   get isActive () {
-    return this.#isActive && !this.#isEnding && (this.#isFirst || !this.connection.isClosed)
+    const isClosed = this.connection.isClosed && !this.#isFirst && !this.#isHeld
+    return this.#isActive && !this.#isEnding && !isClosed
   }
 
   /** The database that the transaction belongs to stays open for it. */
@@ -392,6 +412,10 @@ class TransactionSession extends Session {
  */
 function handle (write) {
   Promise.prototype.then.call(write, undefined, ignore)
+}
+
+const inactive = () => {
+  return new FlowDBError('FLOWDB_TRANSACTION_INACTIVE', 'the transaction has been committed or aborted')
 }
 
 /**
@@ -482,9 +506,10 @@ class Transaction extends Documents {
  * @param {unknown} stores a name, or an array of them
  * @param {unknown} mode
  * @param {unknown} [options]
+ * @param {boolean} [isHeld] whether the call that it is for is held
  * @returns {Transaction}
  */
-function beginTransaction (session, stores, mode, options) {
+function beginTransaction (session, stores, mode, options, isHeld = false) {
   const checked = (/** @type {unknown} */ name) => checkName('store', name)
   const names = eachOf('the stores of a transaction', stores, checked) ?? [checked(stores)]
   if (names.length === 0) throw invalid('a transaction is begun for at least one store')
@@ -495,7 +520,8 @@ function beginTransaction (session, stores, mode, options) {
   if (isolation !== 'serializable' && isolation !== 'snapshot') {
     throw invalid(`the isolation of a transaction is "serializable" or "snapshot", not ${kindOf(isolation)}`)
   }
-  return new Transaction(new TransactionSession(session, names, mode === 'readonly', isolation === 'snapshot'))
+  const [isReadOnly, isSnapshot] = [mode === 'readonly', isolation === 'snapshot']
+  return new Transaction(new TransactionSession(session, names, isReadOnly, isSnapshot, { isHeld }))
 }
 
 exports.Transaction = Transaction

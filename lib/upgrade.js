@@ -66,7 +66,7 @@ async function upgrade (connection, version, change) {
   const before = await begin(connection, id, version)
   // It has the version, perhaps by the upgrade of another opener.
   if (before === undefined) return version
-  const session = new TransactionSession(new Session(connection), [], false, false, id)
+  const session = new TransactionSession(new Session(connection), [], false, false, { upgrade: id })
   const tx = new UpgradeTransaction(session)
   try {
     await change(new UpgradeDatabase(session, before), before, version, tx)

@@ -12,10 +12,12 @@
 
 const { serialize } = require('node:v8')
 const { FlowDBError, reading } = require('./errors.js')
+const { Iteration } = require('./iteration.js')
 const { toBounds } = require('./key-range.js')
 const { checkOptions, invalid, isPlain, kindOf, nameBytes } = require('./names.js')
 const native = require('./native.js')
 const { VERB, WANTS } = require('./packing.js')
+const { sessionOfQuery } = require('./query.js')
 
 const BUFFER_DEFAULT = 10_000
 const BUFFER_MAX = 1_000_000
@@ -174,9 +176,10 @@ class Subscription {
  * Iterates over what is made of the changes of a subscription.
  *
  * @template T
+ * @extends {Iteration<T>}
  * @implements {AsyncIterableIterator<T>}
  */
-class Watch {
+class Watch extends Iteration {
   #subscription
   #produce
   /** Ends when all calls of `next` have. @type {Promise<unknown>} */
@@ -187,6 +190,7 @@ class Watch {
    * @param {() => Promise<{ value: T } | undefined>} produce the next thing, or `undefined` at the end
    */
   constructor (subscription, produce) {
+    super(() => this.#end())
     this.#subscription = subscription
     this.#produce = produce
     forgotten.register(this, subscription, subscription)
@@ -228,25 +232,6 @@ class Watch {
   #end () {
     this.#subscription.close()
     forgotten.unregister(this.#subscription)
-  }
-
-  /** @returns {Promise<IteratorResult<T, undefined>>} */
-  async return () {
-    this.#end()
-    return { value: undefined, done: true }
-  }
-
-  /**
-   * @param {unknown} error
-   * @returns {Promise<IteratorResult<T, undefined>>}
-   */
-  async throw (error) {
-    this.#end()
-    throw error
-  }
-
-  [Symbol.asyncIterator] () {
-    return this
   }
 
   async [Symbol.asyncDispose] () {
@@ -372,6 +357,11 @@ function toSource (session, documents, source) {
     return { store: typeof source.store === 'string' ? source.store : undefined }
   })
   if (query !== undefined) {
+    const its = sessionOfQuery(source)
+    if (its !== undefined && its !== session) {
+      // What a transaction sees does not change when others write, and it ends.
+      throw invalid('liveQuery takes a query of its database, not one of a transaction or of another database')
+    }
     // A query that does not say its store is run again after every change.
     const store = query.store === undefined ? undefined : nameBytes('store', query.store)
     return { store, bounds: undefined, run: () => source.toArray() }

@@ -1,6 +1,7 @@
 //! Calls on many documents at once: each changes all that it names, or nothing.
 #![forbid(unsafe_code)]
 
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::Arc;
 
 use super::conflict::successor;
@@ -113,17 +114,19 @@ impl Transaction {
         Ok(part)
     }
 
-    /// Runs `work`; where it fails, everything that it wrote is taken back.
+    /// Runs `work`; where it fails, everything that it wrote is taken back. A panic in it is a failure, too, and goes on
+    /// when that is done: whoever catches it finds the transaction as it was.
     fn all_or_none<T>(&mut self, work: impl FnOnce(&mut Self) -> Result<T>) -> Result<T> {
         let stores = self.stores.clone();
         let place = self.view.overlay.save();
-        let done = work(self);
-        if done.is_err() {
+        // Caught and not left to a `Drop`: a second panic there would end the process.
+        let done = catch_unwind(AssertUnwindSafe(|| work(self)));
+        if !matches!(done, Ok(Ok(_))) {
             self.view.overlay.roll_back(place);
             self.stores = stores;
         }
         self.view.overlay.release();
-        done
+        done.unwrap_or_else(|payload| resume_unwind(payload))
     }
 }
 
@@ -132,4 +135,46 @@ struct Part {
     documents: Vec<Doomed>,
     /// The row where the next part begins.
     next: Option<Vec<u8>>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::Config;
+    use crate::jsondb::{Format, JsonDb, KeyPath, Mode, StoreOptions};
+
+    fn put(transaction: &mut Transaction, id: u32) {
+        let bytes = format!("{{\"id\":{id}}}").into_bytes();
+        transaction.put("items", None, Document { format: Format::Json, bytes }).unwrap();
+    }
+
+    /// What a savepoint of the call's own would leave behind would count as one of the user's.
+    #[test]
+    fn a_panic_in_a_call_on_many_leaves_the_transaction_and_its_savepoints_as_they_were() {
+        let db = JsonDb::open(Config::in_memory()).unwrap();
+        let options = StoreOptions { key_path: Some(KeyPath::One("id".into())), auto_increment: false };
+        db.create_object_store("items", options).unwrap();
+        let mut transaction = db.begin(&["items"], Mode::ReadWrite).unwrap();
+        put(&mut transaction, 1);
+        let savepoint = transaction.savepoint().unwrap();
+        put(&mut transaction, 2);
+
+        let panicked = catch_unwind(AssertUnwindSafe(|| {
+            transaction.all_or_none::<()>(|transaction| {
+                put(transaction, 3);
+                panic!("while many were put");
+            })
+        }));
+
+        assert!(panicked.is_err());
+        assert_eq!(transaction.count("items", &KeyRange::all()).unwrap(), 2);
+        put(&mut transaction, 4);
+        transaction.rollback_to(savepoint).unwrap();
+        assert_eq!(transaction.count("items", &KeyRange::all()).unwrap(), 1);
+        put(&mut transaction, 5);
+        transaction.commit(None).unwrap();
+        let mut after = db.begin(&["items"], Mode::ReadOnly).unwrap();
+        let is_there = [1, 2, 3, 4, 5].map(|id| after.get("items", &Key::from_i64(id)).unwrap().is_some());
+        assert_eq!(is_there, [true, false, false, false, true]);
+    }
 }

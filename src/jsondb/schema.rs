@@ -123,7 +123,7 @@ impl StoreOptions {
         };
         if self.auto_increment && !has_a_place {
             let message =
-                "auto_increment with an array or nothing as key path: a generated key has no place to go";
+                "auto-increment with an array or nothing as key path: a generated key has no place to go";
             return Err(Error::new(Code::InvalidArgument, message));
         }
         Ok(())
@@ -145,7 +145,7 @@ impl IndexOptions {
     pub(crate) fn check(&self) -> Result<()> {
         self.key_path.check()?;
         if self.multi_entry && matches!(self.key_path, KeyPath::Many(_)) {
-            let message = "multi_entry with an array as key path: an index is one or the other";
+            let message = "a multi-entry index with an array as key path: an index is one or the other";
             return Err(Error::new(Code::InvalidArgument, message));
         }
         Ok(())

@@ -8,7 +8,9 @@ use flowdb::config::Config;
 use flowdb::engine::{Direction, ScanRange};
 use flowdb::error::{Code, Result};
 use flowdb::fs::{CrashOutcome, SimFs};
-use flowdb::jsondb::{Expires, JsonDb, Key, KeyRange, Mode, PutOptions, Transaction, repair_documents_on};
+use flowdb::jsondb::{
+    Expires, IndexOptions, JsonDb, Key, KeyRange, Mode, PutOptions, Transaction, repair_documents_on,
+};
 use serde_json::{Value, json as j};
 
 use crate::model::{assert_matches, create_indexes};
@@ -24,6 +26,13 @@ fn open() -> (JsonDb, Arc<ManualClock>) {
     let config = Config { clock: clock.clone(), auto_background: false, ..Config::in_memory() };
     let db = JsonDb::open(config).unwrap();
     db.create_object_store("items", keyed_by("id")).unwrap();
+    (db, clock)
+}
+
+/// The same, with an index over `items`.
+fn open_with(index: &str, options: IndexOptions) -> (JsonDb, Arc<ManualClock>) {
+    let (db, clock) = open();
+    db.create_index("items", index, options).unwrap();
     (db, clock)
 }
 
@@ -59,8 +68,7 @@ const EXPIRY: u8 = 7;
 
 #[test]
 fn a_document_is_there_until_its_millisecond_in_every_read() {
-    let (db, clock) = open();
-    db.create_index("items", "by_n", index_on("n")).unwrap();
+    let (db, clock) = open_with("by_n", index_on("n"));
     db.create_index("items", "by_u", unique_on("u")).unwrap();
     put_for(&db, j!({ "id": 1, "n": 5, "u": 5 }), 1_000);
     put(&db, j!({ "id": 2, "n": 5, "u": 6 }));
@@ -89,8 +97,7 @@ fn a_document_is_there_until_its_millisecond_in_every_read() {
 
 #[test]
 fn what_has_expired_does_not_come_back_with_a_clock_that_is_set_back() {
-    let (db, clock) = open();
-    db.create_index("items", "by_n", index_on("n")).unwrap();
+    let (db, clock) = open_with("by_n", index_on("n"));
     put_for(&db, j!({ "id": 1, "n": 1 }), 1_000);
     put_for(&db, j!({ "id": 2, "n": 2 }), 1_000);
     clock.advance(1_000);
@@ -106,8 +113,7 @@ fn what_has_expired_does_not_come_back_with_a_clock_that_is_set_back() {
 
 #[test]
 fn a_unique_key_is_free_when_its_document_has_expired() {
-    let (db, clock) = open();
-    db.create_index("items", "by_u", unique_on("u")).unwrap();
+    let (db, clock) = open_with("by_u", unique_on("u"));
     put_for(&db, j!({ "id": 1, "u": 5 }), 1_000);
     let other = |tx: &mut Transaction| tx.put("items", None, json(&j!({ "id": 2, "u": 5 })));
     assert_eq!(code(change(&db, other)), Code::Constraint);
@@ -123,8 +129,7 @@ fn a_unique_key_is_free_when_its_document_has_expired() {
 /// The writer saw the document before it expired, and commits after another one took its unique key.
 #[test]
 fn an_index_row_that_another_document_took_over_is_not_taken_away() {
-    let (db, clock) = open();
-    db.create_index("items", "by_u", unique_on("u")).unwrap();
+    let (db, clock) = open_with("by_u", unique_on("u"));
     put_for(&db, j!({ "id": 1, "u": 5 }), 1_000);
     let mut tx = db.begin(&["items"], Mode::ReadWrite).unwrap();
     tx.put("items", None, json(&j!({ "id": 1 }))).unwrap();
@@ -137,8 +142,7 @@ fn an_index_row_that_another_document_took_over_is_not_taken_away() {
 
 #[test]
 fn a_plain_put_makes_a_document_last_and_takes_its_index_rows_along() {
-    let (db, clock) = open();
-    db.create_index("items", "by_n", index_on("n")).unwrap();
+    let (db, clock) = open_with("by_n", index_on("n"));
     put_for(&db, j!({ "id": 1, "n": 5 }), 1_000);
     put(&db, j!({ "id": 1, "n": 5 }));
     put(&db, j!({ "id": 2, "n": 6 }));
@@ -200,8 +204,7 @@ fn a_store_has_a_default_that_a_document_may_overrule_and_that_outlives_the_proc
 
 #[test]
 fn a_transaction_sees_its_own_documents_expire() {
-    let (db, clock) = open();
-    db.create_index("items", "by_n", index_on("n")).unwrap();
+    let (db, clock) = open_with("by_n", index_on("n"));
     let mut tx = db.begin(&["items"], Mode::ReadWrite).unwrap();
     put_until(&mut tx, &j!({ "id": 1, "n": 1 }), Expires::After(1_000)).unwrap();
     tx.put("items", None, json(&j!({ "id": 2, "n": 2 }))).unwrap();
@@ -284,8 +287,7 @@ fn clearing_and_deleting_a_store_takes_its_expiries_along() {
 
 #[test]
 fn compaction_gives_the_space_of_expired_documents_back() {
-    let (db, clock) = open();
-    db.create_index("items", "by_n", index_on("n")).unwrap();
+    let (db, clock) = open_with("by_n", index_on("n"));
     let text = "x".repeat(1_000);
     for id in 0..2_000 {
         put_for(&db, j!({ "id": id, "n": id, "text": text }), 1_000);

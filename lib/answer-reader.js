@@ -1,0 +1,98 @@
+'use strict'
+
+/*
+ * Reading an answer of the addon field by field, from its start on. Integers are little endian; bytes and text carry
+ * their length as a u32 before them.
+ */
+
+const { decodeKey } = require('./key.js')
+
+/** What tells one state of a document from another is so long. */
+const STAMP_BYTES = 16
+
+/** A place in an answer, which each call reads a field at and moves behind it. */
+class AnswerReader {
+  #buffer
+  #at
+  #readDocument
+
+  /**
+   * @param {Buffer} buffer
+   * @param {number} start
+   * @param {import('./packing.js').ReadDocument} readDocument
+   */
+  constructor (buffer, start, readDocument) {
+    this.#buffer = buffer
+    this.#at = start
+    this.#readDocument = readDocument
+  }
+
+  byte () {
+    return this.#buffer[this.#at++]
+  }
+
+  flag () {
+    return this.byte() !== 0
+  }
+
+  u32 () {
+    this.#at += 4
+    return this.#buffer.readUInt32LE(this.#at - 4)
+  }
+
+  i64 () {
+    this.#at += 8
+    return this.#buffer.readBigInt64LE(this.#at - 8)
+  }
+
+  number () {
+    this.#at += 8
+    return this.#buffer.readDoubleLE(this.#at - 8)
+  }
+
+  /** Passes over bytes, and gives where they begin; `#at` is their end. */
+  #bytes () {
+    const length = this.u32()
+    this.#at += length
+    return this.#at - length
+  }
+
+  key () {
+    const start = this.#bytes()
+    return decodeKey(this.#buffer, start, this.#at)
+  }
+
+  text () {
+    const start = this.#bytes()
+    return this.#buffer.toString('utf8', start, this.#at)
+  }
+
+  stamp () {
+    this.#at += STAMP_BYTES
+    return Uint8Array.prototype.slice.call(this.#buffer, this.#at - STAMP_BYTES, this.#at)
+  }
+
+  /** `undefined` where there is none, which format 0 says. */
+  document (format = this.byte()) {
+    if (format === 0) return undefined
+    const start = this.#bytes()
+    return this.#readDocument(format, this.#buffer, start, this.#at)
+  }
+
+  /**
+   * As many things as a count says.
+   *
+   * @template T
+   * @param {() => T} read
+   * @returns {T[]}
+   */
+  list (read) {
+    const count = this.u32()
+    const list = []
+    for (let place = 0; place < count; place++) list.push(read())
+    return list
+  }
+}
+
+exports.AnswerReader = AnswerReader
+exports.STAMP_BYTES = STAMP_BYTES
