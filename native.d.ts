@@ -53,6 +53,12 @@ export interface OptionSetting {
   value: string
 }
 
+/**
+ * Makes a function that reads documents of a store from memory: it takes the length of the encoded key that stands in
+ * `key`; see `raw`. The store need not exist. Both buffers are used again and again.
+ */
+export declare function reader(environment: object, database: number, store: Uint8Array, key: Buffer, out: Buffer): (length: number) => string | number | boolean | undefined
+
 /** Queues a run of operations behind all that were submitted before. */
 export declare function submit(environment: object, database: number, run: Uint8Array): void
 
@@ -70,13 +76,6 @@ export declare function submitReads(environment: object, database: number, run: 
  * next answers need as many bytes.
  */
 export declare function take(environment: object, out: Buffer): number
-
-/**
- * Reads a document that lies in memory into `out`: returns its length doubled, plus one when it is a structured
- * clone; or `-1` when there is none, or `-2` when this can't be told in the call. The key is the first `key_length`
- * bytes of `key`, a buffer that is used again and again.
- */
-export declare function tryGet(environment: object, database: number, store: Uint8Array, key: Uint8Array, keyLength: number, out: Buffer): number
 
 /**
  * Reads a record that lies in memory into `out`, as an answer would have it: returns its length, or `-1` when there is

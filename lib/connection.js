@@ -29,6 +29,9 @@ const EFFORT_MAX = 1000
 const EFFORT_BETWEEN_LOOKS = 32
 const MS_BETWEEN_TURNS = 2
 
+/** So many stores have readers that are kept. */
+const READERS_MAX = 1000
+
 /** Long work on a whole database: it has workers of its own, so that nothing waits behind it. */
 const LONG_WORK = new Set(/** @type {number[]} */ ([VERB.COMPACT, VERB.VERIFY, VERB.CHECKPOINT]))
 
@@ -75,6 +78,8 @@ class Connection {
   #failure
   /** The version of the schema when it was opened. @type {number | undefined} */
   version
+  /** By the names of their stores. @type {Map<Uint8Array, import('./native.js').Reader>} */
+  #readers = new Map()
   #isFlushing = false
   /** Operations that have no answer yet. */
   #pending = 0
@@ -359,15 +364,20 @@ class Connection {
   /**
    * Reads a document in the call if it lies in memory and no write is ahead of the read.
    *
-   * @param {Uint8Array} store
+   * @param {Uint8Array} store from `nameBytes`, which gives the same bytes for the same name
    * @param {unknown} key from `plainKey`
    * @param {typeof native.tryGet | typeof native.tryHas} read
    * @returns {unknown} what it gives, or `native.NOT_AT_HAND`
    */
   readInCall (store, key, read) {
     if (this.#pendingWrites > 0) return native.NOT_AT_HAND
-    const length = writeKey(key, keyScratch, 0)
-    return read(this.#database, store, keyScratch, length)
+    let reader = this.#readers.get(store)
+    if (reader === undefined) {
+      if (this.#readers.size >= READERS_MAX) this.#readers.clear()
+      reader = native.reader(this.#database, store, keyScratch)
+      this.#readers.set(store, reader)
+    }
+    return read(reader, writeKey(key, keyScratch, 0))
   }
 
   /**
@@ -424,6 +434,7 @@ class Connection {
     try {
       await this.#issue(VERB.CLOSE, { isWrite: true }, ignore)
     } finally {
+      this.#readers.clear()
       native.forget(this.#database)
     }
   }

@@ -22,6 +22,15 @@ const PORTION_BYTES = 256 * 1024
 const ANSWERS_MAX = 1000
 const ANSWERS_MS_MAX = 3
 
+/** What the first byte of `fastDocument` is when a reader gives the value itself, and not its JSON. */
+const IS_VALUE = 1
+
+/** What a reader gives when it can't tell in the call. */
+const UNKNOWN = -1
+
+/** A number that a reader gives is a length times this, and a format. */
+const FORMATS = 8
+
 /** Documents up to this size are read in the call when they lie in memory. */
 const FAST_DOCUMENT_BYTES_MAX = 64 * 1024
 
@@ -35,6 +44,13 @@ const fastDocument = Buffer.allocUnsafeSlow(FAST_DOCUMENT_BYTES_MAX)
  * operation.
  *
  * @typedef {'submit' | 'submitReads' | 'submitLongWork'} Lane
+ */
+
+/**
+ * Reads from memory what is stored under the encoded key in a buffer, of which it takes the length: see
+ * `src/binding/raw.rs`.
+ *
+ * @typedef {(length: number) => string | number | boolean | undefined} Reader
  */
 
 /** What `tryGet` gives when it can't tell without waiting. */
@@ -114,22 +130,17 @@ function toError ({ code, errno, message, cause }) {
 }
 
 /**
- * Waits for a request. A failure becomes an error here, in an async function, because V8 then writes the callers
- * that await it into the stack, and that costs nothing unless something fails.
+ * Makes the error of a request that has failed. It is made in a reaction to that, because V8 then writes the callers
+ * that await the request into its stack; and as long as nothing fails, a reaction costs less than an async function.
  *
- * @template T
- * @param {Promise<T>} promise
- * @returns {Promise<T>}
+ * @param {unknown} failure
+ * @returns {never}
  */
-async function settle (promise) {
-  try {
-    return await promise
-  } catch (failure) {
-    if (!(failure instanceof Failure)) throw failure
-    const error = toError(failure.description)
-    Error.captureStackTrace(error, settle)
-    throw error
-  }
+function toThrown (failure) {
+  if (!(failure instanceof Failure)) throw failure
+  const error = toError(failure.description)
+  Error.captureStackTrace(error, toThrown)
+  throw error
 }
 
 /**
@@ -164,7 +175,7 @@ function request (wants = 0, settled = ignore) {
   const number = freeNumbers.pop() ?? requests.length
   const promise = new Promise((resolve, reject) => { requests[number] = { resolve, reject, wants, settled } })
   if (pending++ === 0) addon.keepAlive(link(), true)
-  return { number, answer: settle(promise) }
+  return { number, answer: promise.then(undefined, toThrown) }
 }
 
 /**
@@ -260,20 +271,36 @@ function answer (number, value) {
 }
 
 /**
- * Reads a document that lies in memory.
+ * Makes a reader of a store, which need not exist.
  *
  * @param {number} database
  * @param {Uint8Array} store the store's name
- * @param {Uint8Array} key a buffer with the encoded key at its start
- * @param {number} keyLength
+ * @param {Buffer} key where the encoded keys will stand
+ * @returns {Reader}
+ */
+function reader (database, store, key) {
+  return calling(() => addon.reader(link(), database, store, key, fastDocument))
+}
+
+/**
+ * Reads a document that lies in memory.
+ *
+ * @param {Reader} read
+ * @param {number} length of the encoded key
  * @returns {unknown} the document, `undefined` where there is none, or `NOT_AT_HAND`
  */
-function tryGet (database, store, key, keyLength) {
-  const found = addon.tryGet(link(), database, store, key, keyLength, fastDocument)
-  if (found === -1) return undefined
-  if (found < 0) return NOT_AT_HAND
+function tryGet (read, length) {
+  const found = read(length)
+  if (typeof found === 'string') return fastDocument[0] === IS_VALUE ? found : JSON.parse(found)
+  if (found === undefined) return undefined
+  if (found === UNKNOWN) return NOT_AT_HAND
+  return readFast(Number(found))
+}
+
+/** @param {number} found what a reader gave */
+function readFast (found) {
   try {
-    return readDocument(1 + (found & 1), fastDocument, 0, found >>> 1)
+    return readDocument(found % FORMATS, fastDocument, 0, Math.floor(found / FORMATS))
   } catch (error) {
     throw new FlowDBError('FLOWDB_INTERNAL', `a document could not be read: ${error}`, { cause: error })
   }
@@ -282,15 +309,13 @@ function tryGet (database, store, key, keyLength) {
 /**
  * Whether there is a document, if that can be told in the call.
  *
- * @param {number} database
- * @param {Uint8Array} store the store's name
- * @param {Uint8Array} key a buffer with the encoded key at its start
- * @param {number} keyLength
+ * @param {Reader} read
+ * @param {number} length of the encoded key
  * @returns {boolean | typeof NOT_AT_HAND}
  */
-function tryHas (database, store, key, keyLength) {
-  const found = addon.tryGet(link(), database, store, key, keyLength, fastDocument)
-  return found >= 0 || (found === -1 ? false : NOT_AT_HAND)
+function tryHas (read, length) {
+  const found = read(-length)
+  return typeof found === 'boolean' ? found : NOT_AT_HAND
 }
 
 /**
@@ -347,6 +372,7 @@ exports.create = create
 exports.forget = forget
 exports.nearestOption = nearestOption
 exports.options = options
+exports.reader = reader
 exports.refuse = refuse
 exports.request = request
 exports.submit = submit

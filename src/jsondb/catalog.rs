@@ -45,10 +45,11 @@ impl Database {
         }
         drop(rows);
         let ledger = Arc::new(Mutex::new(Ledger::new(schema, states, version, next_id)));
+        let schema_epoch = Arc::clone(&ledger.lock().schema_epoch);
         let (changing_schema, purger) = (Mutex::new(next_id), Purger::default());
         let is_upgrading = AtomicBool::new(false);
         let feed = Arc::default();
-        let database = Self { engine, ledger, changing_schema, purger, is_upgrading, feed };
+        let database = Self { engine, ledger, schema_epoch, changing_schema, purger, is_upgrading, feed };
         // A full disk must not keep a database from being read: an index that stays goes with the next attempt to
         // create it, and until then is maintained, and not read.
         let _ = database.remove_unfinished_indexes();

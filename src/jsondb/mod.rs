@@ -27,6 +27,7 @@ mod purge;
 mod purger;
 mod put;
 mod query;
+mod reader;
 mod registry;
 mod repair;
 mod restore;
@@ -63,6 +64,7 @@ pub use query::{
     CONDITIONS_MAX, Condition, Explanation, IN_KEYS_MAX, ORDER_PATHS_MAX, Order, PlanKind, Query,
     QueryBuilder, QueryCursor, QueryPage, SELECTED_PATHS_MAX, SORT_BYTES_MAX,
 };
+pub use reader::{DocumentRef, StoreReader};
 #[cfg(feature = "node")]
 pub(crate) use repair::repair_while;
 pub use repair::{DocumentsReport, repair, repair_documents_on};
