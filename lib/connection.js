@@ -18,7 +18,7 @@ const native = require('./native.js')
 const { Run, VERB } = require('./packing.js')
 
 /** A run is sent before the tick ends once it has so many bytes, so that a worker can begin. */
-const RUN_BYTES_MAX = 1024 * 1024
+const RUN_BYTES_MAX = 32 * 1024
 
 /** Reads are sent in runs of so many operations, so that several workers share them. */
 const READS_MAX = 128

@@ -148,7 +148,7 @@ impl IndexChange {
     }
 
     /// The rows that [`IndexChange::apply`] will write, for [`Overlay::check_room`].
-    pub(crate) fn writes(&self) -> impl Iterator<Item = (&Vec<u8>, usize)> {
+    pub(crate) fn writes(&self) -> impl Iterator<Item = (&Vec<u8>, usize)> + Clone {
         self.puts.iter().map(|put| (&put.row, put.value.len())).chain(self.deletes.iter().map(|row| (row, 0)))
     }
 
