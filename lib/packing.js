@@ -79,7 +79,9 @@ const VERB = Object.freeze({
   UNWATCH: 77,
   BEGIN_UPGRADE: 80,
   OPEN_ROWS: 81,
-  RESTORE: 82
+  RESTORE: 82,
+  APPLY: 90,
+  SYNC: 91
 })
 
 /** How a document is written down. */

@@ -64,6 +64,19 @@ struct Lane {
     scheduled: bool,
 }
 
+impl Lane {
+    fn check_room(&self, run: &[u8]) -> Result<()> {
+        if self.bytes > 0 && self.bytes + run.len() > self.bytes_max { Err(busy()) } else { Ok(()) }
+    }
+
+    /// Adds a run. Somebody has been found who will come for it.
+    fn push(&mut self, run: &[u8]) {
+        self.scheduled = true;
+        self.bytes += run.len();
+        self.runs.push_back(run.to_vec());
+    }
+}
+
 impl Database {
     /// A handle that the operation `Open` will open.
     pub(crate) fn new(
@@ -99,15 +112,32 @@ impl Database {
     pub(crate) fn submit(self: &Arc<Self>, run: &[u8]) -> Result<()> {
         packing::read_run(run)?;
         let mut lane = self.lane.lock();
-        if lane.bytes > 0 && lane.bytes + run.len() > lane.bytes_max {
-            return Err(busy());
-        }
+        lane.check_room(run)?;
         if !lane.scheduled {
             self.schedule()?;
-            lane.scheduled = true;
         }
-        lane.bytes += run.len();
-        lane.runs.push_back(run.to_vec());
+        lane.push(run);
+        Ok(())
+    }
+
+    /// As [`Database::submit`], for a caller that will wait for what it submits: where no worker is at the lane, the
+    /// calling thread does its work, which saves the way to another thread and back.
+    ///
+    /// # Errors
+    ///
+    /// As [`Database::submit`].
+    pub(crate) fn submit_here(self: &Arc<Self>, run: &[u8]) -> Result<()> {
+        packing::read_run(run)?;
+        let is_ours = {
+            let mut lane = self.lane.lock();
+            lane.check_room(run)?;
+            let is_ours = !lane.scheduled;
+            lane.push(run);
+            is_ours
+        };
+        if is_ours {
+            self.empty_lane();
+        }
         Ok(())
     }
 

@@ -17,6 +17,7 @@ use crate::jsondb::{
 use crate::series::{Record, Window};
 
 use super::bulk_packing::{BulkAnswer, BulkVerb, FIRST_BULK_VERB, LAST_BULK_VERB, take_bulk};
+use super::changes::{self, ChangesVerb};
 use super::error::to_json;
 use super::moving::{self, MovingVerb};
 use super::query_packing::{self, QueryVerb};
@@ -40,6 +41,9 @@ const WANTS_STAMPS: u8 = 8;
 const REVERSE: u8 = 1;
 /// A cursor comes to each key of an index once.
 const DISTINCT: u8 = 2;
+
+/// Request, kind and length come before the payload of an answer.
+const ANSWER_HEAD_BYTES: usize = 9;
 
 /// Verb, request and transaction come before the fields of an operation.
 const OPERATION_HEAD_BYTES: usize = 9;
@@ -190,6 +194,7 @@ pub(crate) enum Verb<'a> {
     Query(QueryVerb<'a>),
     Moving(MovingVerb<'a>),
     Watch(WatchVerb<'a>),
+    Changes(ChangesVerb<'a>),
 }
 
 impl Verb<'_> {
@@ -236,6 +241,7 @@ impl Verb<'_> {
                     BulkVerb::PutMany { .. } | BulkVerb::DeleteMany { .. } | BulkVerb::DeleteRange { .. }
                 )
                 | Self::Query(QueryVerb::Delete(_))
+                | Self::Changes(_)
                 | Self::Series(SeriesVerb::Open(_) | SeriesVerb::DeleteRange(..) | SeriesVerb::Drop { .. })
         )
     }
@@ -362,6 +368,7 @@ fn read_operation<'a>(input: &mut &'a [u8]) -> Option<Operation<'a>> {
         FIRST_BULK_VERB..=LAST_BULK_VERB => Verb::Bulk(take_bulk(number, input)?),
         _ if query_packing::VERBS.contains(&number) => Verb::Query(query_packing::take_verb(number, input)?),
         _ if moving::VERBS.contains(&number) => Verb::Moving(moving::take_verb(number, input)?),
+        _ if changes::VERBS.contains(&number) => Verb::Changes(changes::take_verb(number, input)?),
         watching::FIRST_VERB.. => Verb::Watch(watching::take_verb(number, input)?),
         FIRST_VERB.. => Verb::Series(take_verb(number, input)?),
         _ => return None,
@@ -559,6 +566,13 @@ impl Answers {
     }
 }
 
+/// The request of the answer at the start of `answers`, and how many bytes it has; `None` where there is none.
+pub(crate) fn answer_at(answers: &[u8]) -> Option<(u32, usize)> {
+    let (request, rest) = answers.split_first_chunk::<4>()?;
+    let length = u32::from_le_bytes(*rest.get(1..)?.first_chunk::<4>()?);
+    Some((u32::from_le_bytes(*request), ANSWER_HEAD_BYTES + length as usize))
+}
+
 fn put_page(out: &mut Vec<u8>, more: bool, rows: &[Row], wants: u8) {
     put_page_head(out, more, rows.len());
     for row in rows {
@@ -645,6 +659,18 @@ mod tests {
         answers.push(9, Ok(Answer::Flag(true)));
 
         assert_eq!(answers.take(), [9, 0, 0, 0, 3, 1, 0, 0, 0, 1]);
+    }
+
+    #[test]
+    fn answers_are_told_apart_by_their_heads() {
+        let mut answers = Answers::default();
+        answers.push(9, Ok(Answer::Flag(true)));
+        answers.push(8, Ok(Answer::Nothing));
+        let packed = answers.take();
+
+        assert_eq!(answer_at(&packed), Some((9, 10)));
+        assert_eq!(answer_at(&packed[10..]), Some((8, 9)));
+        assert_eq!(answer_at(&packed[19..]), None);
     }
 
     #[test]
