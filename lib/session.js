@@ -168,7 +168,7 @@ class Session {
   /**
    * A put with options, or with a third argument that may be options or a key.
    *
-   * @param {'put' | 'add'} where
+   * @param {'put' | 'add' | 'set'} where
    * @param {unknown} store
    * @param {() => import('./values.js').Encoded} encode
    * @param {unknown} key

@@ -38,7 +38,7 @@ function isOptions (value) {
 }
 
 /**
- * @param {'put' | 'add'} where
+ * @param {'put' | 'add' | 'set'} where
  * @param {unknown} options
  * @returns {WriteOptions}
  */
@@ -48,9 +48,9 @@ function toWriteOptions (where, options) {
   if (where === 'add' && (ifVersion !== undefined || !ifAbsent)) {
     throw invalid('add stores a document only where none has its key, so it takes no other condition')
   }
-  if (ifVersion !== undefined && ifAbsent) throw invalid('put takes ifVersion or ifAbsent, not both')
+  if (ifVersion !== undefined && ifAbsent) throw invalid(`${where} takes ifVersion or ifAbsent, not both`)
   if (ifVersion !== undefined && (!Number.isSafeInteger(ifVersion) || ifVersion < 0)) {
-    throw invalid(`ifVersion of put is a version, or 0 for none, not ${kindOf(ifVersion)}`)
+    throw invalid(`ifVersion of ${where} is a version, or 0 for none, not ${kindOf(ifVersion)}`)
   }
   const flags = (ifAbsent ? IF_ABSENT : 0) | (ifVersion === undefined ? 0 : IF_VERSION)
   return { ...toExpiry(where, asked), flags, version: ifVersion ?? 0 }
