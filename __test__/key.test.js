@@ -10,6 +10,7 @@ const { FlowDBError } = require('../lib/errors.js')
 const {
   ARRAY_DEPTH_MAX, KEY_BYTES_MAX, compareKeys, decodeKey, encodeKey, plainKey, readKey, writeKey
 } = require('../lib/key.js')
+const { randomSource } = require('./support')
 
 const golden = JSON.parse(readFileSync(join(__dirname, '../tests/golden/keys.json'), 'utf8'))
 
@@ -63,22 +64,6 @@ function compareValues (a, b) {
 function normal (value) {
   if (Array.isArray(value)) return value.map(normal)
   return typeof value === 'number' ? value + 0 : value
-}
-
-function randomSource (t) {
-  const seed = Number(process.env.FLOWDB_SEED ?? Date.now() % 2 ** 32)
-  t.diagnostic(`FLOWDB_SEED=${seed}`)
-  let state = seed >>> 0
-  const next = () => {
-    state = state + 0x6d2b79f5 | 0
-    let mixed = Math.imul(state ^ state >>> 15, state | 1)
-    mixed ^= mixed + Math.imul(mixed ^ mixed >>> 7, mixed | 61)
-    return (mixed ^ mixed >>> 14) >>> 0
-  }
-  const below = (bound) => next() % bound
-  const pick = (choices) => choices[below(choices.length)]
-  const list = (lengthMax, each) => Array.from({ length: below(lengthMax + 1) }, each)
-  return { next, below, pick, list }
 }
 
 function randomValue (random, depth = 0) {

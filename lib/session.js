@@ -88,6 +88,18 @@ class Session {
   }
 
   /**
+   * Does an operation in the call, behind all that was issued before it.
+   *
+   * @param {number} verb
+   * @param {What} what
+   * @param {import('./connection.js').Pack} pack
+   * @returns {any}
+   */
+  issueSync (verb, what, pack) {
+    return this.connection.issueSync(verb, what, pack)
+  }
+
+  /**
    * Issues an operation whose answer nobody waits for.
    *
    * @param {number} verb
@@ -323,3 +335,5 @@ function packKey (store, key) {
 }
 
 exports.Session = Session
+exports.packDocument = packDocument
+exports.packKey = packKey

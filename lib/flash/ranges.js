@@ -5,8 +5,8 @@
 const { toBounds } = require('../key-range.js')
 const { checkOptions, invalid } = require('../names.js')
 const { WANTS } = require('../packing.js')
-const { Entries } = require('./entries.js')
 const { PLACE } = require('./place.js')
+const { Sync } = require('./sync.js')
 
 /** @param {import('../packing.js').Page} page */
 const keysOf = (page) => page.keys
@@ -18,7 +18,7 @@ const valuesOf = (page) => page.documents
  */
 const entriesOf = (page) => page.keys.map((key, index) => [key, page.documents[index]])
 
-class Ranges extends Entries {
+class Ranges extends Sync {
   /** @param {unknown} [options] */
   keys (options) {
     return this.#rows('keys', options, WANTS.KEYS, keysOf)
