@@ -83,10 +83,15 @@ async function errorOf (promise) {
   throw new Error(`it resolved to ${value} and should have rejected`)
 }
 
-/** A seeded generator (mulberry32), whose seed is printed and taken back. */
-function randomSource (t) {
+/** The seed of a test's random numbers, printed and taken back. */
+function seedOf (t) {
   const seed = Number(process.env.FLOWDB_SEED ?? Date.now() % 2 ** 32)
   t.diagnostic(`FLOWDB_SEED=${seed}`)
+  return seed
+}
+
+/** A generator of random numbers (mulberry32). */
+function randomSource (seed) {
   let state = seed >>> 0
   const next = () => {
     state = state + 0x6d2b79f5 | 0
@@ -100,4 +105,6 @@ function randomSource (t) {
   return { next, below, pick, list }
 }
 
-module.exports = { collectGarbage, errorOf, flashInMemory, gathered, openInMemory, randomSource, runProgram, temporary }
+module.exports = {
+  collectGarbage, errorOf, flashInMemory, gathered, openInMemory, randomSource, runProgram, seedOf, temporary
+}

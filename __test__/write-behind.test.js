@@ -3,6 +3,7 @@
 /* What FlashStoreSync writes behind: in order, in bounded batches, whole; and what becomes of it when it fails. */
 
 const assert = require('node:assert/strict')
+const { readFileSync } = require('node:fs')
 const { join } = require('node:path')
 const { test } = require('node:test')
 const { FlashStoreSync, FlowDBError } = require('..')
@@ -16,7 +17,7 @@ const BLOCK_MS = 20
 test('100,000 sets in a loop leave the event loop free, take bounded memory, and are all there later', async (t) => {
   const value = (key) => ({ key, text: 'x'.repeat(600) })
   let longest = Infinity
-  // Who is put aside by the system looks blocked as well: once of several times is enough.
+  // Whoever was put aside by the system may look blocked as well: once in several times is enough.
   for (let attempt = 1; attempt <= 5 && longest > BLOCK_MS; attempt++) {
     const folder = temporary(t)
     const store = new FlashStoreSync(folder)
@@ -198,15 +199,27 @@ class Disk {
 
 const text = (of) => ({ format: 1, text: `[1,"${of}"]` })
 
+/**
+ * For how many milliseconds this thread has run. Where the system tells that, time in which it was put aside for others
+ * does not count.
+ */
+function msRun () {
+  try {
+    return Number(readFileSync('/proc/thread-self/schedstat', 'utf8').split(' ')[0]) / 1e6
+  } catch {
+    return performance.now()
+  }
+}
+
 /** How long the longest turn of the event loop took until a promise was settled. */
 async function longestTurnUntil (promise) {
   let isSettled = false
   const settled = promise.finally(() => { isSettled = true })
   let longest = 0
-  let last = performance.now()
+  let last = msRun()
   while (!isSettled) {
     await new Promise((resolve) => setImmediate(resolve))
-    const now = performance.now()
+    const now = msRun()
     longest = Math.max(longest, now - last)
     last = now
   }
