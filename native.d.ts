@@ -81,9 +81,9 @@ export declare function submitReads(environment: object, database: number, run: 
 export declare function take(environment: object, out: Buffer): number
 
 /**
- * Reads a document that lies in memory into `out`: returns its length doubled, plus one when it is a structured
- * clone; or `-1` when there is none, or `-2` when this can't be told in the call. The key is the first `key_length`
- * bytes of `key`, a buffer that is used again and again.
+ * Reads a document that lies in memory into `out`: returns four times its length, plus the number of its format less one;
+ * or `-1` when there is none, or `-2` when this can't be told in the call. The key is the first `key_length` bytes of
+ * `key`, a buffer that is used again and again.
  */
 export declare function tryGet(environment: object, database: number, store: Uint8Array, key: Uint8Array, keyLength: number, out: Buffer): number
 

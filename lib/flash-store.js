@@ -11,15 +11,18 @@
 
 const { Connection } = require('./connection.js')
 const { FlowDBError } = require('./errors.js')
+const { ROOT } = require('./flash/names.js')
 const { Calls } = require('./flash/namespace.js')
-const { Place } = require('./flash/place.js')
+const { DEFAULTS, Place } = require('./flash/place.js')
+const { entriesOf } = require('./names.js')
 const { readOptions } = require('./options.js')
+const { VERB } = require('./packing.js')
 const { Session } = require('./session.js')
-const { encodeValue } = require('./values.js')
 
-/** The object store that holds the entries. */
-const STORE = 'flash'
-const DEFINITION = JSON.stringify({ name: STORE, keyPath: null, autoIncrement: false })
+/** The store of the entries, and those of namespaces, come into being with their first write. */
+const DEFINITION = JSON.stringify({ name: ROOT, isDeclared: true })
+
+const ignore = () => {}
 
 class FlashStore extends Calls {
   #options
@@ -29,8 +32,9 @@ class FlashStore extends Calls {
 
   /** @param {string | Record<string, unknown>} options a directory, or options with a `dataDir` */
   constructor (options) {
-    super(new Place(() => this.#session(), STORE, encodeValue))
-    this.#options = readOptions('FlashStore', typeof options === 'string' ? { dataDir: options } : options)
+    const { defaults, others } = split(typeof options === 'string' ? { dataDir: options } : options)
+    super(Place.of(() => this.#session(), ROOT, defaults))
+    this.#options = readOptions('FlashStore', others)
   }
 
   /**
@@ -56,6 +60,15 @@ class FlashStore extends Calls {
   }
 
   /**
+   * Makes everything durable that was written before it, whatever the store's durability is.
+   *
+   * @returns {Promise<void>}
+   */
+  async flush () {
+    await this.#session().attempt(VERB.SYNC, { isWrite: true }, () => ignore)
+  }
+
+  /**
    * Waits for what was asked for, and closes.
    *
    * @returns {Promise<void>}
@@ -77,6 +90,20 @@ class FlashStore extends Calls {
 
   async [Symbol.asyncDispose] () {
     await this.close()
+  }
+}
+
+/**
+ * The options that belong to the entries, and those that belong to the database.
+ *
+ * @param {unknown} options
+ */
+function split (options) {
+  const given = entriesOf('FlashStore', options)
+  const isDefault = (/** @type {[string, unknown]} */ [name]) => Object.hasOwn(DEFAULTS, name)
+  return {
+    defaults: Object.fromEntries(given.filter(isDefault)),
+    others: Object.fromEntries(given.filter((option) => !isDefault(option)))
   }
 }
 

@@ -330,7 +330,7 @@ function tryGet (database, store, key, keyLength) {
   if (found === -1) return undefined
   if (found < 0) return NOT_AT_HAND
   try {
-    return readDocument(1 + (found & 1), fastDocument, 0, found >>> 1)
+    return readDocument(1 + (found & 3), fastDocument, 0, found >>> 2)
   } catch (error) {
     throw new FlowDBError('FLOWDB_INTERNAL', `a document could not be read: ${error}`, { cause: error })
   }

@@ -57,6 +57,14 @@ function toWriteOptions (where, options) {
 }
 
 /**
+ * @param {import('./packing.js').Run} run
+ * @param {WriteOptions} options
+ */
+function packWriteOptions (run, { flags, version, kind, ms }) {
+  run.u8(flags).i64(version).u8(kind).i64(ms)
+}
+
+/**
  * @param {unknown} options
  * @returns {Expiry}
  */
@@ -98,6 +106,7 @@ function toSpan (what, seconds) {
 }
 
 exports.isOptions = isOptions
+exports.packWriteOptions = packWriteOptions
 exports.toSpan = toSpan
 exports.toTouch = toTouch
 exports.toWriteOptions = toWriteOptions

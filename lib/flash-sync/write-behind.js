@@ -95,10 +95,8 @@ class Batch {
  * @param {number | null} key
  * @param {Encoded} encoded
  */
-function packPut (run, key, { format, text, bytes }) {
-  run.u8(CHANGE.PUT).key(key).u8(format)
-  if (bytes === undefined) run.text(/** @type {string} */ (text))
-  else run.bytes32(bytes)
+function packPut (run, key, encoded) {
+  run.u8(CHANGE.PUT).key(key).document(encoded)
 }
 
 /**

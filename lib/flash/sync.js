@@ -12,7 +12,7 @@ const { nameBytes } = require('../names.js')
 const { plainKey } = require('../key.js')
 const { VERB } = require('../packing.js')
 const { packDocument, packKey } = require('../session.js')
-const { toWriteOptions } = require('../write-options.js')
+const { packWriteOptions, toWriteOptions } = require('../write-options.js')
 const { Entries, checkKey } = require('./entries.js')
 const { PLACE } = require('./place.js')
 
@@ -49,7 +49,7 @@ class Sync extends Entries {
     const encoded = encode(value)
     session.issueSync(asked === undefined ? VERB.PUT : VERB.PUT_WITH, { store, isWrite: true }, (run) => {
       packDocument(run, name, plain, encoded)
-      if (asked !== undefined) run.u8(asked.flags).i64(asked.version).u8(asked.kind).i64(asked.ms)
+      if (asked !== undefined) packWriteOptions(run, asked)
     })
     return this
   }

@@ -1,5 +1,4 @@
-//! Many changes of one store as one commit, in the order in which they are given, and making durable what was
-//! acknowledged: docs/binding.md lists every byte.
+//! Many changes of one store as one commit, in the order in which they are given: docs/binding.md lists every byte.
 //!
 //! Invariant: all of the changes are made, or none.
 #![forbid(unsafe_code)]
@@ -9,19 +8,17 @@ use crate::jsondb::{Document, Format, JsonDb, Key, Transaction};
 
 use super::packing::{Answer, take_bytes, take_format, take_text, take_u8, take_u32};
 
-/// The numbers of the verbs that this file reads.
-pub(super) const VERBS: std::ops::RangeInclusive<u8> = 90..=91;
+/// The number of the verb that this file reads.
+pub(super) const VERB: u8 = 95;
 
-/// What is asked for.
+/// The changes of a store.
 #[derive(Debug, PartialEq)]
-pub(crate) enum ChangesVerb<'a> {
-    /// Makes changes, all or none.
-    Apply { store: &'a str, changes: Vec<RawChange<'a>> },
-    /// Makes everything durable that has been acknowledged.
-    Sync,
+pub(crate) struct Changes<'a> {
+    store: &'a str,
+    changes: Vec<RawChange<'a>>,
 }
 
-/// One of them.
+/// One of these changes.
 #[derive(Debug, PartialEq)]
 pub(crate) enum RawChange<'a> {
     Put {
@@ -40,21 +37,12 @@ pub(crate) enum RawChange<'a> {
     },
 }
 
-/// The fields of the operation with this number.
-pub(super) fn take_verb<'a>(number: u8, input: &mut &'a [u8]) -> Option<ChangesVerb<'a>> {
-    Some(match number {
-        90 => {
-            let (store, count) = (take_text(input)?, take_u32(input)?);
-            // The count is not trusted with an allocation.
-            let mut changes = Vec::new();
-            for _ in 0..count {
-                changes.push(take_change(input)?);
-            }
-            ChangesVerb::Apply { store, changes }
-        }
-        91 => ChangesVerb::Sync,
-        _ => return None,
-    })
+/// The fields of the operation.
+pub(super) fn take_changes<'a>(input: &mut &'a [u8]) -> Option<Changes<'a>> {
+    let (store, count) = (take_text(input)?, take_u32(input)?);
+    // The count is not trusted with an allocation.
+    let changes = (0..count).map(|_| take_change(input)).collect::<Option<_>>()?;
+    Some(Changes { store, changes })
 }
 
 fn take_change<'a>(input: &mut &'a [u8]) -> Option<RawChange<'a>> {
@@ -75,16 +63,12 @@ fn take_change<'a>(input: &mut &'a [u8]) -> Option<RawChange<'a>> {
     })
 }
 
-/// Does what is asked for.
-pub(crate) fn execute(json: &JsonDb, verb: &ChangesVerb<'_>) -> Result<Answer> {
-    match verb {
-        ChangesVerb::Apply { store, changes } => json
-            .update(&[store], None, |transaction| {
-                changes.iter().try_for_each(|change| apply(transaction, store, change))
-            })
-            .map(|()| Answer::Nothing),
-        ChangesVerb::Sync => json.engine().sync().map(|()| Answer::Nothing),
-    }
+/// Makes the changes, all or none.
+pub(crate) fn execute(json: &JsonDb, Changes { store, changes }: &Changes<'_>) -> Result<Answer> {
+    json.update(&[store], None, |transaction| {
+        changes.iter().try_for_each(|change| apply(transaction, store, change))
+    })
+    .map(|()| Answer::Nothing)
 }
 
 fn apply(transaction: &mut Transaction, store: &str, change: &RawChange<'_>) -> Result<()> {
@@ -122,7 +106,7 @@ mod tests {
     }
 
     fn apply_to(json: &JsonDb, changes: Vec<RawChange<'_>>) -> Result<Answer> {
-        execute(json, &ChangesVerb::Apply { store: "s", changes })
+        execute(json, &Changes { store: "s", changes })
     }
 
     fn count(json: &JsonDb) -> u64 {
@@ -158,9 +142,9 @@ mod tests {
         let expected =
             vec![RawChange::Clear, RawChange::Check { key: &[9], document: Some((Format::Json, b"{}")) }];
 
-        assert_eq!(take_verb(90, &mut whole), Some(ChangesVerb::Apply { store: "s", changes: expected }));
+        assert_eq!(take_changes(&mut whole), Some(Changes { store: "s", changes: expected }));
         for end in 0..fields.len() {
-            assert_eq!(take_verb(90, &mut &fields[..end]), None, "cut at {end}");
+            assert_eq!(take_changes(&mut &fields[..end]), None, "cut at {end}");
         }
     }
 }

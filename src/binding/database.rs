@@ -253,8 +253,7 @@ impl Database {
     fn open_with(&self, definition: Option<&str>) -> Result<JsonDb> {
         let json = JsonDb::open(self.config.clone())?;
         if let Some(definition) = definition {
-            let (name, options, default_ttl_ms) = definitions::store(definition)?;
-            if let Err(error) = json.create_object_store_with_ttl(&name, options, default_ttl_ms) {
+            if let Err(error) = provide(&json, definition) {
                 json.close()?;
                 return Err(error);
             }
@@ -410,6 +409,15 @@ impl Database {
         let watch = self.watches.lock().remove(&id);
         drop(watch);
     }
+}
+
+/// Creates the store that a database is opened for, or declares it.
+fn provide(json: &JsonDb, definition: &str) -> Result<()> {
+    if let Some(root) = definitions::declared(definition)? {
+        return json.declare_stores(&root);
+    }
+    let (name, options, default_ttl_ms) = definitions::store(definition)?;
+    json.create_object_store_with_ttl(&name, options, default_ttl_ms)
 }
 
 fn busy() -> Error {

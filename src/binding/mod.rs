@@ -19,6 +19,7 @@ mod execute;
 mod link;
 mod long_work;
 mod moving;
+mod namespaces;
 mod options;
 mod outbox;
 mod packing;
@@ -43,7 +44,7 @@ use napi_derive::napi;
 use parking_lot::Mutex;
 
 use crate::error::Error;
-use crate::jsondb::{Format, Key, TryRow};
+use crate::jsondb::{Key, TryRow};
 use crate::series::TryRecord;
 
 use link::Link;
@@ -208,9 +209,9 @@ const MISSING: i32 = -1;
 /// The answer is not at hand, or is not a document: ask again with an operation.
 const NOT_AT_HAND: i32 = -2;
 
-/// Reads a document that lies in memory into `out`: returns its length doubled, plus one when it is a structured
-/// clone; or `-1` when there is none, or `-2` when this can't be told in the call. The key is the first `key_length`
-/// bytes of `key`, a buffer that is used again and again.
+/// Reads a document that lies in memory into `out`: returns four times its length, plus the number of its format less one;
+/// or `-1` when there is none, or `-2` when this can't be told in the call. The key is the first `key_length` bytes of
+/// `key`, a buffer that is used again and again.
 #[napi]
 pub fn try_get(
     #[napi(ts_arg_type = "object")] environment: &External<Environment>,
@@ -233,12 +234,8 @@ fn read_from_memory(link: &Link, database: u32, store: &[u8], key: &[u8], out: &
         TryRow::Found(row) => {
             let bytes = &row.document.bytes;
             out.get_mut(..bytes.len())?.copy_from_slice(bytes);
-            let structured = match row.document.format {
-                Format::Json => 0,
-                Format::Structured => 1,
-                Format::Raw => return None,
-            };
-            Some(i32::try_from(bytes.len()).ok()? * 2 + structured)
+            let format = i32::from(row.document.format as u8);
+            i32::try_from(bytes.len()).ok()?.checked_mul(4)?.checked_add(format - 1)
         }
     }
 }

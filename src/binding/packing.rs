@@ -17,9 +17,10 @@ use crate::jsondb::{
 use crate::series::{Record, Window};
 
 use super::bulk_packing::{BulkAnswer, BulkVerb, FIRST_BULK_VERB, LAST_BULK_VERB, take_bulk};
-use super::changes::{self, ChangesVerb};
+use super::changes::{self, Changes};
 use super::error::to_json;
 use super::moving::{self, MovingVerb};
+use super::namespaces::{self, NamespaceVerb};
 use super::query_packing::{self, QueryVerb};
 use super::series_packing::{FIRST_VERB, SeriesVerb, put_record, put_window, take_verb};
 use super::versions;
@@ -194,7 +195,8 @@ pub(crate) enum Verb<'a> {
     Query(QueryVerb<'a>),
     Moving(MovingVerb<'a>),
     Watch(WatchVerb<'a>),
-    Changes(ChangesVerb<'a>),
+    Changes(Changes<'a>),
+    Namespace(NamespaceVerb<'a>),
 }
 
 impl Verb<'_> {
@@ -224,6 +226,9 @@ impl Verb<'_> {
 
     /// Whether a read that comes after it has to look afresh. Writes in a transaction are seen with its commit.
     pub(crate) fn changes_what_is_seen(&self) -> bool {
+        if let Self::Namespace(verb) = self {
+            return verb.changes_what_is_seen();
+        }
         matches!(
             self,
             Self::Open { .. }
@@ -238,7 +243,10 @@ impl Verb<'_> {
                 | Self::Commit { .. }
                 | Self::Destroy
                 | Self::Bulk(
-                    BulkVerb::PutMany { .. } | BulkVerb::DeleteMany { .. } | BulkVerb::DeleteRange { .. }
+                    BulkVerb::PutMany { .. }
+                        | BulkVerb::DeleteMany { .. }
+                        | BulkVerb::DeleteRange { .. }
+                        | BulkVerb::Batch { .. }
                 )
                 | Self::Query(QueryVerb::Delete(_))
                 | Self::Changes(_)
@@ -256,6 +264,8 @@ pub(crate) struct Scan<'a> {
     pub(crate) reverse: bool,
     /// Of the entries of an index with one key, only the first.
     pub(crate) distinct: bool,
+    /// How many rows are passed over first.
+    pub(crate) offset: u64,
     /// [`WANTS_KEYS`], [`WANTS_DOCUMENTS`] and so on, added up.
     pub(crate) wants: u8,
 }
@@ -367,8 +377,9 @@ fn read_operation<'a>(input: &mut &'a [u8]) -> Option<Operation<'a>> {
         versions::FIRST_VERB..=versions::LAST_VERB => versions::take_verb(number, input)?,
         FIRST_BULK_VERB..=LAST_BULK_VERB => Verb::Bulk(take_bulk(number, input)?),
         _ if query_packing::VERBS.contains(&number) => Verb::Query(query_packing::take_verb(number, input)?),
+        _ if namespaces::VERBS.contains(&number) => Verb::Namespace(namespaces::take_verb(number, input)?),
         _ if moving::VERBS.contains(&number) => Verb::Moving(moving::take_verb(number, input)?),
-        _ if changes::VERBS.contains(&number) => Verb::Changes(changes::take_verb(number, input)?),
+        changes::VERB => Verb::Changes(changes::take_changes(input)?),
         watching::FIRST_VERB.. => Verb::Watch(watching::take_verb(number, input)?),
         FIRST_VERB.. => Verb::Series(take_verb(number, input)?),
         _ => return None,
@@ -429,6 +440,7 @@ pub(super) fn take_format(input: &mut &[u8]) -> Option<Format> {
         1 => Some(Format::Json),
         2 => Some(Format::Structured),
         3 => Some(Format::Raw),
+        4 => Some(Format::Text),
         _ => None,
     }
 }
@@ -446,7 +458,8 @@ fn take_scan<'a>(input: &mut &'a [u8]) -> Option<Scan<'a>> {
     let (store, index, range) = (take_text(input)?, take_optional_text(input)?, take_range(input)?);
     let direction = take_u8(input)?;
     let (reverse, distinct) = (direction & REVERSE != 0, direction & DISTINCT != 0);
-    Some(Scan { store, index, range, reverse, distinct, wants: take_u8(input)? })
+    let offset = versions::take_u64(input)?;
+    Some(Scan { store, index, range, reverse, distinct, offset, wants: take_u8(input)? })
 }
 
 pub(super) fn take_page_size(input: &mut &[u8]) -> Option<PageSize> {

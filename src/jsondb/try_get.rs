@@ -1,6 +1,7 @@
 //! Reading one document without waiting for a file, for callers that must not block.
 #![forbid(unsafe_code)]
 
+use super::commit::Involved;
 use super::rows::{StoredDocument, document_key};
 use super::transaction::row_of;
 use super::{JsonDb, Key, Row};
@@ -26,7 +27,11 @@ impl JsonDb {
     /// `NotFound` for a store that does not exist, `Corruption`, `Closed`.
     pub fn try_get(&self, store: &str, key: &Key) -> Result<TryRow> {
         let database = self.database()?;
-        let row = document_key(database.schema().store(store)?.id, key);
+        let Involved { store, .. } = self.handle.involved(&database.schema(), store)?;
+        if store.is_absent() {
+            return Ok(TryRow::Missing);
+        }
+        let row = document_key(store.id, key);
         Ok(match database.engine.try_get(&row, None)? {
             TryGet::Found(value) => {
                 let stored = StoredDocument::decode(&value.bytes, &row)?;

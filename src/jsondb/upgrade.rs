@@ -114,7 +114,7 @@ impl JsonDb {
             handle: Arc::clone(&self.handle),
             mode: Mode::ReadWrite,
             view,
-            stores: schema.stores.iter().map(|(name, store)| (name.clone(), involved(store))).collect(),
+            stores: schema.stores.values().map(|store| (store.name.clone(), involved(store))).collect(),
             savepoints: Vec::new(),
             upgrade: Some(Box::new(upgrade)),
         }))
@@ -369,7 +369,7 @@ impl Upgrade {
                 store = Arc::new(StoreDef { version, ..StoreDef::clone(&store) });
                 rows.push((catalog_key(store.id), Some(store.encode())));
             }
-            next.stores.insert(store.name.clone(), store);
+            next.stores.insert(store);
         }
         let is_deleted = |store: &&Arc<StoreDef>| self.deleted.contains(&store.id);
         let deleted =
