@@ -6,6 +6,7 @@ const assert = require('node:assert/strict')
 const { writeFileSync } = require('node:fs')
 const { join } = require('node:path')
 const { test } = require('node:test')
+const { createContext, runInContext } = require('node:vm')
 const { Worker } = require('node:worker_threads')
 const { FlashStore, FlowDB } = require('..')
 const { Connection } = require('../lib/connection')
@@ -195,6 +196,32 @@ test('a worker thread that does nothing but such calls can be terminated', async
   const store = new FlashStore(folder)
   assert.ok(store.getSync('count') >= 20)
   await store.close()
+})
+
+test('a call that is broken off by a time limit leaves the store sound', async (t) => {
+  const store = new FlashStore(temporary(t))
+  const context = createContext({ store, count: 0 })
+  for (let round = 0; round < 10; round++) {
+    for (let key = 0; key < 2000; key++) store.set(key, 'x'.repeat(500))
+    const endless = 'for (;;) store.setSync("count", ++count)'
+    assert.throws(() => runInContext(endless, context, { timeout: 10 }), { code: 'ERR_SCRIPT_EXECUTION_TIMEOUT' })
+  }
+  const [stored, { count }] = [store.getSync('count'), context]
+  assert.ok(stored === count || stored === count - 1, `${stored} is stored of ${count}`)
+  await store.close()
+})
+
+test('namespaces have the calls, with their own encodings', async (t) => {
+  const store = flashInMemory(t)
+  const texts = store.namespace('texts', { valueEncoding: 'utf8' })
+  assert.equal(texts.getSync('a'), undefined)
+  assert.equal(texts.deleteSync('a'), false)
+  assert.equal(texts.setSync('a', 'text').getSync('a'), 'text')
+  assert.throws(() => texts.setSync('a', 1), { code: 'FLOWDB_INVALID_VALUE' })
+  assert.equal(store.hasSync('a'), false)
+  store.namespace('other').set('b', 1)
+  assert.equal(store.namespace('other').getSync('b'), 1)
+  assert.deepEqual(await store.namespaces(), ['other', 'texts'])
 })
 
 test('two threads that wait in calls on one directory don\'t wait for each other', async (t) => {
