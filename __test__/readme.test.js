@@ -1,9 +1,9 @@
 'use strict'
 
 /*
- * Every JavaScript snippet of README.md, docs/flashstore-sync.md, docs/series.md and docs/flowdb/ runs as it is written,
- * in a folder of its own where `require('flowdb')` finds this package. A snippet says in comments (`// → value`) what it prints, and the test
- * holds it to that.
+ * Every JavaScript snippet of README.md, docs/flashstore-sync.md, docs/series.md and docs/flowdb/ runs as it is
+ * written, in a folder of its own where `require('flowdb')` finds this package. A snippet says in comments
+ * (`// → value`) what it prints, and the test holds it to that.
  */
 
 const assert = require('node:assert/strict')
