@@ -58,7 +58,7 @@ class Loading {
    */
   async inBackground () {
     this.#rows = new Rows(this.#session, { ...this.#rest, isGathered: true }, undefined, (page) => {
-      if (!this.#isDone) this.#read(page)
+      this.#read(page)
       return []
     })
     await this.#rows.gather()
