@@ -340,6 +340,13 @@ test('a process ends by itself when everything that was set is stored', async (t
   assert.equal((await storedIn(folder)).length, 50_000)
 })
 
+test('a store that is forgotten stores what was set, and is closed when it is collected', async (t) => {
+  const folder = temporary(t)
+  const { code, output, errors } = await runProgram('forgets-a-map.js', [folder], { flags: ['--expose-gc'] })
+  assert.deepEqual({ code, output, errors }, { code: 0, output: 'closed', errors: '' })
+  assert.equal((await storedIn(folder)).length, 20_000)
+})
+
 test('overwriting one entry many times writes only what is needed', async (t) => {
   const folder = temporary(t)
   const store = await FlashStoreSync.open(folder)
