@@ -15,6 +15,12 @@ export declare function connect(wake: () => void): object
 /** Makes a handle for a database and returns its number; the operation `Open` then opens it. */
 export declare function create(environment: object, settings: Array<OptionSetting>): number
 
+/**
+ * Comes before `wait_for`: says whether the request that will be waited for is not submitted yet, so that the answers
+ * which wait already need not be searched.
+ */
+export declare function expectAnswer(environment: object, isNew: boolean): void
+
 /** Lets go of a closed handle. */
 export declare function forget(environment: object, database: number): void
 
@@ -62,6 +68,9 @@ export declare function reader(environment: object, database: number, store: Uin
 /** Queues a run of operations behind all that were submitted before. */
 export declare function submit(environment: object, database: number, run: Uint8Array): void
 
+/** As `submit`, for a call that will wait: this thread does what is in the lane, unless a worker does already. */
+export declare function submitHere(environment: object, database: number, run: Uint8Array): void
+
 /**
  * Submits one operation on a whole database that may take long. It waits for nothing that was submitted before, and
  * nothing waits for it.
@@ -82,3 +91,9 @@ export declare function take(environment: object, out: Buffer): number
  * none, or `-2` when this can't be told in the call. `run` holds the operation that would read it.
  */
 export declare function tryGetRecord(environment: object, database: number, run: Uint8Array, out: Buffer): number
+
+/**
+ * Waits for the answer to `request`, for `limit_ms` milliseconds at most: `null` when it has not come. So JavaScript
+ * gets its turn in between, and the end of its thread is noticed.
+ */
+export declare function waitFor(environment: object, request: number, limitMs: number): Buffer | null

@@ -1,6 +1,6 @@
 'use strict'
 
-/* What the tests of the facades share: temporary folders, open databases, child processes. */
+/* What the tests of the facades share: temporary folders, open databases, child processes, random numbers. */
 
 const { spawn } = require('node:child_process')
 const { mkdtempSync, rmSync } = require('node:fs')
@@ -83,4 +83,28 @@ async function errorOf (promise) {
   throw new Error(`it resolved to ${value} and should have rejected`)
 }
 
-module.exports = { collectGarbage, errorOf, flashInMemory, gathered, openInMemory, runProgram, temporary }
+/** The seed of a test's random numbers, printed and taken back. */
+function seedOf (t) {
+  const seed = Number(process.env.FLOWDB_SEED ?? Date.now() % 2 ** 32)
+  t.diagnostic(`FLOWDB_SEED=${seed}`)
+  return seed
+}
+
+/** A generator of random numbers (mulberry32). */
+function randomSource (seed) {
+  let state = seed >>> 0
+  const next = () => {
+    state = state + 0x6d2b79f5 | 0
+    let mixed = Math.imul(state ^ state >>> 15, state | 1)
+    mixed ^= mixed + Math.imul(mixed ^ mixed >>> 7, mixed | 61)
+    return (mixed ^ mixed >>> 14) >>> 0
+  }
+  const below = (bound) => next() % bound
+  const pick = (choices) => choices[below(choices.length)]
+  const list = (lengthMax, each) => Array.from({ length: below(lengthMax + 1) }, each)
+  return { next, below, pick, list }
+}
+
+module.exports = {
+  collectGarbage, errorOf, flashInMemory, gathered, openInMemory, randomSource, runProgram, seedOf, temporary
+}

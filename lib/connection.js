@@ -281,12 +281,27 @@ class Connection {
    * @returns {Promise<any>}
    */
   #issue (verb, way, pack) {
-    const { transaction = 0, isWrite = false, wants = 0, settled = ignore } = way
-    const lane = this.#laneFor(way)
+    const { isWrite = false, wants = 0, settled = ignore } = way
     const { number, answer } = native.request(wants, (failed) => {
       settled(failed)
       this.#settled(isWrite)
     })
+    const lane = this.#laneFor(way)
+    this.#enter(lane, number, verb, way, pack)
+    this.#flushLater(lane)
+    return answer
+  }
+
+  /**
+   * Packs the operation of a request.
+   *
+   * @param {Lane} lane
+   * @param {number} number
+   * @param {number} verb
+   * @param {Way} way
+   * @param {Pack} pack
+   */
+  #enter (lane, number, verb, { transaction = 0, isWrite = false }, pack) {
     this.#pending++
     if (isWrite) this.#pendingWrites++
     try {
@@ -298,7 +313,64 @@ class Connection {
     }
     lane.numbers.push(number)
     this.lastNumber = number
-    this.#flushLater(lane)
+  }
+
+  /**
+   * Issues an operation behind all that was issued before it, and calls `done` with how it ended: later, or within
+   * `waitFor`.
+   *
+   * @param {number} verb
+   * @param {Way} way
+   * @param {Pack} pack
+   * @param {(error: Error | undefined, value: any) => void} done must not throw
+   * @returns {number} the number of the request
+   */
+  issueTo (verb, way, pack, done) {
+    this.checkOpen()
+    const { isWrite = false, wants = 0 } = way
+    const number = native.requestOf(wants, () => this.#settled(isWrite), done)
+    this.#enter(this.#ordered, number, verb, way, pack)
+    this.#flushLater(this.#ordered)
+    return number
+  }
+
+  /**
+   * Blocks until a request of this connection, issued by `issueTo`, has ended. What was issued before it in the lane
+   * has been done then, too; its answers are delivered later.
+   *
+   * @param {number} number
+   */
+  waitFor (number) {
+    this.#checkMayWait()
+    native.expectAnswer(false)
+    this.#flushHere()
+    native.waitFor(number)
+  }
+
+  /**
+   * Issues an operation behind all that was issued before it, waits for it in the call, and gives its answer.
+   *
+   * @param {number} verb
+   * @param {Way} way
+   * @param {Pack} pack throws only before it has been issued
+   * @returns {any}
+   */
+  issueSync (verb, way, pack) {
+    this.checkOpen()
+    this.#checkMayWait()
+    /** @type {Error | undefined} */
+    let failure
+    let answer
+    const { isWrite = false, wants = 0 } = way
+    const number = native.requestOf(wants, () => this.#settled(isWrite), (error, value) => {
+      failure = error
+      answer = value
+    })
+    this.#enter(this.#ordered, number, verb, way, pack)
+    native.expectAnswer(true)
+    this.#flushHere()
+    native.waitFor(number)
+    if (failure !== undefined) throw failure
     return answer
   }
 
@@ -352,12 +424,27 @@ class Connection {
     this.#send(this.#ordered)
   }
 
-  /** @param {Lane} lane */
-  #send (lane) {
+  /** An upgrade needs JavaScript to go on, so a call that waited for its end would wait for ever. */
+  #checkMayWait () {
+    if (this.#upgrade === undefined) return
+    throw new FlowDBError('FLOWDB_BUSY', 'the upgrade of this database has not ended: await it before calls that wait')
+  }
+
+  /** Sends what has gathered before a call waits; its thread may do the ordered work itself. */
+  #flushHere () {
+    this.#send(this.#reads)
+    this.#send(this.#ordered, 'submitHere')
+  }
+
+  /**
+   * @param {Lane} lane
+   * @param {import('./native.js').Lane} [name] where it goes
+   */
+  #send (lane, name = lane.name) {
     if (lane.run.count === 0) return
     const numbers = lane.numbers
     lane.numbers = []
-    native.submit(this.#database, lane.run.bytes, numbers, lane.name)
+    native.submit(this.#database, lane.run.bytes, numbers, name)
     lane.run.reset()
   }
 

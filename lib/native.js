@@ -30,6 +30,8 @@ const UNKNOWN = -1
 
 /** A number that a reader gives is a length times this, and a format. */
 const FORMATS = 8
+/** A call that waits for its answer lets JavaScript look about after so long, because its thread may be terminated. */
+const WAIT_MS = 50
 
 /** Documents up to this size are read in the call when they lie in memory. */
 const FAST_DOCUMENT_BYTES_MAX = 64 * 1024
@@ -40,10 +42,10 @@ const portion = Buffer.allocUnsafeSlow(PORTION_BYTES)
 const fastDocument = Buffer.allocUnsafeSlow(FAST_DOCUMENT_BYTES_MAX)
 
 /**
- * Where a run goes: behind what was submitted before, to any worker, or to those for long work, which take one
- * operation.
+ * Where a run goes: behind what was submitted before (and there it may be done by this thread), to any worker, or to
+ * those for long work, which take one operation.
  *
- * @typedef {'submit' | 'submitReads' | 'submitLongWork'} Lane
+ * @typedef {'submit' | 'submitHere' | 'submitReads' | 'submitLongWork'} Lane
  */
 
 /**
@@ -172,10 +174,64 @@ const nearestOption = (name) => addon.nearestOption(Buffer.from(name)) ?? undefi
  * @returns {{ number: number, answer: Promise<any> }}
  */
 function request (wants = 0, settled = ignore) {
-  const number = freeNumbers.pop() ?? requests.length
-  const promise = new Promise((resolve, reject) => { requests[number] = { resolve, reject, wants, settled } })
-  if (pending++ === 0) addon.keepAlive(link(), true)
+  let number = 0
+  const promise = new Promise((resolve, reject) => { number = register({ resolve, reject, wants, settled }) })
   return { number, answer: promise.then(undefined, toThrown) }
+}
+
+/**
+ * Gives a request its number.
+ *
+ * @param {Request} request
+ * @returns {number}
+ */
+function register (request) {
+  const number = freeNumbers.pop() ?? requests.length
+  requests[number] = request
+  if (pending++ === 0) addon.keepAlive(link(), true)
+  return number
+}
+
+/**
+ * Makes a request whose answer is given to a function in place of a promise, so that it can be waited for in a call.
+ *
+ * @param {number} wants what the page that it asks for carries
+ * @param {() => void} settled called once, before the answer, and when the request is taken back
+ * @param {(error: Error | undefined, value: any) => void} done must not throw
+ * @returns {number}
+ */
+function requestOf (wants, settled, done) {
+  return register({
+    resolve: (value) => done(undefined, value),
+    reject: (failure) => {
+      const error = failure instanceof Failure ? toError(failure.description) : failure
+      done(/** @type {Error} */ (error), undefined)
+    },
+    wants,
+    settled
+  })
+}
+
+/**
+ * Blocks until a request has been settled. It must have been submitted.
+ *
+ * @param {number} number
+ */
+function waitFor (number) {
+  const request = requests[number]
+  while (request !== undefined && requests[number] === request) {
+    const answers = addon.waitFor(link(), number, WAIT_MS)
+    if (answers !== null) readAnswers(answers, answers.length, wantsOf, readDocument, answer)
+  }
+}
+
+/**
+ * Comes before `waitFor`.
+ *
+ * @param {boolean} isNew whether the request will be submitted only now
+ */
+function expectAnswer (isNew) {
+  addon.expectAnswer(link(), isNew)
 }
 
 /**
@@ -369,16 +425,19 @@ function unwatch (number) {
 
 exports.NOT_AT_HAND = NOT_AT_HAND
 exports.create = create
+exports.expectAnswer = expectAnswer
 exports.forget = forget
 exports.nearestOption = nearestOption
 exports.options = options
 exports.reader = reader
 exports.refuse = refuse
 exports.request = request
+exports.requestOf = requestOf
 exports.submit = submit
 exports.tryGet = tryGet
 exports.tryGetRecord = tryGetRecord
 exports.tryHas = tryHas
 exports.unwatch = unwatch
+exports.waitFor = waitFor
 exports.watch = watch
 exports.withdraw = withdraw

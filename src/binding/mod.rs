@@ -10,6 +10,7 @@
 
 mod bulk;
 mod bulk_packing;
+mod changes;
 mod cursor;
 mod database;
 mod definitions;
@@ -18,6 +19,7 @@ mod execute;
 mod link;
 mod long_work;
 mod moving;
+mod namespaces;
 mod options;
 mod outbox;
 mod packing;
@@ -34,6 +36,7 @@ mod watching;
 mod writes;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use napi::bindgen_prelude::{BufferSlice, External, Function, Unknown};
 use napi::threadsafe_function::{ThreadsafeFunction, ThreadsafeFunctionCallMode};
@@ -125,6 +128,43 @@ pub fn submit(
 ) -> napi::Result<()> {
     let database = environment.link.database(database).map_err(|error| thrown(&error))?;
     database.submit(run).map_err(|error| thrown(&error))
+}
+
+/// As `submit`, for a call that will wait: this thread does what is in the lane, unless a worker does already.
+#[napi]
+pub fn submit_here(
+    #[napi(ts_arg_type = "object")] environment: &External<Environment>,
+    database: u32,
+    run: &[u8],
+) -> napi::Result<()> {
+    let database = environment.link.database(database).map_err(|error| thrown(&error))?;
+    database.submit_here(run).map_err(|error| thrown(&error))
+}
+
+/// Comes before `wait_for`: says whether the request that will be waited for is not submitted yet, so that the answers
+/// which wait already need not be searched.
+#[napi]
+pub fn expect_answer(#[napi(ts_arg_type = "object")] environment: &External<Environment>, is_new: bool) {
+    let outbox = &environment.link.outbox;
+    if is_new { outbox.expect() } else { outbox.expect_any() }
+}
+
+/// Waits for the answer to `request`, for `limit_ms` milliseconds at most: `null` when it has not come. So JavaScript
+/// gets its turn in between, and the end of its thread is noticed.
+#[napi]
+pub fn wait_for<'env>(
+    env: &'env Env,
+    #[napi(ts_arg_type = "object")] environment: &External<Environment>,
+    request: u32,
+    limit_ms: u32,
+) -> napi::Result<Option<BufferSlice<'env>>> {
+    let limit = Duration::from_millis(u64::from(limit_ms));
+    environment
+        .link
+        .outbox
+        .wait_for(request, limit)
+        .map(|answer| BufferSlice::copy_from(env, answer))
+        .transpose()
 }
 
 /// Submits reads that need not wait for anything; what they see is fixed in this call.

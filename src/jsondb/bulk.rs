@@ -114,7 +114,7 @@ impl Transaction {
     }
 
     /// Runs `work`; where it fails, everything that it wrote is taken back.
-    fn all_or_none<T>(&mut self, work: impl FnOnce(&mut Self) -> Result<T>) -> Result<T> {
+    pub(super) fn all_or_none<T>(&mut self, work: impl FnOnce(&mut Self) -> Result<T>) -> Result<T> {
         let stores = self.stores.clone();
         let place = self.view.overlay.save();
         let done = work(self);

@@ -40,7 +40,7 @@ impl DocumentKeys {
     pub(crate) fn read(store: &StoreDef, document: &Document) -> Result<Self> {
         let found = match document.format {
             Format::Json => store.extractor.extract(&document.bytes)?,
-            Format::Structured | Format::Raw => Vec::new(),
+            Format::Structured | Format::Raw | Format::Text => Vec::new(),
         };
         Ok(Self { found })
     }

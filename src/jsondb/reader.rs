@@ -54,7 +54,7 @@ impl StoreReader {
         let handle =
             self.handle.upgrade().ok_or_else(|| Error::new(Code::Closed, "the database is closed"))?;
         handle.check_open()?;
-        let prefix = self.prefix_len(&handle)?;
+        let Some(prefix) = self.prefix_len(&handle)? else { return Ok(TryGet::Missing) };
         self.row.truncate(prefix);
         self.row.extend_from_slice(key);
         let found = handle.database.engine.try_get_with(&self.row, None, |value| {
@@ -69,22 +69,27 @@ impl StoreReader {
         })
     }
 
-    /// Sees to it that the row begins with what those of the store begin with, and says how long that is.
-    fn prefix_len(&mut self, handle: &Handle) -> Result<usize> {
+    /// Sees to it that the row begins with what those of the store begin with, and says how long that is; `None` for a
+    /// store that comes into being with its first write.
+    fn prefix_len(&mut self, handle: &Handle) -> Result<Option<usize>> {
         let now = handle.database.schema_epoch.load(Ordering::Acquire);
         match self.known {
-            Some((then, len)) if then == now => Ok(len),
+            Some((then, len)) if then == now => Ok(Some(len)),
             _ => self.look_up(handle),
         }
     }
 
-    fn look_up(&mut self, handle: &Handle) -> Result<usize> {
+    fn look_up(&mut self, handle: &Handle) -> Result<Option<usize>> {
         self.known = None;
         let (schema, settled) = handle.database.schema_and_epoch();
-        self.row = document_prefix(schema.store(&self.store)?.id);
+        let store = handle.involved(&schema, &self.store)?.store;
+        if store.is_absent() {
+            return Ok(None);
+        }
+        self.row = document_prefix(store.id);
         // A schema that is not visible yet will be without another change.
         self.known = settled.map(|epoch| (epoch, self.row.len()));
-        Ok(self.row.len())
+        Ok(Some(self.row.len()))
     }
 }
 
