@@ -1165,3 +1165,81 @@ export class FlashStore<K = Key, V = any> {
   /** Closes. */
   [Symbol.asyncDispose] (): Promise<void>
 }
+
+/**
+ * Calls that are done when they return. Each keeps its place: it sees what was asked for before it, awaited or not. The
+ * event loop stands still meanwhile, for about a microsecond where a read finds its entry in memory, and as long as the disk
+ * takes where it doesn't or where something is written. They throw what the others reject with.
+ */
+export interface SyncCalls<K = Key, V = any> {
+  /** The value under a key, or `undefined`. */
+  getSync (key: K): V | undefined
+  /** Whether there is an entry with this key. */
+  hasSync (key: K): boolean
+  /** Stores a value under a key, as durable as the store's `durability` says when it returns. */
+  setSync (key: K, value: V, options?: PutOptions): this
+  /** Removes an entry, as durably as `setSync` sets one, and says whether it was there. */
+  deleteSync (key: K): boolean
+}
+
+export interface FlashStore<K = Key, V = any> extends SyncCalls<K, V> {}
+
+/** What a key of a `FlashStoreSync` can be: any primitive but a symbol. */
+export type SyncKey = string | number | bigint | boolean | null | undefined
+
+/**
+ * A Map in memory that stays: every call of an ES6 Map, with its order of insertion, and with what is set written behind
+ * in that order. It is loaded in the background; a call that needs what is stored before that loads the rest at once.
+ *
+ * What is stored is a value as it was when it was set. One `FlashStoreSync` at a time may have a store.
+ */
+export class FlashStoreSync<K extends SyncKey = SyncKey, V = any> implements Map<K, V> {
+  /** A store in a directory, or one with options. */
+  constructor (options: string | OpenOptions)
+  /** Opens a store, and resolves to it when it is loaded. */
+  static open<K extends SyncKey = SyncKey, V = any> (options: string | OpenOptions): Promise<FlashStoreSync<K, V>>
+  /** Opens a store and loads it in the call. */
+  static openSync<K extends SyncKey = SyncKey, V = any> (options: string | OpenOptions): FlashStoreSync<K, V>
+  /** Resolves when it is loaded; rejects when it can't be, or is closed before. */
+  readonly ready: Promise<void>
+  /** Where it is; `'failed'` when it could not be loaded. */
+  readonly state: 'loading' | 'open' | 'closed' | 'failed'
+  /** About how many bytes wait to be stored: 32 MiB at most, and one entry. */
+  readonly pendingBytes: number
+  /** Called when something that was set could not be stored. Until `flush` has stored it, every write throws. */
+  onerror: ((error: FlowDBError) => void) | undefined
+  /** How many entries there are. */
+  readonly size: number
+  get (key: K): V | undefined
+  has (key: K): boolean
+  /** Sets an entry. One that is there keeps its place. Where 32 MiB wait to be stored, it waits for some of them. */
+  set (key: K, value: V): this
+  /** Removes an entry, and says whether it was there. */
+  delete (key: K): boolean
+  /** Removes every entry, by one small write. */
+  clear (): void
+  /** The value of an entry, which is set where there is none. */
+  getOrInsert (key: K, value: V): V
+  /** The value of an entry, which is computed and set where there is none. */
+  getOrInsertComputed (key: K, compute: (key: K) => V): V
+  keys (): ReturnType<Map<K, V>['keys']>
+  values (): ReturnType<Map<K, V>['values']>
+  entries (): ReturnType<Map<K, V>['entries']>
+  [Symbol.iterator] (): ReturnType<Map<K, V>['entries']>
+  forEach (callback: (value: V, key: K, map: Map<K, V>) => void, thisArg?: any): void
+  readonly [Symbol.toStringTag]: string
+  /** Resolves when everything that was set is durable. What could not be stored before is tried again. */
+  flush (): Promise<void>
+  /** The same in the call. */
+  flushSync (): void
+  /** Resolves when at most half of what may wait to be stored does. */
+  drain (): Promise<void>
+  /** Stores what was set, and closes. It is closed whatever it rejects with. */
+  close (): Promise<void>
+  /** Closes and removes the database's files, and the directory where nothing else is in it. */
+  destroy (): Promise<void>
+  /** Makes everything that was set durable, and begins to close. */
+  [Symbol.dispose] (): void
+  /** Closes. */
+  [Symbol.asyncDispose] (): Promise<void>
+}

@@ -15,6 +15,12 @@ export declare function connect(wake: () => void): object
 /** Makes a handle for a database and returns its number; the operation `Open` then opens it. */
 export declare function create(environment: object, settings: Array<OptionSetting>): number
 
+/**
+ * Comes before `wait_for`: says whether the request that will be waited for is not submitted yet, so that the answers
+ * which wait already need not be searched.
+ */
+export declare function expectAnswer(environment: object, isNew: boolean): void
+
 /** Lets go of a closed handle. */
 export declare function forget(environment: object, database: number): void
 
@@ -53,8 +59,17 @@ export interface OptionSetting {
   value: string
 }
 
+/**
+ * Makes a function that reads documents of a store from memory: it takes the length of the encoded key that stands in
+ * `key`; see `raw`. The store need not exist. Both buffers are used again and again.
+ */
+export declare function reader(environment: object, database: number, store: Uint8Array, key: Buffer, out: Buffer): (length: number) => string | number | boolean | undefined
+
 /** Queues a run of operations behind all that were submitted before. */
 export declare function submit(environment: object, database: number, run: Uint8Array): void
+
+/** As `submit`, for a call that will wait: this thread does what is in the lane, unless a worker does already. */
+export declare function submitHere(environment: object, database: number, run: Uint8Array): void
 
 /**
  * Submits one operation on a whole database that may take long. It waits for nothing that was submitted before, and
@@ -72,14 +87,13 @@ export declare function submitReads(environment: object, database: number, run: 
 export declare function take(environment: object, out: Buffer): number
 
 /**
- * Reads a document that lies in memory into `out`: returns its length doubled, plus one when it is a structured
- * clone; or `-1` when there is none, or `-2` when this can't be told in the call. The key is the first `key_length`
- * bytes of `key`, a buffer that is used again and again.
- */
-export declare function tryGet(environment: object, database: number, store: Uint8Array, key: Uint8Array, keyLength: number, out: Buffer): number
-
-/**
  * Reads a record that lies in memory into `out`, as an answer would have it: returns its length, or `-1` when there is
  * none, or `-2` when this can't be told in the call. `run` holds the operation that would read it.
  */
 export declare function tryGetRecord(environment: object, database: number, run: Uint8Array, out: Buffer): number
+
+/**
+ * Waits for the answer to `request`, for `limit_ms` milliseconds at most: `null` when it has not come. So JavaScript
+ * gets its turn in between, and the end of its thread is noticed.
+ */
+export declare function waitFor(environment: object, request: number, limitMs: number): Buffer | null

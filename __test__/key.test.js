@@ -10,6 +10,7 @@ const { FlowDBError } = require('../lib/errors.js')
 const {
   ARRAY_DEPTH_MAX, KEY_BYTES_MAX, compareKeys, decodeKey, encodeKey, plainKey, readKey, writeKey
 } = require('../lib/key.js')
+const { randomSource, seedOf } = require('./support')
 
 const golden = JSON.parse(readFileSync(join(__dirname, '../tests/golden/keys.json'), 'utf8'))
 
@@ -65,22 +66,6 @@ function normal (value) {
   return typeof value === 'number' ? value + 0 : value
 }
 
-function randomSource (t) {
-  const seed = Number(process.env.FLOWDB_SEED ?? Date.now() % 2 ** 32)
-  t.diagnostic(`FLOWDB_SEED=${seed}`)
-  let state = seed >>> 0
-  const next = () => {
-    state = state + 0x6d2b79f5 | 0
-    let mixed = Math.imul(state ^ state >>> 15, state | 1)
-    mixed ^= mixed + Math.imul(mixed ^ mixed >>> 7, mixed | 61)
-    return (mixed ^ mixed >>> 14) >>> 0
-  }
-  const below = (bound) => next() % bound
-  const pick = (choices) => choices[below(choices.length)]
-  const list = (lengthMax, each) => Array.from({ length: below(lengthMax + 1) }, each)
-  return { next, below, pick, list }
-}
-
 function randomValue (random, depth = 0) {
   const units = [0, 1, 2, 0x61, 0x62, 0x7f, 0x80, 0x7ff, 0x800, 0xd800, 0xdbff, 0xdc00, 0xdfff, 0xe000, 0xffff]
   switch (random.below(depth < 4 ? 9 : 7)) {
@@ -132,7 +117,7 @@ test('golden vectors sort as their values do, every pair of them', () => {
 })
 
 test('random keys come back, and their encodings sort as they do', (t) => {
-  const random = randomSource(t)
+  const random = randomSource(seedOf(t))
   for (let round = 0; round < 40; round++) {
     const keys = Array.from({ length: 50 }, () => randomValue(random))
     const encoded = keys.map((key) => encodeKey(key))
@@ -147,7 +132,7 @@ test('random keys come back, and their encodings sort as they do', (t) => {
 })
 
 test('every mutation of an encoding is another canonical key or refused', (t) => {
-  const random = randomSource(t)
+  const random = randomSource(seedOf(t))
   const values = [...golden.map(({ value }) => untag(value)), ...Array.from({ length: 50 }, () => randomValue(random))]
   const assertStrict = (bytes) => {
     let value
@@ -296,7 +281,7 @@ test('a key of the largest size is taken, and one byte more is refused', () => {
 })
 
 test('a key without room asks for it and writes nothing behind the end', (t) => {
-  const random = randomSource(t)
+  const random = randomSource(seedOf(t))
   const values = [...golden.map(({ value }) => untag(value)), ...Array.from({ length: 50 }, () => randomValue(random))]
   for (const value of values) {
     const encoded = encodeKey(value)

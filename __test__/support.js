@@ -1,6 +1,6 @@
 'use strict'
 
-/* What the tests of the facades share: temporary folders, open databases, child processes. */
+/* What the tests of the facades share: temporary folders, open databases, child processes, random numbers. */
 
 const { spawn } = require('node:child_process')
 const { mkdtempSync, rmSync } = require('node:fs')
@@ -65,17 +65,6 @@ const collectGarbage = (() => {
   return runInNewContext('gc')
 })()
 
-/** A small seeded generator (mulberry32): what it chooses is elsewhere in each run and can be replayed. */
-function randomFrom (seed) {
-  let state = seed >>> 0
-  return (below) => {
-    state = (state + 0x6D2B79F5) >>> 0
-    let mixed = Math.imul(state ^ (state >>> 15), state | 1)
-    mixed ^= mixed + Math.imul(mixed ^ (mixed >>> 7), mixed | 61)
-    return ((mixed ^ (mixed >>> 14)) >>> 0) % below
-  }
-}
-
 /** Everything that an async iterable gives. */
 async function gathered (iterable) {
   const all = []
@@ -94,4 +83,31 @@ async function errorOf (promise) {
   throw new Error(`it resolved to ${value} and should have rejected`)
 }
 
-module.exports = { collectGarbage, errorOf, flashInMemory, gathered, openInMemory, randomFrom, runProgram, temporary }
+/** The seed of a test's random numbers, printed and taken back. */
+function seedOf (t) {
+  const seed = Number(process.env.FLOWDB_SEED ?? Date.now() % 2 ** 32)
+  t.diagnostic(`FLOWDB_SEED=${seed}`)
+  return seed
+}
+
+/** A generator of random numbers (mulberry32). */
+function randomSource (seed) {
+  let state = seed >>> 0
+  const next = () => {
+    state = state + 0x6d2b79f5 | 0
+    let mixed = Math.imul(state ^ state >>> 15, state | 1)
+    mixed ^= mixed + Math.imul(mixed ^ mixed >>> 7, mixed | 61)
+    return (mixed ^ mixed >>> 14) >>> 0
+  }
+  const below = (bound) => next() % bound
+  const pick = (choices) => choices[below(choices.length)]
+  const list = (lengthMax, each) => Array.from({ length: below(lengthMax + 1) }, each)
+  return { next, below, pick, list }
+}
+
+/** Only the choices below a bound of such a generator. */
+const randomFrom = (seed) => randomSource(seed).below
+
+module.exports = {
+  collectGarbage, errorOf, flashInMemory, gathered, openInMemory, randomFrom, randomSource, runProgram, seedOf, temporary
+}

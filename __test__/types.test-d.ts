@@ -1,6 +1,6 @@
 /* Checked by `tsc` and never run: what users' code may say, and what must be an error. */
 
-import { FlashStore, FlowDB, FlowDBError, KeyRange } from 'flowdb'
+import { FlashStore, FlashStoreSync, FlowDB, FlowDBError, KeyRange } from 'flowdb'
 import type {
   AnySchema, DocumentEntry, ExportResult, ImportError, ImportResult, Key, Query, QueryExplanation, RepairReport, SeriesRecord,
   SeriesWindow, Stats, StoreDescription, StoreStats, Transaction
@@ -340,6 +340,37 @@ async function maps (store: FlashStore<string, Map<string, Date>>) {
   await store.set('a', 1)
 }
 
+function syncCalls (store: FlashStore<string, Map<string, Date>>) {
+  exactly<Map<string, Date> | undefined>()(store.getSync('a'))
+  exactly<FlashStore<string, Map<string, Date>>>()(store.setSync('a', new Map(), { ttl: 60, ifAbsent: true }))
+  exactly<boolean>()(store.hasSync('a'))
+  exactly<boolean>()(store.deleteSync('a'))
+  // @ts-expect-error the values are maps
+  store.setSync('a', 1)
+}
+
+async function syncMaps (store: FlashStoreSync<string, Date[]>) {
+  const map: Map<string, Date[]> = store
+  exactly<Date[] | undefined>()(map.get('a'))
+  exactly<FlashStoreSync<string, Date[]>>()(store.set('a', []))
+  exactly<number>()(store.size)
+  for (const [key, value] of store) {
+    exactly<string>()(key)
+    exactly<Date[]>()(value)
+  }
+  store.forEach((value, key) => { value.at(0)?.getTime() ?? key.length })
+  exactly<'loading' | 'open' | 'closed' | 'failed'>()(store.state)
+  store.onerror = (error) => { exactly<FlowDBError>()(error) }
+  exactly<void>()(await store.flush())
+  exactly<FlashStoreSync<number, string>>()(await FlashStoreSync.open<number, string>('folder'))
+  using other = FlashStoreSync.openSync({ dataDir: 'folder', durability: 'relaxed' })
+  other.set(undefined, 1).set(1n, 2)
+  // @ts-expect-error an object is no key
+  other.set({}, 1)
+  // @ts-expect-error the keys are strings
+  store.get(1)
+}
+
 function ranges (range: KeyRange<number>, key: Key) {
   exactly<number | undefined>()(range.lower)
   exactly<boolean>()(range.includes(key))
@@ -355,6 +386,6 @@ function errors (error: unknown) {
 }
 
 export {
-  attempts, documents, errors, maps, moving, operations, queries, ranges, schema, series, transactions, untyped, upgrades,
-  upkeep, versions, watching
+  attempts, documents, errors, maps, moving, operations, queries, ranges, schema, series, syncCalls, syncMaps,
+  transactions, untyped, upgrades, upkeep, versions, watching
 }

@@ -207,7 +207,8 @@ class Budget {
 
   /** @param {import('./values.js').Encoded} encoded */
   document (encoded) {
-    this.#take(Buffer.byteLength(/** @type {string} */ (encoded.text)))
+    const { text, bytes } = encoded
+    this.#take(bytes === undefined ? Buffer.byteLength(/** @type {string} */ (text)) : bytes.length)
     return encoded
   }
 
@@ -220,9 +221,11 @@ class Budget {
   }
 }
 
+exports.Budget = Budget
 exports.countByIndex = countByIndex
 exports.deleteKeyOrRange = deleteKeyOrRange
 exports.deleteMany = deleteMany
 exports.getKey = getKey
 exports.getMany = getMany
+exports.listOf = listOf
 exports.putMany = putMany

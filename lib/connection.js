@@ -18,7 +18,7 @@ const native = require('./native.js')
 const { Run, VERB } = require('./packing.js')
 
 /** A run is sent before the tick ends once it has so many bytes, so that a worker can begin. */
-const RUN_BYTES_MAX = 1024 * 1024
+const RUN_BYTES_MAX = 32 * 1024
 
 /** Reads are sent in runs of so many operations, so that several workers share them. */
 const READS_MAX = 128
@@ -28,6 +28,9 @@ const EFFORT_MAX = 1000
 /** … and by time, looked at whenever so much effort has gone by. */
 const EFFORT_BETWEEN_LOOKS = 32
 const MS_BETWEEN_TURNS = 2
+
+/** So many stores have readers that are kept. */
+const READERS_MAX = 1000
 
 /** Long work on a whole database: it has workers of its own, so that nothing waits behind it. */
 const LONG_WORK = new Set(/** @type {number[]} */ ([VERB.COMPACT, VERB.VERIFY, VERB.CHECKPOINT]))
@@ -76,6 +79,8 @@ class Connection {
   #failure
   /** The version of the schema when it was opened. @type {number | undefined} */
   version
+  /** By the names of their stores. @type {Map<Uint8Array, import('./native.js').Reader>} */
+  #readers = new Map()
   #isFlushing = false
   /** Operations that have no answer yet. */
   #pending = 0
@@ -294,12 +299,27 @@ class Connection {
    * @returns {Promise<any>}
    */
   #issue (verb, way, pack) {
-    const { transaction = 0, isWrite = false, wants = 0, settled = ignore } = way
-    const lane = this.#laneFor(way)
+    const { isWrite = false, wants = 0, settled = ignore } = way
     const { number, answer } = native.request(wants, (failed) => {
       settled(failed)
       this.#settled(isWrite)
     })
+    const lane = this.#laneFor(way)
+    this.#enter(lane, number, verb, way, pack)
+    this.#flushLater(lane)
+    return answer
+  }
+
+  /**
+   * Packs the operation of a request.
+   *
+   * @param {Lane} lane
+   * @param {number} number
+   * @param {number} verb
+   * @param {Way} way
+   * @param {Pack} pack
+   */
+  #enter (lane, number, verb, { transaction = 0, isWrite = false }, pack) {
     this.#pending++
     if (isWrite) this.#pendingWrites++
     try {
@@ -311,7 +331,64 @@ class Connection {
     }
     lane.numbers.push(number)
     this.lastNumber = number
-    this.#flushLater(lane)
+  }
+
+  /**
+   * Issues an operation behind all that was issued before it, and calls `done` with how it ended: later, or within
+   * `waitFor`.
+   *
+   * @param {number} verb
+   * @param {Way} way
+   * @param {Pack} pack
+   * @param {(error: Error | undefined, value: any) => void} done must not throw
+   * @returns {number} the number of the request
+   */
+  issueTo (verb, way, pack, done) {
+    this.checkOpen()
+    const { isWrite = false, wants = 0 } = way
+    const number = native.requestOf(wants, () => this.#settled(isWrite), done)
+    this.#enter(this.#ordered, number, verb, way, pack)
+    this.#flushLater(this.#ordered)
+    return number
+  }
+
+  /**
+   * Blocks until a request of this connection, issued by `issueTo`, has ended. What was issued before it in the lane
+   * has been done then, too; its answers are delivered later.
+   *
+   * @param {number} number
+   */
+  waitFor (number) {
+    this.#checkMayWait()
+    native.expectAnswer(false)
+    this.#flushHere()
+    native.waitFor(number)
+  }
+
+  /**
+   * Issues an operation behind all that was issued before it, waits for it in the call, and gives its answer.
+   *
+   * @param {number} verb
+   * @param {Way} way
+   * @param {Pack} pack throws only before it has been issued
+   * @returns {any}
+   */
+  issueSync (verb, way, pack) {
+    this.checkOpen()
+    this.#checkMayWait()
+    /** @type {Error | undefined} */
+    let failure
+    let answer
+    const { isWrite = false, wants = 0 } = way
+    const number = native.requestOf(wants, () => this.#settled(isWrite), (error, value) => {
+      failure = error
+      answer = value
+    })
+    this.#enter(this.#ordered, number, verb, way, pack)
+    native.expectAnswer(true)
+    this.#flushHere()
+    native.waitFor(number)
+    if (failure !== undefined) throw failure
     return answer
   }
 
@@ -365,27 +442,47 @@ class Connection {
     this.#send(this.#ordered)
   }
 
-  /** @param {Lane} lane */
-  #send (lane) {
+  /** An upgrade needs JavaScript to go on, so a call that waited for its end would wait for ever. */
+  #checkMayWait () {
+    if (this.#upgrade === undefined) return
+    throw new FlowDBError('FLOWDB_BUSY', 'the upgrade of this database has not ended: await it before calls that wait')
+  }
+
+  /** Sends what has gathered before a call waits; its thread may do the ordered work itself. */
+  #flushHere () {
+    this.#send(this.#reads)
+    this.#send(this.#ordered, 'submitHere')
+  }
+
+  /**
+   * @param {Lane} lane
+   * @param {import('./native.js').Lane} [name] where it goes
+   */
+  #send (lane, name = lane.name) {
     if (lane.run.count === 0) return
     const numbers = lane.numbers
     lane.numbers = []
-    native.submit(this.#database, lane.run.bytes, numbers, lane.name)
+    native.submit(this.#database, lane.run.bytes, numbers, name)
     lane.run.reset()
   }
 
   /**
    * Reads a document in the call if it lies in memory and no write is ahead of the read.
    *
-   * @param {Uint8Array} store
+   * @param {Uint8Array} store from `nameBytes`, which gives the same bytes for the same name
    * @param {unknown} key from `plainKey`
    * @param {typeof native.tryGet | typeof native.tryHas} read
    * @returns {unknown} what it gives, or `native.NOT_AT_HAND`
    */
   readInCall (store, key, read) {
     if (this.#pendingWrites > 0) return native.NOT_AT_HAND
-    const length = writeKey(key, keyScratch, 0)
-    return read(this.#database, store, keyScratch, length)
+    let reader = this.#readers.get(store)
+    if (reader === undefined) {
+      if (this.#readers.size >= READERS_MAX) this.#readers.clear()
+      reader = native.reader(this.#database, store, keyScratch)
+      this.#readers.set(store, reader)
+    }
+    return read(reader, writeKey(key, keyScratch, 0))
   }
 
   /**
@@ -442,6 +539,7 @@ class Connection {
     try {
       await this.#issue(VERB.CLOSE, { isWrite: true }, ignore)
     } finally {
+      this.#readers.clear()
       native.forget(this.#database)
     }
   }

@@ -30,6 +30,7 @@ const ignore = () => {}
  * @property {boolean} reverse
  * @property {boolean} [distinct] of the entries of an index with one key, only the first
  * @property {number} limit how many rows at most
+ * @property {number} [offset] how many are passed over first
  * @property {number} wants
  * @property {boolean} [isGathered] the caller wants all rows and not the first ones soon
  */
@@ -52,12 +53,12 @@ const forgotten = new FinalizationRegistry((cursor) => cursor.close())
  * @param {Scan} scan
  * @returns {{ verb: number, wants: number, pack: OtherScan['pack'] }}
  */
-function rowsOfStore ({ store, index, bounds, reverse, distinct, wants }) {
+function rowsOfStore ({ store, index, bounds, reverse, distinct, offset = 0, wants }) {
   const pack = (/** @type {import('./packing.js').Run} */ run) => {
     run.bytes32(store)
     if (index === undefined) run.absent()
     else run.bytes32(index)
-    run.range(bounds).u8((reverse ? 1 : 0) | (distinct ? 2 : 0)).u8(wants)
+    run.range(bounds).u8((reverse ? 1 : 0) | (distinct ? 2 : 0)).i64(offset).u8(wants)
   }
   return { verb: VERB.OPEN_CURSOR, wants, pack }
 }
@@ -286,3 +287,4 @@ class Rows extends Iteration {
 }
 
 exports.Rows = Rows
+exports.rowsOfStore = rowsOfStore

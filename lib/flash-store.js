@@ -4,33 +4,27 @@
  * FlashStore: a Map that stays.
  *
  * Keys keep their type, and are in the order of the key codec; values are whatever structured clone knows. It is
- * opened by its first operation. Below it is one object store of a database, with keys outside the documents.
+ * opened by its first operation. Below it is a database with an object store for its own entries and one for those of
+ * each namespace, with keys outside the documents. What can be done with entries is in lib/flash/; here is what only
+ * the whole has.
  */
 
 const { Connection } = require('./connection.js')
 const { FlowDBError } = require('./errors.js')
-const { toBounds } = require('./key-range.js')
-const { checkOptions, invalid } = require('./names.js')
+const { ROOT } = require('./flash/names.js')
+const { Calls } = require('./flash/namespace.js')
+const { DEFAULTS, Place } = require('./flash/place.js')
+const { entriesOf } = require('./names.js')
 const { readOptions } = require('./options.js')
-const { WANTS } = require('./packing.js')
+const { VERB } = require('./packing.js')
 const { Session } = require('./session.js')
-const { encodeValue } = require('./values.js')
 
-/** The object store that holds the entries. */
-const STORE = 'flash'
-const DEFINITION = JSON.stringify({ name: STORE, keyPath: null, autoIncrement: false })
+/** The store of the entries, and those of namespaces, come into being with their first write. */
+const DEFINITION = JSON.stringify({ name: ROOT, isDeclared: true })
 
-/** @param {import('./packing.js').Page} page */
-const keysOf = (page) => page.keys
-/** @param {import('./packing.js').Page} page */
-const valuesOf = (page) => page.documents
-/**
- * @param {import('./packing.js').Page} page
- * @returns {[any, any][]}
- */
-const entriesOf = (page) => page.keys.map((key, index) => [key, page.documents[index]])
+const ignore = () => {}
 
-class FlashStore {
+class FlashStore extends Calls {
   #options
   /** @type {{ connection: Connection, session: Session } | undefined} */
   #opened
@@ -38,7 +32,21 @@ class FlashStore {
 
   /** @param {string | Record<string, unknown>} options a directory, or options with a `dataDir` */
   constructor (options) {
-    this.#options = readOptions('FlashStore', typeof options === 'string' ? { dataDir: options } : options)
+    const { defaults, others } = split(typeof options === 'string' ? { dataDir: options } : options)
+    super(Place.of(() => this.#session(), ROOT, defaults))
+    this.#options = readOptions('FlashStore', others)
+  }
+
+  /**
+   * Opens a store, and resolves to it when it is open.
+   *
+   * @param {string | Record<string, unknown>} options a directory, or options with a `dataDir`
+   * @returns {Promise<FlashStore>}
+   */
+  static async open (options) {
+    const store = new FlashStore(options)
+    await store.#session().connection.ready
+    return store
   }
 
   /** The session, opened by the first call. */
@@ -52,118 +60,12 @@ class FlashStore {
   }
 
   /**
-   * @param {unknown} key
-   * @param {unknown} value
-   * @returns {Promise<this>}
-   */
-  async set (key, value) {
-    checkKey(key)
-    await this.#session().put(true, STORE, () => encodeValue(value), key)
-    return this
-  }
-
-  /**
-   * @param {unknown} key
-   * @returns {Promise<any>} `undefined` where there is no entry
-   */
-  get (key) {
-    try {
-      return this.#session().get(STORE, key)
-    } catch (error) {
-      return Promise.reject(error)
-    }
-  }
-
-  /**
-   * @param {unknown} key
-   * @returns {Promise<boolean>}
-   */
-  async has (key) {
-    return await this.#session().has(STORE, key)
-  }
-
-  /**
-   * @param {unknown} key
-   * @returns {Promise<boolean>} whether it was there
-   */
-  async delete (key) {
-    return await this.#session().delete(STORE, key)
-  }
-
-  /**
-   * The same as `delete`.
+   * Makes everything durable that was written before it, whatever the store's durability is.
    *
-   * @param {unknown} key
-   * @returns {Promise<boolean>} whether it was there
-   */
-  del (key) {
-    return this.delete(key)
-  }
-
-  /** @returns {Promise<void>} */
-  async clear () {
-    await this.#session().clear(STORE)
-  }
-
-  /**
-   * How many entries there are.
-   *
-   * @returns {Promise<number>}
-   */
-  get size () {
-    return this.#count()
-  }
-
-  async #count () {
-    return await this.#session().count(STORE, undefined)
-  }
-
-  /** @param {unknown} [options] */
-  keys (options) {
-    return this.#rows('keys', options, WANTS.KEYS, keysOf)
-  }
-
-  /** @param {unknown} [options] */
-  values (options) {
-    return this.#rows('values', options, WANTS.DOCUMENTS, valuesOf)
-  }
-
-  /** @param {unknown} [options] */
-  entries (options) {
-    return this.#rows('entries', options, WANTS.KEYS | WANTS.DOCUMENTS, entriesOf)
-  }
-
-  [Symbol.asyncIterator] () {
-    return this.entries()
-  }
-
-  /**
-   * @template T
-   * @param {string} where
-   * @param {unknown} options
-   * @param {number} wants
-   * @param {(page: import('./packing.js').Page) => readonly T[]} select
-   */
-  #rows (where, options, wants, select) {
-    const { range, reverse = false, limit = Infinity } = checkOptions(where, options, {
-      range: 'any',
-      reverse: 'boolean',
-      limit: 'count'
-    })
-    const scan = { store: STORE, bounds: toBounds(range), reverse, limit, wants }
-    return this.#session().rows(scan, select)
-  }
-
-  /**
-   * Calls `callback` for every entry, one after the other, and waits for what it returns.
-   *
-   * @param {(value: any, key: any, store: this) => unknown} callback
-   * @param {unknown} [thisArg]
    * @returns {Promise<void>}
    */
-  async forEach (callback, thisArg) {
-    if (typeof callback !== 'function') throw invalid('forEach takes a function')
-    for await (const [key, value] of this.entries()) await callback.call(thisArg, value, key, this)
+  async flush () {
+    await this.#session().attempt(VERB.SYNC, { isWrite: true }, () => ignore)
   }
 
   /**
@@ -191,9 +93,18 @@ class FlashStore {
   }
 }
 
-/** @param {unknown} key */
-function checkKey (key) {
-  if (key === undefined) throw new FlowDBError('FLOWDB_INVALID_KEY', 'a key can\'t be undefined')
+/**
+ * The options that belong to the entries, and those that belong to the database.
+ *
+ * @param {unknown} options
+ */
+function split (options) {
+  const given = entriesOf('FlashStore', options)
+  const isDefault = (/** @type {[string, unknown]} */ [name]) => Object.hasOwn(DEFAULTS, name)
+  return {
+    defaults: Object.fromEntries(given.filter(isDefault)),
+    others: Object.fromEntries(given.filter((option) => !isDefault(option)))
+  }
 }
 
 exports.FlashStore = FlashStore

@@ -167,11 +167,7 @@ class FlowDB extends Definitions {
    * @returns {Promise<number>} how many they were
    */
   async purgeExpired (store) {
-    const name = store === undefined ? undefined : nameBytes('store', store)
-    return await this.#session.issue(VERB.PURGE, { isWrite: true }, (run) => {
-      if (name === undefined) run.absent()
-      else run.bytes32(name)
-    })
+    return await this.#session.purge(() => store)
   }
 
   /**

@@ -126,6 +126,9 @@ function boundsIn (range) {
 
 const BOUNDS = /** @type {const} */ ({ gt: 'any', gte: 'any', lt: 'any', lte: 'any', prefix: 'any' })
 
+/** The names that a range has as a plain object. */
+const BOUND_NAMES = Object.keys(BOUNDS)
+
 /**
  * @param {object} range
  * @returns {import('./packing.js').Bounds | undefined}
@@ -135,7 +138,7 @@ function boundsOfObject (range) {
   const { gt, gte, lt, lte, prefix } = checkOptions('a range of keys', range, BOUNDS)
   if (gt !== undefined && gte !== undefined) throw invalid('a range of keys has gt or gte, not both')
   if (lt !== undefined && lte !== undefined) throw invalid('a range of keys has lt or lte, not both')
-  const [lower, upper] = [gt ?? gte, lt ?? lte]
+  const [lower, upper] = [gt === undefined ? gte : gt, lt === undefined ? lte : lt]
   if (prefix !== undefined) {
     if (lower !== undefined || upper !== undefined) throw invalid('a range of keys has a prefix or bounds, not both')
     return { ...KeyRange.lowerBound(toPrefix(prefix)), isPrefix: true }
@@ -178,6 +181,7 @@ function toBoundsOf (range) {
   return range === undefined || range === null ? KeyRange.only(range) : toBounds(range)
 }
 
+exports.BOUND_NAMES = BOUND_NAMES
 exports.KeyRange = KeyRange
 exports.toBounds = toBounds
 exports.toBoundsOf = toBoundsOf

@@ -22,6 +22,17 @@ const PORTION_BYTES = 256 * 1024
 const ANSWERS_MAX = 1000
 const ANSWERS_MS_MAX = 3
 
+/** What the first byte of `fastDocument` is when a reader gives the value itself, and not its JSON. */
+const IS_VALUE = 1
+
+/** What a reader gives when it can't tell in the call. */
+const UNKNOWN = -1
+
+/** A number that a reader gives is a length times this, and a format. */
+const FORMATS = 8
+/** A call that waits for its answer lets JavaScript look about after so long, because its thread may be terminated. */
+const WAIT_MS = 50
+
 /** Documents up to this size are read in the call when they lie in memory. */
 const FAST_DOCUMENT_BYTES_MAX = 64 * 1024
 
@@ -31,10 +42,17 @@ const portion = Buffer.allocUnsafeSlow(PORTION_BYTES)
 const fastDocument = Buffer.allocUnsafeSlow(FAST_DOCUMENT_BYTES_MAX)
 
 /**
- * Where a run goes: behind what was submitted before, to any worker, or to those for long work, which take one
- * operation.
+ * Where a run goes: behind what was submitted before (and there it may be done by this thread), to any worker, or to
+ * those for long work, which take one operation.
  *
- * @typedef {'submit' | 'submitReads' | 'submitLongWork'} Lane
+ * @typedef {'submit' | 'submitHere' | 'submitReads' | 'submitLongWork'} Lane
+ */
+
+/**
+ * Reads from memory what is stored under the encoded key in a buffer, of which it takes the length: see
+ * `src/binding/raw.rs`.
+ *
+ * @typedef {(length: number) => string | number | boolean | undefined} Reader
  */
 
 /** What `tryGet` gives when it can't tell without waiting. */
@@ -114,22 +132,17 @@ function toError ({ code, errno, message, cause }) {
 }
 
 /**
- * Waits for a request. A failure becomes an error here, in an async function, because V8 then writes the callers
- * that await it into the stack, and that costs nothing unless something fails.
+ * Makes the error of a request that has failed. It is made in a reaction to that, because V8 then writes the callers
+ * that await the request into its stack; and as long as nothing fails, a reaction costs less than an async function.
  *
- * @template T
- * @param {Promise<T>} promise
- * @returns {Promise<T>}
+ * @param {unknown} failure
+ * @returns {never}
  */
-async function settle (promise) {
-  try {
-    return await promise
-  } catch (failure) {
-    if (!(failure instanceof Failure)) throw failure
-    const error = toError(failure.description)
-    Error.captureStackTrace(error, settle)
-    throw error
-  }
+function toThrown (failure) {
+  if (!(failure instanceof Failure)) throw failure
+  const error = toError(failure.description)
+  Error.captureStackTrace(error, toThrown)
+  throw error
 }
 
 /**
@@ -161,10 +174,64 @@ const nearestOption = (name) => addon.nearestOption(Buffer.from(name)) ?? undefi
  * @returns {{ number: number, answer: Promise<any> }}
  */
 function request (wants = 0, settled = ignore) {
+  let number = 0
+  const promise = new Promise((resolve, reject) => { number = register({ resolve, reject, wants, settled }) })
+  return { number, answer: promise.then(undefined, toThrown) }
+}
+
+/**
+ * Gives a request its number.
+ *
+ * @param {Request} request
+ * @returns {number}
+ */
+function register (request) {
   const number = freeNumbers.pop() ?? requests.length
-  const promise = new Promise((resolve, reject) => { requests[number] = { resolve, reject, wants, settled } })
+  requests[number] = request
   if (pending++ === 0) addon.keepAlive(link(), true)
-  return { number, answer: settle(promise) }
+  return number
+}
+
+/**
+ * Makes a request whose answer is given to a function in place of a promise, so that it can be waited for in a call.
+ *
+ * @param {number} wants what the page that it asks for carries
+ * @param {() => void} settled called once, before the answer, and when the request is taken back
+ * @param {(error: Error | undefined, value: any) => void} done must not throw
+ * @returns {number}
+ */
+function requestOf (wants, settled, done) {
+  return register({
+    resolve: (value) => done(undefined, value),
+    reject: (failure) => {
+      const error = failure instanceof Failure ? toError(failure.description) : failure
+      done(/** @type {Error} */ (error), undefined)
+    },
+    wants,
+    settled
+  })
+}
+
+/**
+ * Blocks until a request has been settled. It must have been submitted.
+ *
+ * @param {number} number
+ */
+function waitFor (number) {
+  const request = requests[number]
+  while (request !== undefined && requests[number] === request) {
+    const answers = addon.waitFor(link(), number, WAIT_MS)
+    if (answers !== null) readAnswers(answers, answers.length, wantsOf, readDocument, answer)
+  }
+}
+
+/**
+ * Comes before `waitFor`.
+ *
+ * @param {boolean} isNew whether the request will be submitted only now
+ */
+function expectAnswer (isNew) {
+  addon.expectAnswer(link(), isNew)
 }
 
 /**
@@ -260,20 +327,36 @@ function answer (number, value) {
 }
 
 /**
- * Reads a document that lies in memory.
+ * Makes a reader of a store, which need not exist.
  *
  * @param {number} database
  * @param {Uint8Array} store the store's name
- * @param {Uint8Array} key a buffer with the encoded key at its start
- * @param {number} keyLength
+ * @param {Buffer} key where the encoded keys will stand
+ * @returns {Reader}
+ */
+function reader (database, store, key) {
+  return calling(() => addon.reader(link(), database, store, key, fastDocument))
+}
+
+/**
+ * Reads a document that lies in memory.
+ *
+ * @param {Reader} read
+ * @param {number} length of the encoded key
  * @returns {unknown} the document, `undefined` where there is none, or `NOT_AT_HAND`
  */
-function tryGet (database, store, key, keyLength) {
-  const found = addon.tryGet(link(), database, store, key, keyLength, fastDocument)
-  if (found === -1) return undefined
-  if (found < 0) return NOT_AT_HAND
+function tryGet (read, length) {
+  const found = read(length)
+  if (typeof found === 'string') return fastDocument[0] === IS_VALUE ? found : JSON.parse(found)
+  if (found === undefined) return undefined
+  if (found === UNKNOWN) return NOT_AT_HAND
+  return readFast(Number(found))
+}
+
+/** @param {number} found what a reader gave */
+function readFast (found) {
   try {
-    return readDocument(1 + (found & 1), fastDocument, 0, found >>> 1)
+    return readDocument(found % FORMATS, fastDocument, 0, Math.floor(found / FORMATS))
   } catch (error) {
     throw new FlowDBError('FLOWDB_INTERNAL', `a document could not be read: ${error}`, { cause: error })
   }
@@ -282,15 +365,13 @@ function tryGet (database, store, key, keyLength) {
 /**
  * Whether there is a document, if that can be told in the call.
  *
- * @param {number} database
- * @param {Uint8Array} store the store's name
- * @param {Uint8Array} key a buffer with the encoded key at its start
- * @param {number} keyLength
+ * @param {Reader} read
+ * @param {number} length of the encoded key
  * @returns {boolean | typeof NOT_AT_HAND}
  */
-function tryHas (database, store, key, keyLength) {
-  const found = addon.tryGet(link(), database, store, key, keyLength, fastDocument)
-  return found >= 0 || (found === -1 ? false : NOT_AT_HAND)
+function tryHas (read, length) {
+  const found = read(-length)
+  return typeof found === 'boolean' ? found : NOT_AT_HAND
 }
 
 /**
@@ -344,15 +425,19 @@ function unwatch (number) {
 
 exports.NOT_AT_HAND = NOT_AT_HAND
 exports.create = create
+exports.expectAnswer = expectAnswer
 exports.forget = forget
 exports.nearestOption = nearestOption
 exports.options = options
+exports.reader = reader
 exports.refuse = refuse
 exports.request = request
+exports.requestOf = requestOf
 exports.submit = submit
 exports.tryGet = tryGet
 exports.tryGetRecord = tryGetRecord
 exports.tryHas = tryHas
 exports.unwatch = unwatch
+exports.waitFor = waitFor
 exports.watch = watch
 exports.withdraw = withdraw

@@ -71,6 +71,8 @@ const VERB = Object.freeze({
   GET_STAMPED: 61,
   CHANGE: 62,
   PATCH: 63,
+  POP: 64,
+  BATCH: 65,
   OPEN_QUERY: 70,
   QUERY_COUNT: 71,
   QUERY_EXPLAIN: 72,
@@ -80,11 +82,16 @@ const VERB = Object.freeze({
   UNWATCH: 77,
   BEGIN_UPGRADE: 80,
   OPEN_ROWS: 81,
-  RESTORE: 82
+  RESTORE: 82,
+  NAMESPACE_DROP: 90,
+  NAMESPACE_NAMES: 91,
+  DECLARE_DEFAULT_TTL: 92,
+  SYNC: 93,
+  APPLY: 95
 })
 
 /** How a document is written down. */
-const FORMAT = Object.freeze({ JSON: 1, STRUCTURED: 2, RAW: 3 })
+const FORMAT = Object.freeze({ JSON: 1, STRUCTURED: 2, RAW: 3, TEXT: 4 })
 
 /** What the pages of a cursor carry. */
 const WANTS = Object.freeze({ KEYS: 1, DOCUMENTS: 2, INDEX_KEYS: 4, STAMPS: 8 })
@@ -237,6 +244,15 @@ class Run {
     this.u32(length)
     this.#end += length
     return this
+  }
+
+  /**
+   * @param {import('./values.js').Encoded} encoded
+   * @returns {this}
+   */
+  document ({ format, text, bytes }) {
+    this.u8(format)
+    return bytes === undefined ? this.text(/** @type {string} */ (text)) : this.bytes32(bytes)
   }
 
   /** @returns {this} */

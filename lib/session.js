@@ -12,7 +12,7 @@ const native = require('./native.js')
 const { VERB } = require('./packing.js')
 const { Rows } = require('./cursor.js')
 const { toBounds } = require('./key-range.js')
-const { isOptions, toTouch, toWriteOptions } = require('./write-options.js')
+const { isOptions, packWriteOptions, toTouch, toWriteOptions } = require('./write-options.js')
 
 const ignore = () => {}
 
@@ -38,13 +38,11 @@ const forgotten = new FinalizationRegistry((connection) => connection.close().ca
  * @param {unknown} plain its key, or `undefined` where it holds it or it is generated
  * @param {import('./values.js').Encoded} encoded
  */
-function packDocument (run, name, plain, { format, text, bytes }) {
+function packDocument (run, name, plain, encoded) {
   run.bytes32(name)
   if (plain === undefined) run.absent()
   else run.key(plain)
-  run.u8(format)
-  if (bytes === undefined) run.text(/** @type {string} */ (text))
-  else run.bytes32(bytes)
+  run.document(encoded)
 }
 
 /** Operations on the database itself, each a transaction of its own. */
@@ -85,6 +83,18 @@ class Session {
    */
   issue (verb, what, pack) {
     return this.connection.issue(verb, what, pack)
+  }
+
+  /**
+   * Does an operation in the call, behind all that was issued before it.
+   *
+   * @param {number} verb
+   * @param {What} what
+   * @param {import('./connection.js').Pack} pack
+   * @returns {any}
+   */
+  issueSync (verb, what, pack) {
+    return this.connection.issueSync(verb, what, pack)
   }
 
   /**
@@ -168,7 +178,7 @@ class Session {
   /**
    * A put with options, or with a third argument that may be options or a key.
    *
-   * @param {'put' | 'add'} where
+   * @param {'put' | 'add' | 'set'} where
    * @param {unknown} store
    * @param {() => import('./values.js').Encoded} encode
    * @param {unknown} key
@@ -179,12 +189,12 @@ class Session {
     return this.#try(VERB.PUT_WITH, { store, isWrite: true }, () => {
       const name = nameBytes('store', store)
       const isKey = options !== undefined || !isOptions(key)
-      const { flags, version, kind, ms } = toWriteOptions(where, isKey ? options : key)
+      const asked = toWriteOptions(where, isKey ? options : key)
       const plain = isKey ? plainKey(key) : undefined
       const encoded = encode()
       return (run) => {
         packDocument(run, name, plain, encoded)
-        run.u8(flags).i64(version).u8(kind).i64(ms)
+        packWriteOptions(run, asked)
       }
     })
   }
@@ -297,6 +307,23 @@ class Session {
   }
 
   /**
+   * Forgets what has expired.
+   *
+   * @param {() => unknown} storeOf the store, or `undefined` for all of them; may throw
+   * @returns {Promise<number>} how many documents they were
+   */
+  purge (storeOf) {
+    return this.#try(VERB.PURGE, { isWrite: true }, () => {
+      const store = storeOf()
+      const name = store === undefined ? undefined : nameBytes('store', store)
+      return (run) => {
+        if (name === undefined) run.absent()
+        else run.bytes32(name)
+      }
+    })
+  }
+
+  /**
    * Starts to read rows; they are as they are now, whatever is written meanwhile.
    *
    * @template T
@@ -323,3 +350,5 @@ function packKey (store, key) {
 }
 
 exports.Session = Session
+exports.packDocument = packDocument
+exports.packKey = packKey

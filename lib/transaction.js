@@ -125,6 +125,18 @@ class TransactionSession extends Session {
     return this.#explained(this.#run(verb, what, pack))
   }
 
+  /**
+   * @param {number} verb
+   * @param {import('./session.js').What} what
+   * @param {import('./connection.js').Pack} pack
+   * @returns {any}
+   */
+  issueSync (verb, what, pack) {
+    this.checkUsable()
+    this.#check(what)
+    return this.connection.issueSync(verb, this.#way(what), pack)
+  }
+
   /** @param {import('./session.js').What} what */
   #check (what) {
     if (what.isWrite && this.#isReadOnly) {

@@ -193,11 +193,45 @@ function foreignKind (value) {
  * @returns {Encoded}
  */
 function encodeValue (value) {
+  return exactJson(value, JSON_DEPTH_MAX) ?? encodeStructured(value)
+}
+
+/**
+ * Writes a value as JSON, where it comes back from that as it is.
+ *
+ * @param {unknown} value
+ * @returns {Encoded}
+ */
+function encodeJson (value) {
+  const encoded = exactJson(value, DEPTH_MAX)
+  if (encoded !== undefined) return encoded
+  const damage = findDamage(value, '', [])
+  const why = damage === undefined
+    ? 'the value has something that would not come back from JSON as it is: -0, undefined, or what an own class or toJSON makes'
+    : `${damage.place.replace('the document', 'the value')} ${damage.what}, which JSON can't hold`
+  throw new FlowDBError('FLOWDB_INVALID_VALUE', why)
+}
+
+/**
+ * @param {unknown} value
+ * @param {number} levels it may be nested so deep
+ * @returns {Encoded | undefined} `undefined` where JSON would damage it
+ */
+function exactJson (value, levels) {
   try {
-    if (survivesJson(value, 0)) return { format: FORMAT.JSON, text: JSON.stringify(value) }
+    return survivesJson(value, levels) ? { format: FORMAT.JSON, text: JSON.stringify(value) } : undefined
   } catch (error) {
     throw unreadable(error)
   }
+}
+
+/**
+ * Writes a value as a structured clone.
+ *
+ * @param {unknown} value
+ * @returns {Encoded}
+ */
+function encodeStructured (value) {
   try {
     const bytes = v8.serialize(value)
     if (bytes.length < DEEP_BYTES_MIN || !isTooDeep(value)) return { format: FORMAT.STRUCTURED, bytes }
@@ -241,10 +275,10 @@ function valuesIn (value) {
  * Whether a value comes back from JSON as it went in.
  *
  * @param {unknown} value
- * @param {number} depth
+ * @param {number} levels it may be nested so deep
  * @returns {boolean}
  */
-function survivesJson (value, depth) {
+function survivesJson (value, levels) {
   switch (typeof value) {
     case 'string':
     case 'boolean':
@@ -253,8 +287,8 @@ function survivesJson (value, depth) {
       return Number.isFinite(value) && !Object.is(value, -0)
     case 'object':
       if (value === null) return true
-      if (depth >= JSON_DEPTH_MAX) return false
-      return Array.isArray(value) ? arraySurvives(value, depth + 1) : objectSurvives(value, depth + 1)
+      if (levels === 0) return false
+      return Array.isArray(value) ? arraySurvives(value, levels - 1) : objectSurvives(value, levels - 1)
     default:
       return false
   }
@@ -262,25 +296,25 @@ function survivesJson (value, depth) {
 
 /**
  * @param {readonly unknown[]} array
- * @param {number} depth
+ * @param {number} levels
  */
-function arraySurvives (array, depth) {
+function arraySurvives (array, levels) {
   if (Object.getPrototypeOf(array) !== Array.prototype) return false
   // A hole makes fewer keys than elements, a further property more; where both are, the last key is no index.
   const keys = Object.keys(array)
   if (keys.length !== array.length || (keys.length > 0 && keys.at(-1) !== String(keys.length - 1))) return false
-  return array.every((element) => survivesJson(element, depth))
+  return array.every((element) => survivesJson(element, levels))
 }
 
 /**
  * @param {object} object
- * @param {number} depth
+ * @param {number} levels
  */
-function objectSurvives (object, depth) {
+function objectSurvives (object, levels) {
   const prototype = Object.getPrototypeOf(object)
   if (prototype !== Object.prototype && prototype !== null) return false
   const properties = /** @type {Record<string, unknown>} */ (object)
-  for (const key of Object.keys(properties)) if (!survivesJson(properties[key], depth)) return false
+  for (const key of Object.keys(properties)) if (!survivesJson(properties[key], levels)) return false
   return true
 }
 
@@ -297,9 +331,13 @@ function readDocument (format, buffer, start, end) {
   if (format === FORMAT.JSON) return JSON.parse(buffer.toString('utf8', start, end))
   // Typed arrays in the result lie on the bytes they are read from, so those have to be its own.
   if (format === FORMAT.STRUCTURED) return v8.deserialize(Uint8Array.prototype.slice.call(buffer, start, end))
+  if (format === FORMAT.RAW) return Uint8Array.prototype.slice.call(buffer, start, end)
+  if (format === FORMAT.TEXT) return buffer.toString('utf8', start, end)
   throw new RangeError(`no document has the format ${format}`)
 }
 
 exports.encodeDocument = encodeDocument
+exports.encodeJson = encodeJson
+exports.encodeStructured = encodeStructured
 exports.encodeValue = encodeValue
 exports.readDocument = readDocument

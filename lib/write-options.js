@@ -38,7 +38,7 @@ function isOptions (value) {
 }
 
 /**
- * @param {'put' | 'add'} where
+ * @param {'put' | 'add' | 'set'} where
  * @param {unknown} options
  * @returns {WriteOptions}
  */
@@ -48,12 +48,20 @@ function toWriteOptions (where, options) {
   if (where === 'add' && (ifVersion !== undefined || !ifAbsent)) {
     throw invalid('add stores a document only where none has its key, so it takes no other condition')
   }
-  if (ifVersion !== undefined && ifAbsent) throw invalid('put takes ifVersion or ifAbsent, not both')
+  if (ifVersion !== undefined && ifAbsent) throw invalid(`${where} takes ifVersion or ifAbsent, not both`)
   if (ifVersion !== undefined && (!Number.isSafeInteger(ifVersion) || ifVersion < 0)) {
-    throw invalid(`ifVersion of put is a version, or 0 for none, not ${kindOf(ifVersion)}`)
+    throw invalid(`ifVersion of ${where} is a version, or 0 for none, not ${kindOf(ifVersion)}`)
   }
   const flags = (ifAbsent ? IF_ABSENT : 0) | (ifVersion === undefined ? 0 : IF_VERSION)
   return { ...toExpiry(where, asked), flags, version: ifVersion ?? 0 }
+}
+
+/**
+ * @param {import('./packing.js').Run} run
+ * @param {WriteOptions} options
+ */
+function packWriteOptions (run, { flags, version, kind, ms }) {
+  run.u8(flags).i64(version).u8(kind).i64(ms)
 }
 
 /**
@@ -98,6 +106,7 @@ function toSpan (what, seconds) {
 }
 
 exports.isOptions = isOptions
+exports.packWriteOptions = packWriteOptions
 exports.toSpan = toSpan
 exports.toTouch = toTouch
 exports.toWriteOptions = toWriteOptions

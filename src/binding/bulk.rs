@@ -3,9 +3,9 @@
 
 use crate::engine::Direction;
 use crate::error::{Code, Error, Result};
-use crate::jsondb::{Course, Document, Key, PageLimits, Transaction};
+use crate::jsondb::{BatchWrite, Course, Document, Key, PageLimits, Transaction};
 
-use super::bulk_packing::{BulkAnswer, BulkVerb, RawDocument};
+use super::bulk_packing::{BulkAnswer, BulkVerb, RawDocument, RawWrite};
 use super::database::Database;
 use super::execute::Snapshots;
 use super::packing::{Answer, Operation};
@@ -67,8 +67,27 @@ pub(crate) fn write(transaction: &mut Transaction, verb: &BulkVerb<'_>) -> Resul
         BulkVerb::Patch { store, key, change } => {
             transaction.patch(store, &Key::from_encoded(*key)?, change).map(Answer::Flag)
         }
+        BulkVerb::Pop { store, range, reverse } => {
+            let direction = if *reverse { Direction::Reverse } else { Direction::Forward };
+            let popped = transaction.pop(store, &range.decode()?, direction)?;
+            Ok(popped.map_or(Answer::Nothing, Answer::Entry))
+        }
+        BulkVerb::Batch { store, writes } => {
+            let writes = writes.iter().map(batch_write).collect::<Result<_>>()?;
+            transaction.write_batch(store, writes).map(Answer::Count)
+        }
         _ => Err(mistaken()),
     }
+}
+
+fn batch_write(write: &RawWrite<'_>) -> Result<BatchWrite> {
+    let key = Key::from_encoded(write.key)?;
+    Ok(match write.put {
+        None => BatchWrite::Delete(key),
+        Some((format, bytes, options)) => {
+            BatchWrite::Put(Some(key), Document { format, bytes: bytes.to_vec() }, options)
+        }
+    })
 }
 
 fn keys_of(keys: &[&[u8]]) -> Result<Vec<Key>> {

@@ -4,16 +4,17 @@
 #![forbid(unsafe_code)]
 
 use crate::error::{Code, Error, Result};
-use crate::jsondb::{Changed, Document, Format, Key, Row, Stamp};
+use crate::jsondb::{Changed, Document, Format, Key, PutOptions, Row, Stamp};
 
 use super::packing::{
     RawRange, put_bytes, take_bytes, take_format, take_optional_bytes, take_optional_text, take_range,
     take_text, take_u8, take_u32,
 };
+use super::versions::take_options;
 
 /// The numbers of these verbs.
 pub(super) const FIRST_BULK_VERB: u8 = 55;
-pub(super) const LAST_BULK_VERB: u8 = 63;
+pub(super) const LAST_BULK_VERB: u8 = 65;
 
 /// One answer may hold so many bytes of documents.
 const ANSWER_BYTES_MAX: usize = 1 << 30;
@@ -75,6 +76,24 @@ pub(crate) enum BulkVerb<'a> {
         key: &'a [u8],
         change: &'a [u8],
     },
+    /// Takes out the first document of a range, or the last.
+    Pop {
+        store: &'a str,
+        range: RawRange<'a>,
+        reverse: bool,
+    },
+    /// Puts and deletes, all or none.
+    Batch {
+        store: &'a str,
+        writes: Vec<RawWrite<'a>>,
+    },
+}
+
+/// One of a batch: a put, or, without a document, a delete.
+#[derive(Debug, PartialEq)]
+pub(crate) struct RawWrite<'a> {
+    pub(crate) key: &'a [u8],
+    pub(crate) put: Option<(Format, &'a [u8], PutOptions)>,
 }
 
 impl<'a> BulkVerb<'a> {
@@ -87,7 +106,9 @@ impl<'a> BulkVerb<'a> {
             | Self::DeleteMany { store, .. }
             | Self::GetStamped { store, .. }
             | Self::Change { store, .. }
-            | Self::Patch { store, .. } => store,
+            | Self::Patch { store, .. }
+            | Self::Pop { store, .. }
+            | Self::Batch { store, .. } => store,
         }
     }
 
@@ -98,7 +119,7 @@ impl<'a> BulkVerb<'a> {
 
     /// Whether it writes one document, so that it may share a commit with others.
     pub(crate) fn is_single_write(&self) -> bool {
-        matches!(self, Self::Change { .. } | Self::Patch { .. })
+        matches!(self, Self::Change { .. } | Self::Patch { .. } | Self::Pop { .. })
     }
 
     /// The bytes that it brings.
@@ -135,8 +156,20 @@ pub(super) fn take_bulk<'a>(number: u8, input: &mut &'a [u8]) -> Option<BulkVerb
             document: take_replacement(input)?,
         },
         63 => BulkVerb::Patch { store, key: take_bytes(input)?, change: take_bytes(input)? },
+        64 => BulkVerb::Pop { store, range: take_range(input)?, reverse: take_u8(input)? != 0 },
+        65 => BulkVerb::Batch { store, writes: take_list(input, take_write)? },
         _ => return None,
     })
+}
+
+/// A format of 0 stands for a delete.
+fn take_write<'a>(input: &mut &'a [u8]) -> Option<RawWrite<'a>> {
+    let key = take_bytes(input)?;
+    if input.first() == Some(&0) {
+        take_u8(input)?;
+        return Some(RawWrite { key, put: None });
+    }
+    Some(RawWrite { key, put: Some((take_format(input)?, take_bytes(input)?, take_options(input)?)) })
 }
 
 /// The count is not trusted with an allocation: the list grows by what is really there.
@@ -270,7 +303,7 @@ mod tests {
         let mut many = Vec::new();
         put_bytes(&mut many, b"s");
         many.extend_from_slice(&u32::MAX.to_le_bytes());
-        for number in [55, 58, 59, 60] {
+        for number in [55, 58, 59, 60, 65] {
             assert_eq!(take_bulk(number, &mut &many[..]), None);
         }
         assert_eq!(take_bulk(LAST_BULK_VERB + 1, &mut &change[..]), None);

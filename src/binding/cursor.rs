@@ -7,10 +7,13 @@ use parking_lot::Mutex;
 
 use crate::engine::Direction;
 use crate::error::Result;
-use crate::jsondb::{Course, PageLimits, Position, Seen};
+use crate::jsondb::{Course, Page, PageLimits, Position, Seen};
 
 use super::packing::{Answer, PageSize, Scan, WANTS_DOCUMENTS};
 use super::transactions::{SharedTransaction, with_transaction};
+
+/// So many rows are passed over at a time.
+const PASSED_ROWS_MAX: usize = 1_000;
 
 /// What is read page by page.
 pub(crate) trait Pages: Send {
@@ -28,6 +31,8 @@ pub(crate) struct Cursor {
     index: Option<String>,
     course: Course,
     wants: u8,
+    /// How many rows are still to be passed over.
+    offset: u64,
     after: Option<Position>,
     /// What its transaction had written when it was opened: what is written later it doesn't see.
     seen: Seen,
@@ -44,6 +49,7 @@ impl Cursor {
             index: scan.index.map(str::to_owned),
             course: Course { range: scan.range.decode()?, direction, distinct: scan.distinct },
             wants: scan.wants,
+            offset: scan.offset,
             after: None,
             seen,
         })
@@ -57,12 +63,35 @@ impl Pages for Cursor {
             bytes: size.bytes as usize,
             keys_only: self.wants & WANTS_DOCUMENTS == 0,
         };
+        if self.offset > 0 && !self.pass_over()? {
+            return Ok((Answer::Page(Page { rows: Vec::new(), next: None }, self.wants), false));
+        }
+        let page = self.read(limits)?;
+        let more = page.next.is_some();
+        Ok((Answer::Page(page, self.wants), more))
+    }
+}
+
+impl Cursor {
+    fn read(&mut self, limits: PageLimits) -> Result<Page> {
         let page = with_transaction(&self.transaction, |transaction| {
             let (index, after, seen) = (self.index.as_deref(), self.after.as_ref(), Some(&self.seen));
             transaction.page_of(&self.store, index, &self.course, after, limits, seen)
         })?;
         self.after.clone_from(&page.next);
-        let more = page.next.is_some();
-        Ok((Answer::Page(page, self.wants), more))
+        Ok(page)
+    }
+
+    /// Goes behind the rows that are passed over, and says whether there may be others.
+    fn pass_over(&mut self) -> Result<bool> {
+        while self.offset > 0 {
+            let rows = usize::try_from(self.offset).unwrap_or(usize::MAX).min(PASSED_ROWS_MAX);
+            let page = self.read(PageLimits { rows, bytes: usize::MAX, keys_only: true })?;
+            if page.next.is_none() {
+                return Ok(false);
+            }
+            self.offset -= page.rows.len() as u64;
+        }
+        Ok(true)
     }
 }

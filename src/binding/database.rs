@@ -64,6 +64,19 @@ struct Lane {
     scheduled: bool,
 }
 
+impl Lane {
+    fn check_room(&self, run: &[u8]) -> Result<()> {
+        if self.bytes > 0 && self.bytes + run.len() > self.bytes_max { Err(busy()) } else { Ok(()) }
+    }
+
+    /// Adds a run. Somebody has been found who will come for it.
+    fn push(&mut self, run: &[u8]) {
+        self.scheduled = true;
+        self.bytes += run.len();
+        self.runs.push_back(run.to_vec());
+    }
+}
+
 impl Database {
     /// A handle that the operation `Open` will open.
     pub(crate) fn new(
@@ -99,15 +112,32 @@ impl Database {
     pub(crate) fn submit(self: &Arc<Self>, run: &[u8]) -> Result<()> {
         packing::read_run(run)?;
         let mut lane = self.lane.lock();
-        if lane.bytes > 0 && lane.bytes + run.len() > lane.bytes_max {
-            return Err(busy());
-        }
+        lane.check_room(run)?;
         if !lane.scheduled {
             self.schedule()?;
-            lane.scheduled = true;
         }
-        lane.bytes += run.len();
-        lane.runs.push_back(run.to_vec());
+        lane.push(run);
+        Ok(())
+    }
+
+    /// As [`Database::submit`], for a caller that will wait for what it submits: where no worker is at the lane, the
+    /// calling thread does its work, which saves the way to another thread and back.
+    ///
+    /// # Errors
+    ///
+    /// As [`Database::submit`].
+    pub(crate) fn submit_here(self: &Arc<Self>, run: &[u8]) -> Result<()> {
+        packing::read_run(run)?;
+        let is_ours = {
+            let mut lane = self.lane.lock();
+            lane.check_room(run)?;
+            let is_ours = !lane.scheduled;
+            lane.push(run);
+            is_ours
+        };
+        if is_ours {
+            self.empty_lane();
+        }
         Ok(())
     }
 
@@ -222,12 +252,11 @@ impl Database {
 
     fn open_with(&self, definition: Option<&str>) -> Result<JsonDb> {
         let json = JsonDb::open(self.config.clone())?;
-        if let Some(definition) = definition {
-            let (name, options, default_ttl_ms) = definitions::store(definition)?;
-            if let Err(error) = json.create_object_store_with_ttl(&name, options, default_ttl_ms) {
-                json.close()?;
-                return Err(error);
-            }
+        if let Some(definition) = definition
+            && let Err(error) = provide(&json, definition)
+        {
+            json.close()?;
+            return Err(error);
         }
         Ok(json)
     }
@@ -382,6 +411,15 @@ impl Database {
     }
 }
 
+/// Creates the store that a database is opened for, or declares it.
+fn provide(json: &JsonDb, definition: &str) -> Result<()> {
+    if let Some(root) = definitions::declared(definition)? {
+        return json.declare_stores(&root);
+    }
+    let (name, options, default_ttl_ms) = definitions::store(definition)?;
+    json.create_object_store_with_ttl(&name, options, default_ttl_ms)
+}
+
 fn busy() -> Error {
     let message = "too much work is waiting already: await some of it, then try again";
     Error::new(Code::Busy, message)
@@ -389,6 +427,8 @@ fn busy() -> Error {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::super::outbox::Taken;
     use super::*;
 
@@ -419,6 +459,20 @@ mod tests {
 
         assert_eq!(database.submit(&SCHEMA).unwrap_err().code(), Code::Busy);
         assert_eq!(database.lane.lock().runs.len(), 1);
+    }
+
+    #[test]
+    fn who_waits_does_the_work_of_a_lane_that_no_worker_is_at() {
+        let database = database();
+        database.outbox.connect(Arc::new(|| {}));
+
+        database.submit_here(&SCHEMA).unwrap();
+
+        assert!(database.outbox.wait_for(1, Duration::ZERO).is_some(), "it was not done in the call");
+        assert!(!database.lane.lock().scheduled);
+        database.lane.lock().scheduled = true;
+        database.submit_here(&SCHEMA).unwrap();
+        assert_eq!(database.lane.lock().runs.len(), 1, "the worker that is there does it");
     }
 
     #[test]

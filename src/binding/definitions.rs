@@ -17,6 +17,13 @@ pub(crate) fn store(definition: &str) -> Result<(String, StoreOptions, u64)> {
     Ok((name(&value)?, options, value["defaultTtlMs"].as_u64().unwrap_or(0)))
 }
 
+/// The name in the definition of a store that, with all those below it, comes into being with its first write; `None` for
+/// one that is to be created.
+pub(crate) fn declared(definition: &str) -> Result<Option<String>> {
+    let value = parse(definition)?;
+    if flag(&value, "isDeclared") { name(&value).map(Some) } else { Ok(None) }
+}
+
 /// The name and options in the definition of an index.
 pub(crate) fn index(definition: &str) -> Result<(String, IndexOptions)> {
     let value = parse(definition)?;

@@ -17,7 +17,7 @@ use super::long_work::Waiting;
 use super::packing::{Answer, Answers, Operation, RawRange, Verb, read_run};
 use super::query_packing::QueryVerb;
 use super::transactions::shared;
-use super::{bulk, definitions, error, moving, query, series, upkeep, watching, writes};
+use super::{bulk, changes, definitions, error, moving, namespaces, query, series, upkeep, watching, writes};
 
 /// Answers are sent on their way when there are so many bytes of them.
 const SEND_BYTES: usize = 8 * 1024;
@@ -227,7 +227,9 @@ fn execute(database: &Database, operation: &Operation<'_>, snapshots: &mut Snaps
         Verb::Series(verb) => series::execute(database, verb, snapshots),
         Verb::Query(verb) => query::execute(database, operation, verb, snapshots),
         Verb::Moving(verb) => moving::execute(database, operation, verb),
+        Verb::Namespace(verb) => namespaces::execute(&database.json()?, operation.transaction, verb),
         Verb::Watch(verb) => watching::execute(database, verb),
+        Verb::Changes(verb) => changes::execute(&database.json()?, verb),
         Verb::Repair => database.repair().map(|report| Answer::Text(upkeep::report(&report))),
         Verb::Checkpoint { .. }
         | Verb::Verify

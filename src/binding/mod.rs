@@ -3,13 +3,14 @@
 //! The way of an operation: `lib/packing.js` packs those of a tick into one run; `submit` copies it into the lane of
 //! its database (`database`); a worker of the `pool` reads it (`packing`), executes it (`execute`, `writes`,
 //! `cursor`) and packs the answers; they gather in the `outbox`, the JavaScript thread is woken once and `take`s them
-//! all, many to a crossing. Reads of what lies in memory are answered in the call, by `try_get`. docs/binding.md
+//! all, many to a crossing. Reads of what lies in memory are answered in the call, by `raw`. docs/binding.md
 //! tells the whole story.
 //!
 //! Invariant: memory of JavaScript is only touched in the calls below, on its own thread; everything is copied.
 
 mod bulk;
 mod bulk_packing;
+mod changes;
 mod cursor;
 mod database;
 mod definitions;
@@ -18,12 +19,14 @@ mod execute;
 mod link;
 mod long_work;
 mod moving;
+mod namespaces;
 mod options;
 mod outbox;
 mod packing;
 mod pool;
 mod query;
 mod query_packing;
+mod raw;
 mod series;
 mod series_packing;
 mod transactions;
@@ -33,15 +36,15 @@ mod watching;
 mod writes;
 
 use std::sync::Arc;
+use std::time::Duration;
 
-use napi::bindgen_prelude::{BufferSlice, External, Function};
+use napi::bindgen_prelude::{BufferSlice, External, Function, Unknown};
 use napi::threadsafe_function::{ThreadsafeFunction, ThreadsafeFunctionCallMode};
 use napi::{Env, Status};
 use napi_derive::napi;
 use parking_lot::Mutex;
 
 use crate::error::Error;
-use crate::jsondb::{Format, Key, TryRow};
 use crate::series::TryRecord;
 
 use link::Link;
@@ -127,6 +130,43 @@ pub fn submit(
     database.submit(run).map_err(|error| thrown(&error))
 }
 
+/// As `submit`, for a call that will wait: this thread does what is in the lane, unless a worker does already.
+#[napi]
+pub fn submit_here(
+    #[napi(ts_arg_type = "object")] environment: &External<Environment>,
+    database: u32,
+    run: &[u8],
+) -> napi::Result<()> {
+    let database = environment.link.database(database).map_err(|error| thrown(&error))?;
+    database.submit_here(run).map_err(|error| thrown(&error))
+}
+
+/// Comes before `wait_for`: says whether the request that will be waited for is not submitted yet, so that the answers
+/// which wait already need not be searched.
+#[napi]
+pub fn expect_answer(#[napi(ts_arg_type = "object")] environment: &External<Environment>, is_new: bool) {
+    let outbox = &environment.link.outbox;
+    if is_new { outbox.expect() } else { outbox.expect_any() }
+}
+
+/// Waits for the answer to `request`, for `limit_ms` milliseconds at most: `null` when it has not come. So JavaScript
+/// gets its turn in between, and the end of its thread is noticed.
+#[napi]
+pub fn wait_for<'env>(
+    env: &'env Env,
+    #[napi(ts_arg_type = "object")] environment: &External<Environment>,
+    request: u32,
+    limit_ms: u32,
+) -> napi::Result<Option<BufferSlice<'env>>> {
+    let limit = Duration::from_millis(u64::from(limit_ms));
+    environment
+        .link
+        .outbox
+        .wait_for(request, limit)
+        .map(|answer| BufferSlice::copy_from(env, answer))
+        .transpose()
+}
+
 /// Submits reads that need not wait for anything; what they see is fixed in this call.
 #[napi]
 pub fn submit_reads(
@@ -169,39 +209,23 @@ const MISSING: i32 = -1;
 /// The answer is not at hand, or is not a document: ask again with an operation.
 const NOT_AT_HAND: i32 = -2;
 
-/// Reads a document that lies in memory into `out`: returns its length doubled, plus one when it is a structured
-/// clone; or `-1` when there is none, or `-2` when this can't be told in the call. The key is the first `key_length`
-/// bytes of `key`, a buffer that is used again and again.
-#[napi]
-pub fn try_get(
+/// Makes a function that reads documents of a store from memory: it takes the length of the encoded key that stands in
+/// `key`; see `raw`. The store need not exist. Both buffers are used again and again.
+#[napi(ts_return_type = "(length: number) => string | number | boolean | undefined")]
+pub fn reader<'env>(
+    env: &'env Env,
     #[napi(ts_arg_type = "object")] environment: &External<Environment>,
     database: u32,
     store: &[u8],
-    key: &[u8],
-    key_length: u32,
-    mut out: BufferSlice<'_>,
-) -> i32 {
-    let Some(key) = key.get(..key_length as usize) else { return NOT_AT_HAND };
-    read_from_memory(&environment.link, database, store, key, &mut out).unwrap_or(NOT_AT_HAND)
-}
-
-fn read_from_memory(link: &Link, database: u32, store: &[u8], key: &[u8], out: &mut [u8]) -> Option<i32> {
-    let json = link.database(database).ok()?.json().ok()?;
-    let key = Key::from_encoded(key).ok()?;
-    match json.try_get(std::str::from_utf8(store).ok()?, &key).ok()? {
-        TryRow::Missing => Some(MISSING),
-        TryRow::NeedsIo => None,
-        TryRow::Found(row) => {
-            let bytes = &row.document.bytes;
-            out.get_mut(..bytes.len())?.copy_from_slice(bytes);
-            let structured = match row.document.format {
-                Format::Json => 0,
-                Format::Structured => 1,
-                Format::Raw => return None,
-            };
-            Some(i32::try_from(bytes.len()).ok()? * 2 + structured)
-        }
-    }
+    key: BufferSlice<'env>,
+    out: BufferSlice<'env>,
+) -> napi::Result<Unknown<'env>> {
+    let documents = environment
+        .link
+        .database(database)
+        .and_then(|database| Ok(database.json()?.reader(&String::from_utf8_lossy(store))))
+        .map_err(|error| thrown(&error))?;
+    raw::reader(env, documents, [key, out])
 }
 
 /// Reads a record that lies in memory into `out`, as an answer would have it: returns its length, or `-1` when there is

@@ -2,16 +2,20 @@
 //!
 //! Workers put answers in and wake the thread once; it takes everything that has gathered, many answers to a
 //! crossing. JavaScript takes rather than being given, so that it can stop between two takes and let its event loop
-//! turn.
+//! turn. A call that must not return before its answer is there waits for that one alone, and leaves the others.
 //!
 //! Invariant: while answers wait, a wake-up is under way or JavaScript has promised to come back (it has not yet
 //! been told that nothing is left).
 #![forbid(unsafe_code)]
 
 use std::collections::VecDeque;
+use std::ops::Range;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
-use parking_lot::Mutex;
+use parking_lot::{Condvar, Mutex};
+
+use super::packing::answer_at;
 
 /// One take gives so many bytes, unless a single chunk is larger: about a thousand small answers, whose
 /// promises JavaScript settles in a few milliseconds.
@@ -24,6 +28,8 @@ pub(crate) type Wake = Arc<dyn Fn() + Send + Sync>;
 #[derive(Default)]
 pub(crate) struct Outbox {
     state: Mutex<State>,
+    /// Told of answers while the JavaScript thread waits for one.
+    published: Condvar,
 }
 
 #[derive(Default)]
@@ -32,6 +38,9 @@ struct State {
     awake: bool,
     /// `None` before the environment has said how, and after it has gone.
     wake: Option<Wake>,
+    /// The answer that is waited for is in none of the first so many chunks.
+    searched: usize,
+    is_awaited: bool,
 }
 
 /// What a take came to.
@@ -67,6 +76,9 @@ impl Outbox {
             let mut state = self.state.lock();
             let Some(wake) = state.wake.clone() else { return };
             state.chunks.push_back(answers);
+            if state.is_awaited {
+                self.published.notify_one();
+            }
             if std::mem::replace(&mut state.awake, true) {
                 return;
             }
@@ -89,6 +101,7 @@ impl Outbox {
             room.copy_from_slice(chunk);
             filled += chunk.len();
             state.chunks.pop_front();
+            state.searched = state.searched.saturating_sub(1);
         }
         if filled > 0 {
             return Taken::Bytes(filled);
@@ -96,6 +109,67 @@ impl Outbox {
         state.awake = false;
         Taken::Nothing
     }
+
+    /// Says that the answer that will be waited for is that to a request which has not been submitted yet. So what
+    /// waits already, which may be much, need not be searched for it.
+    pub(crate) fn expect(&self) {
+        let mut state = self.state.lock();
+        state.searched = state.chunks.len();
+    }
+
+    /// Says that the answer that will be waited for may be here already.
+    pub(crate) fn expect_any(&self) {
+        self.state.lock().searched = 0;
+    }
+
+    /// Takes the answer to `request` out, as soon as it is there; `None` when it has not come within `limit`. The
+    /// others stay, in their order, for [`Outbox::take`].
+    ///
+    /// For the JavaScript thread only, which takes nothing meanwhile.
+    pub(crate) fn wait_for(&self, request: u32, limit: Duration) -> Option<Vec<u8>> {
+        let deadline = Instant::now() + limit;
+        let mut state = self.state.lock();
+        loop {
+            if let Some(answer) = state.take_answer(request) {
+                return Some(answer);
+            }
+            state.is_awaited = true;
+            let is_late = self.published.wait_until(&mut state, deadline).timed_out();
+            state.is_awaited = false;
+            if is_late {
+                return state.take_answer(request);
+            }
+        }
+    }
+}
+
+impl State {
+    /// Takes out the answer to `request` if it is in a chunk that has not been searched yet.
+    fn take_answer(&mut self, request: u32) -> Option<Vec<u8>> {
+        while let Some(chunk) = self.chunks.get_mut(self.searched) {
+            if let Some(place) = place_of(request, chunk) {
+                let answer = chunk.drain(place).collect();
+                if chunk.is_empty() {
+                    self.chunks.remove(self.searched);
+                }
+                return Some(answer);
+            }
+            self.searched += 1;
+        }
+        None
+    }
+}
+
+/// Where in packed answers that to `request` is.
+fn place_of(request: u32, chunk: &[u8]) -> Option<Range<usize>> {
+    let mut start = 0;
+    while let Some((number, length)) = answer_at(chunk.get(start..)?) {
+        if number == request {
+            return Some(start..start + length);
+        }
+        start += length;
+    }
+    None
 }
 
 #[cfg(test)]
@@ -138,6 +212,52 @@ mod tests {
         assert_eq!(outbox.take(&mut [0; 64]), Taken::Bytes(10));
         assert_eq!(outbox.take(&mut [0; 64]), Taken::NeedsRoom(100));
         assert_eq!(outbox.take(&mut [0; 100]), Taken::Bytes(100));
+    }
+
+    /// A packed answer with a payload of `length` bytes.
+    fn answer(request: u32, length: u32) -> Vec<u8> {
+        let mut packed = [&request.to_le_bytes()[..], &[6], &length.to_le_bytes()].concat();
+        packed.extend(std::iter::repeat_n(b'x', length as usize));
+        packed
+    }
+
+    #[test]
+    fn the_answer_that_is_waited_for_is_taken_out_from_between_others() {
+        let (outbox, _) = counted();
+        outbox.publish(answer(1, 3));
+        outbox.expect();
+        outbox.publish([answer(2, 0), answer(3, 5), answer(4, 1)].concat());
+
+        assert_eq!(outbox.wait_for(3, Duration::ZERO), Some(answer(3, 5)));
+        assert_eq!(outbox.wait_for(1, Duration::ZERO), None, "it came before anybody waited");
+        outbox.expect_any();
+        assert_eq!(outbox.wait_for(1, Duration::ZERO), Some(answer(1, 3)));
+
+        let mut out = [0; 64];
+        let rest = [answer(2, 0), answer(4, 1)].concat();
+        assert_eq!(outbox.take(&mut out), Taken::Bytes(rest.len()));
+        assert_eq!(out[..rest.len()], rest);
+        assert_eq!(outbox.take(&mut out), Taken::Nothing);
+    }
+
+    #[test]
+    fn who_waits_is_woken_by_the_answer_and_else_by_the_limit() {
+        let (outbox, _) = counted();
+        let outbox = Arc::new(outbox);
+        outbox.expect();
+        assert_eq!(outbox.wait_for(7, Duration::from_millis(1)), None);
+        let worker = std::thread::spawn({
+            let outbox = Arc::clone(&outbox);
+            move || {
+                outbox.publish(answer(6, 2));
+                outbox.publish(answer(7, 2));
+            }
+        });
+
+        assert_eq!(outbox.wait_for(7, Duration::from_secs(600)), Some(answer(7, 2)));
+
+        worker.join().unwrap();
+        assert_eq!(outbox.take(&mut [0; 64]), Taken::Bytes(11));
     }
 
     #[test]

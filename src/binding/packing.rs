@@ -17,8 +17,10 @@ use crate::jsondb::{
 use crate::series::{Record, Window};
 
 use super::bulk_packing::{BulkAnswer, BulkVerb, FIRST_BULK_VERB, LAST_BULK_VERB, take_bulk};
+use super::changes::{self, Changes};
 use super::error::to_json;
 use super::moving::{self, MovingVerb};
+use super::namespaces::{self, NamespaceVerb};
 use super::query_packing::{self, QueryVerb};
 use super::series_packing::{FIRST_VERB, SeriesVerb, put_record, put_window, take_verb};
 use super::versions;
@@ -40,6 +42,9 @@ const WANTS_STAMPS: u8 = 8;
 const REVERSE: u8 = 1;
 /// A cursor comes to each key of an index once.
 const DISTINCT: u8 = 2;
+
+/// Request, kind and length come before the payload of an answer.
+const ANSWER_HEAD_BYTES: usize = 9;
 
 /// Verb, request and transaction come before the fields of an operation.
 const OPERATION_HEAD_BYTES: usize = 9;
@@ -190,6 +195,8 @@ pub(crate) enum Verb<'a> {
     Query(QueryVerb<'a>),
     Moving(MovingVerb<'a>),
     Watch(WatchVerb<'a>),
+    Changes(Changes<'a>),
+    Namespace(NamespaceVerb<'a>),
 }
 
 impl Verb<'_> {
@@ -219,6 +226,9 @@ impl Verb<'_> {
 
     /// Whether a read that comes after it has to look afresh. Writes in a transaction are seen with its commit.
     pub(crate) fn changes_what_is_seen(&self) -> bool {
+        if let Self::Namespace(verb) = self {
+            return verb.changes_what_is_seen();
+        }
         matches!(
             self,
             Self::Open { .. }
@@ -233,9 +243,13 @@ impl Verb<'_> {
                 | Self::Commit { .. }
                 | Self::Destroy
                 | Self::Bulk(
-                    BulkVerb::PutMany { .. } | BulkVerb::DeleteMany { .. } | BulkVerb::DeleteRange { .. }
+                    BulkVerb::PutMany { .. }
+                        | BulkVerb::DeleteMany { .. }
+                        | BulkVerb::DeleteRange { .. }
+                        | BulkVerb::Batch { .. }
                 )
                 | Self::Query(QueryVerb::Delete(_))
+                | Self::Changes(_)
                 | Self::Series(SeriesVerb::Open(_) | SeriesVerb::DeleteRange(..) | SeriesVerb::Drop { .. })
         )
     }
@@ -250,6 +264,8 @@ pub(crate) struct Scan<'a> {
     pub(crate) reverse: bool,
     /// Of the entries of an index with one key, only the first.
     pub(crate) distinct: bool,
+    /// How many rows are passed over first.
+    pub(crate) offset: u64,
     /// [`WANTS_KEYS`], [`WANTS_DOCUMENTS`] and so on, added up.
     pub(crate) wants: u8,
 }
@@ -361,7 +377,9 @@ fn read_operation<'a>(input: &mut &'a [u8]) -> Option<Operation<'a>> {
         versions::FIRST_VERB..=versions::LAST_VERB => versions::take_verb(number, input)?,
         FIRST_BULK_VERB..=LAST_BULK_VERB => Verb::Bulk(take_bulk(number, input)?),
         _ if query_packing::VERBS.contains(&number) => Verb::Query(query_packing::take_verb(number, input)?),
+        _ if namespaces::VERBS.contains(&number) => Verb::Namespace(namespaces::take_verb(number, input)?),
         _ if moving::VERBS.contains(&number) => Verb::Moving(moving::take_verb(number, input)?),
+        changes::VERB => Verb::Changes(changes::take_changes(input)?),
         watching::FIRST_VERB.. => Verb::Watch(watching::take_verb(number, input)?),
         FIRST_VERB.. => Verb::Series(take_verb(number, input)?),
         _ => return None,
@@ -422,6 +440,7 @@ pub(super) fn take_format(input: &mut &[u8]) -> Option<Format> {
         1 => Some(Format::Json),
         2 => Some(Format::Structured),
         3 => Some(Format::Raw),
+        4 => Some(Format::Text),
         _ => None,
     }
 }
@@ -439,7 +458,8 @@ fn take_scan<'a>(input: &mut &'a [u8]) -> Option<Scan<'a>> {
     let (store, index, range) = (take_text(input)?, take_optional_text(input)?, take_range(input)?);
     let direction = take_u8(input)?;
     let (reverse, distinct) = (direction & REVERSE != 0, direction & DISTINCT != 0);
-    Some(Scan { store, index, range, reverse, distinct, wants: take_u8(input)? })
+    let offset = versions::take_u64(input)?;
+    Some(Scan { store, index, range, reverse, distinct, offset, wants: take_u8(input)? })
 }
 
 pub(super) fn take_page_size(input: &mut &[u8]) -> Option<PageSize> {
@@ -559,6 +579,13 @@ impl Answers {
     }
 }
 
+/// The request of the answer at the start of `answers`, and how many bytes it has; `None` where there is none.
+pub(crate) fn answer_at(answers: &[u8]) -> Option<(u32, usize)> {
+    let (request, rest) = answers.split_first_chunk::<4>()?;
+    let length = u32::from_le_bytes(*rest.get(1..)?.first_chunk::<4>()?);
+    Some((u32::from_le_bytes(*request), ANSWER_HEAD_BYTES + length as usize))
+}
+
 fn put_page(out: &mut Vec<u8>, more: bool, rows: &[Row], wants: u8) {
     put_page_head(out, more, rows.len());
     for row in rows {
@@ -645,6 +672,18 @@ mod tests {
         answers.push(9, Ok(Answer::Flag(true)));
 
         assert_eq!(answers.take(), [9, 0, 0, 0, 3, 1, 0, 0, 0, 1]);
+    }
+
+    #[test]
+    fn answers_are_told_apart_by_their_heads() {
+        let mut answers = Answers::default();
+        answers.push(9, Ok(Answer::Flag(true)));
+        answers.push(8, Ok(Answer::Nothing));
+        let packed = answers.take();
+
+        assert_eq!(answer_at(&packed), Some((9, 10)));
+        assert_eq!(answer_at(&packed[10..]), Some((8, 9)));
+        assert_eq!(answer_at(&packed[19..]), None);
     }
 
     #[test]

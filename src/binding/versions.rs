@@ -36,7 +36,7 @@ pub(super) fn take_verb<'a>(number: u8, input: &mut &'a [u8]) -> Option<Verb<'a>
     })
 }
 
-fn take_options(input: &mut &[u8]) -> Option<PutOptions> {
+pub(super) fn take_options(input: &mut &[u8]) -> Option<PutOptions> {
     let flags = take_u8(input)?;
     let version = take_u64(input)?;
     Some(PutOptions {
@@ -58,7 +58,7 @@ fn take_expires(input: &mut &[u8]) -> Option<Expires> {
     }
 }
 
-fn take_u64(input: &mut &[u8]) -> Option<u64> {
+pub(super) fn take_u64(input: &mut &[u8]) -> Option<u64> {
     let (bytes, rest) = input.split_first_chunk::<8>()?;
     *input = rest;
     Some(u64::from_le_bytes(*bytes))

@@ -241,7 +241,22 @@ impl Engine {
     ///
     /// `Corruption` or `Closed`.
     pub fn try_get(&self, key: &[u8], snapshot: Option<&Snapshot>) -> Result<TryGet> {
-        self.shared().try_get(key, snapshot)
+        self.shared().try_get_with(key, snapshot, |value| Value::from(value))
+    }
+
+    /// As [`Engine::get_with`], but never reads a file, and gives no value of more than [`TRY_GET_BYTES_MAX`] bytes.
+    ///
+    /// # Errors
+    ///
+    /// `Corruption` or `Closed`.
+    #[inline]
+    pub fn try_get_with<R>(
+        &self,
+        key: &[u8],
+        snapshot: Option<&Snapshot>,
+        read: impl FnOnce(ValueRef<'_>) -> R,
+    ) -> Result<TryGet<R>> {
+        self.shared().try_get_with(key, snapshot, read)
     }
 
     /// Up to `len` bytes of the value of `key` from `offset` on, as of `snapshot` or of now. Of a value in a value file

@@ -49,10 +49,10 @@ impl From<ValueRef<'_>> for Value {
 }
 
 /// What a read that does no file I/O can say.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum TryGet {
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum TryGet<T = Value> {
     /// The key is there.
-    Found(Value),
+    Found(T),
     /// The key is not there.
     Missing,
     /// A block or a value that is not in the cache would have to be read, or the value has more than
@@ -295,9 +295,15 @@ impl Shared {
     }
 
     /// As [`Shared::get_with`], as far as no file has to be read.
-    pub(crate) fn try_get(&self, key: &[u8], snapshot: Option<&Snapshot>) -> Result<TryGet> {
+    #[inline]
+    pub(crate) fn try_get_with<R>(
+        &self,
+        key: &[u8],
+        snapshot: Option<&Snapshot>,
+        read: impl FnOnce(ValueRef<'_>) -> R,
+    ) -> Result<TryGet<R>> {
         let mut value = None;
-        let is_known = self.lookup(key, snapshot, false, |found| value = Some(Value::from(found)))?;
+        let is_known = self.lookup(key, snapshot, false, |found| value = Some(read(found)))?;
         Ok(match value {
             Some(value) => TryGet::Found(value),
             None if is_known => TryGet::Missing,

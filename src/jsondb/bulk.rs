@@ -116,7 +116,7 @@ impl Transaction {
 
     /// Runs `work`; where it fails, everything that it wrote is taken back. A panic in it is a failure, too, and goes on
     /// when that is done: whoever catches it finds the transaction as it was.
-    fn all_or_none<T>(&mut self, work: impl FnOnce(&mut Self) -> Result<T>) -> Result<T> {
+    pub(super) fn all_or_none<T>(&mut self, work: impl FnOnce(&mut Self) -> Result<T>) -> Result<T> {
         let stores = self.stores.clone();
         let place = self.view.overlay.save();
         // Caught and not left to a `Drop`: a second panic there would end the process.

@@ -20,6 +20,7 @@ use super::rows::{
 use super::schema::{
     INDEXES_MAX, IndexDef, IndexOptions, STORES_MAX, Schema, StoreDef, StoreOptions, check_name,
 };
+use crate::config::SyncMode;
 use crate::engine::{CommitOptions, Direction, Engine, ScanRange, WriteBatch};
 use crate::error::{Code, Error, Result, shown};
 
@@ -39,16 +40,17 @@ impl Database {
         let mut rows = engine.scan(ScanRange::between(start, end), Direction::Forward, None)?;
         while rows.advance()? {
             let store = load_store(&engine, rows.key(), rows.value(), next_id, &mut states)?;
-            if schema.stores.insert(store.name.clone(), Arc::new(store)).is_some() {
+            if schema.stores.insert(Arc::new(store)).is_some() {
                 return Err(damaged("a catalog row", rows.key(), "another store has the same name"));
             }
         }
         drop(rows);
         let ledger = Arc::new(Mutex::new(Ledger::new(schema, states, version, next_id)));
+        let schema_epoch = Arc::clone(&ledger.lock().schema_epoch);
         let (changing_schema, purger) = (Mutex::new(next_id), Purger::default());
         let is_upgrading = AtomicBool::new(false);
         let feed = Arc::default();
-        let database = Self { engine, ledger, changing_schema, purger, is_upgrading, feed };
+        let database = Self { engine, ledger, schema_epoch, changing_schema, purger, is_upgrading, feed };
         // A full disk must not keep a database from being read: an index that stays goes with the next attempt to
         // create it, and until then is maintained, and not read.
         let _ = database.remove_unfinished_indexes();
@@ -82,17 +84,28 @@ impl Database {
 
     /// Creates a store, or finds that it exists as described.
     pub(crate) fn create_store(&self, name: &str, options: StoreOptions, default_ttl_ms: u64) -> Result<()> {
+        self.create_store_with(name, options, default_ttl_ms, None).map(drop)
+    }
+
+    /// As [`Database::create_store`], as durable as `sync` says. Says whether the store is new.
+    pub(super) fn create_store_with(
+        &self,
+        name: &str,
+        options: StoreOptions,
+        default_ttl_ms: u64,
+        sync: Option<SyncMode>,
+    ) -> Result<bool> {
         check_name("store", name)?;
         options.check()?;
         let is_same = |store: &StoreDef| store.options == options && store.default_ttl_ms == default_ttl_ms;
         // Nothing has to change, so that nobody has to be waited for.
         if self.schema().stores.get(name).is_some_and(|store| is_same(store)) {
-            return Ok(());
+            return Ok(false);
         }
         let mut next_id = self.change_schema()?;
         let schema = self.schema();
         if let Some(store) = schema.stores.get(name) {
-            return if is_same(store) { Ok(()) } else { Err(exists("store", name)) };
+            return if is_same(store) { Ok(false) } else { Err(exists("store", name)) };
         }
         if schema.stores.len() >= STORES_MAX {
             let message = format!("creating store {name:?}: a database has at most {STORES_MAX}");
@@ -107,13 +120,13 @@ impl Database {
         batch.put(&state_key(id), &state.encode())?;
         // Counted before the commit, so that the store is known wherever the schema with it is.
         self.ledger.lock().add_store(id, state);
-        let committed = self.commit_schema(batch, schema.with(store));
+        let committed = self.commit_schema_as(batch, schema.with(store), &[], sync);
         if committed.is_err() {
             self.ledger.lock().remove_store(id);
         }
         committed?;
         *next_id = id + 1;
-        Ok(())
+        Ok(true)
     }
 
     /// Changes the expiry of documents to come. Those who write by the old rule conflict.
@@ -129,18 +142,33 @@ impl Database {
 
     /// Removes a store with its documents and indexes, however many they are, in one small batch.
     pub(crate) fn delete_store(&self, name: &str) -> Result<()> {
+        let found = self.delete_stores(|schema| schema.stores.get(name).cloned().into_iter().collect())?;
+        if found == 0 { self.schema().store(name).map(drop) } else { Ok(()) }
+    }
+
+    /// Removes the stores that `choose` finds, as [`Database::delete_store`] does one, and returns how many they are.
+    pub(super) fn delete_stores(&self, choose: impl FnOnce(&Schema) -> Vec<Arc<StoreDef>>) -> Result<u64> {
         let _changing = self.change_schema()?;
         let schema = self.schema();
-        let store = schema.store(name)?;
+        let stores = choose(&schema);
+        if stores.is_empty() {
+            return Ok(0);
+        }
         let mut batch = WriteBatch::new();
-        batch.delete(&catalog_key(store.id))?;
-        batch.delete(&state_key(store.id))?;
-        delete_rows(&mut batch, &RowRange::prefix(document_prefix(store.id)))?;
-        delete_rows(&mut batch, &indexes_range(store.id))?;
-        delete_rows(&mut batch, &expiries_range(store.id))?;
-        self.commit_schema_as(batch, schema.without(name), Some(name))?;
-        self.ledger.lock().remove_store(store.id);
-        Ok(())
+        for store in &stores {
+            batch.delete(&catalog_key(store.id))?;
+            batch.delete(&state_key(store.id))?;
+            delete_rows(&mut batch, &RowRange::prefix(document_prefix(store.id)))?;
+            if !store.indexes.is_empty() {
+                delete_rows(&mut batch, &indexes_range(store.id))?;
+            }
+            delete_rows(&mut batch, &expiries_range(store.id))?;
+        }
+        let names: Vec<Arc<str>> = stores.iter().map(|store| Arc::from(&*store.name)).collect();
+        self.commit_schema_as(batch, schema.without(&stores), &names, None)?;
+        let mut ledger = self.ledger.lock();
+        stores.iter().for_each(|store| ledger.remove_store(store.id));
+        Ok(stores.len() as u64)
     }
 
     /// Creates an index and fills it from the documents that are there, or finds that it exists as described.
@@ -239,17 +267,23 @@ impl Database {
 
     /// Commits `batch`, from which on `next` is the schema. Returns the batch's last seqno.
     fn commit_schema(&self, batch: WriteBatch, next: Schema) -> Result<u64> {
-        self.commit_schema_as(batch, next, None)
+        self.commit_schema_as(batch, next, &[], None)
     }
 
-    /// As [`Database::commit_schema`], with the store that the batch deletes.
-    fn commit_schema_as(&self, batch: WriteBatch, next: Schema, deleted: Option<&str>) -> Result<u64> {
+    /// As [`Database::commit_schema`], with the stores that the batch deletes, and as durable as `sync` says.
+    fn commit_schema_as(
+        &self,
+        batch: WriteBatch,
+        next: Schema,
+        deleted: &[Arc<str>],
+        sync: Option<SyncMode>,
+    ) -> Result<u64> {
         let next = Arc::new(next);
         let ledger = Arc::clone(&self.ledger);
         let engine = self.engine.clone();
         let ticket = self.feed.ticket();
         let number = ticket.number();
-        let (feed, deleted) = (Arc::clone(&self.feed), deleted.map(Arc::from));
+        let (feed, deleted) = (Arc::clone(&self.feed), deleted.to_vec());
         let check = Box::new(move |batch: &mut WriteBatch, seqno: u64| {
             let mut ledger = ledger.lock();
             ledger.retract(seqno);
@@ -258,12 +292,12 @@ impl Database {
                 batch.put(META_KEY, &ledger.meta_row(0))?;
             }
             if feed.is_watched() {
-                feed.list(number, batch, &[], deleted.as_slice())?;
+                feed.list(number, batch, &[], &deleted)?;
             }
             ledger.publish(seqno, next, engine.visible_seqno());
             Ok(())
         });
-        let committed = self.engine.commit(batch, CommitOptions { sync: None, check: Some(check) })?;
+        let committed = self.engine.commit(batch, CommitOptions { sync, check: Some(check) })?;
         ticket.settle_plain();
         Ok(committed)
     }

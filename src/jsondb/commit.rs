@@ -216,13 +216,10 @@ fn stores_of(claim: &Claim) -> Vec<Arc<StoreDef>> {
 
 fn admit(ledger: &mut Ledger, claim: Claim, batch: &mut WriteBatch, seqno: u64) -> Result<()> {
     let schema = Arc::clone(ledger.schema_next());
-    for Involved { store, .. } in &claim.stores {
-        let is_same = |now: &Arc<StoreDef>| now.id == store.id && now.version == store.version;
-        if !schema.stores.get(&store.name).is_some_and(is_same) {
-            let message =
-                format!("the object store {:?} was changed since the transaction began", store.name);
-            return Err(Error::new(Code::Conflict, message));
-        }
+    if let Some(Involved { store, .. }) = claim.stores.iter().find(|involved| !involved.is_still_in(&schema))
+    {
+        let message = format!("the object store {:?} was changed since the transaction began", store.name);
+        return Err(Error::new(Code::Conflict, message));
     }
     admit_writes(ledger, claim, batch, seqno)
 }

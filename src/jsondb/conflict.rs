@@ -44,9 +44,8 @@ impl Default for ReadSet {
 impl ReadSet {
     /// Remembers that the row at `key` was looked up, whether it was there or not.
     pub(crate) fn point(&mut self, key: &[u8]) {
-        if !self.points.contains(key) {
+        if self.points.insert(key.to_vec()) {
             self.bytes += key.len() + READ_BYTES;
-            self.points.insert(key.to_vec());
             self.keep_bounded();
         }
     }

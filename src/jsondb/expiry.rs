@@ -60,7 +60,7 @@ impl ExpiryChange {
     }
 
     /// The rows that [`ExpiryChange::apply`] will write.
-    pub(crate) fn writes(&self) -> impl Iterator<Item = (&Vec<u8>, usize)> {
+    pub(crate) fn writes(&self) -> impl Iterator<Item = (&Vec<u8>, usize)> + Clone {
         self.goes.iter().chain(&self.comes).map(|row| (row, 0))
     }
 

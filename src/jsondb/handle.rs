@@ -6,6 +6,7 @@ use std::sync::{Arc, Weak};
 
 use parking_lot::Mutex;
 
+use super::declared::Declared;
 use super::feed::Subscriber;
 use super::ledger::Database;
 use super::registry::Share;
@@ -17,13 +18,16 @@ pub(super) struct Handle {
     /// `None` for a database that is not shared.
     share: Option<Share>,
     is_closed: AtomicBool,
+    /// The stores that come into being with their first write by this handle.
+    pub(super) declared: Declared,
     /// Those who watch by this handle.
     watches: Mutex<Vec<Weak<Subscriber>>>,
 }
 
 impl Handle {
     pub(super) fn new(database: Arc<Database>, share: Option<Share>) -> Self {
-        Self { database, share, is_closed: AtomicBool::new(false), watches: Mutex::default() }
+        let (is_closed, declared) = (AtomicBool::new(false), Declared::default());
+        Self { database, share, is_closed, declared, watches: Mutex::default() }
     }
 
     /// Notes one who watches by this handle and ends with it.

@@ -40,7 +40,7 @@ impl DocumentKeys {
     pub(crate) fn read(store: &StoreDef, document: &Document) -> Result<Self> {
         let found = match document.format {
             Format::Json => store.extractor.extract(&document.bytes)?,
-            Format::Structured | Format::Raw => Vec::new(),
+            Format::Structured | Format::Raw | Format::Text => Vec::new(),
         };
         Ok(Self { found })
     }
@@ -148,7 +148,7 @@ impl IndexChange {
     }
 
     /// The rows that [`IndexChange::apply`] will write, for [`Overlay::check_room`].
-    pub(crate) fn writes(&self) -> impl Iterator<Item = (&Vec<u8>, usize)> {
+    pub(crate) fn writes(&self) -> impl Iterator<Item = (&Vec<u8>, usize)> + Clone {
         self.puts.iter().map(|put| (&put.row, put.value.len())).chain(self.deletes.iter().map(|row| (row, 0)))
     }
 

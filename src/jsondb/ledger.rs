@@ -8,7 +8,7 @@
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use parking_lot::Mutex;
 
@@ -25,6 +25,8 @@ pub(crate) struct Database {
     pub(crate) engine: Engine,
     /// Shared with the checks of commits that are under way.
     pub(crate) ledger: Arc<Mutex<Ledger>>,
+    /// Changes with the schema. Shared with the ledger.
+    pub(super) schema_epoch: Arc<AtomicU64>,
     /// Held by a schema change from its first read to its commit, so that there is one at a time. No transaction
     /// takes it. It holds the next id for a store or index.
     pub(crate) changing_schema: Mutex<u64>,
@@ -39,6 +41,8 @@ pub(crate) struct Database {
 pub(crate) struct Ledger {
     /// Schemas, each with the seqno from which on it holds, in order. Never empty.
     schemas: VecDeque<(u64, Arc<Schema>)>,
+    /// How often they have changed.
+    pub(super) schema_epoch: Arc<AtomicU64>,
     /// The last written state of each store, by id.
     states: HashMap<u64, StoreState>,
     /// States as they were before commits that are not visible yet, in commit order.
@@ -72,7 +76,7 @@ impl Ledger {
         let schemas = VecDeque::from([(0, Arc::new(schema))]);
         let expiry_since = (version >= ROWS_VERSION_EXPIRY).then_some(0);
         let (replaced, writes) = (VecDeque::new(), CommittedWrites::default());
-        Self { schemas, states, replaced, writes, next_id, expiry_since }
+        Self { schemas, schema_epoch: Arc::default(), states, replaced, writes, next_id, expiry_since }
     }
 
     /// The meta row where ids up to `next_id` are given by a commit to come.
@@ -118,6 +122,7 @@ impl Ledger {
         }
         while self.schemas.len() > 1 && self.schemas.back().is_some_and(|(since, _)| *since >= seqno) {
             self.schemas.pop_back();
+            self.schema_epoch.fetch_add(1, Ordering::Release);
         }
         self.expiry_since = self.expiry_since.filter(|since| *since < seqno);
         self.writes.retract(seqno);
@@ -129,6 +134,7 @@ impl Ledger {
             self.schemas.pop_front();
         }
         self.schemas.push_back((seqno, schema));
+        self.schema_epoch.fetch_add(1, Ordering::Release);
     }
 
     /// Begins to count a store that the commit at hand creates.
@@ -213,6 +219,15 @@ impl Database {
         let visible = self.engine.visible_seqno();
         ledger.writes.end(snapshot, visible);
         ledger.settle(visible);
+    }
+
+    /// The schema as of the last visible commit, and the epoch in which it is that, unless a commit that is not visible
+    /// yet changes it.
+    pub(crate) fn schema_and_epoch(&self) -> (Arc<Schema>, Option<u64>) {
+        let ledger = self.ledger.lock();
+        let schema = ledger.schema_at(self.engine.visible_seqno());
+        let is_last = Arc::ptr_eq(schema, ledger.schema_next());
+        (Arc::clone(schema), is_last.then(|| self.schema_epoch.load(Ordering::Acquire)))
     }
 
     /// The schema as of the last visible commit.

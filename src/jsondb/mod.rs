@@ -6,11 +6,13 @@
 //! all of them share is in one `ledger`. Schema changes are in `catalog`, the building of indexes in `build`.
 #![forbid(unsafe_code)]
 
+mod batch;
 mod build;
 mod bulk;
 mod catalog;
 mod commit;
 mod conflict;
+mod declared;
 mod deletion;
 mod document;
 mod expiry;
@@ -27,6 +29,7 @@ mod purge;
 mod purger;
 mod put;
 mod query;
+mod reader;
 mod registry;
 mod repair;
 mod restore;
@@ -35,6 +38,7 @@ mod savepoint;
 mod schema;
 mod scope;
 mod stats;
+mod store_map;
 mod transaction;
 mod try_get;
 mod typed;
@@ -52,7 +56,9 @@ pub(crate) use document::{Extracted, Extractor, Wanted, merge_patch};
 #[cfg(feature = "node")]
 pub(crate) use feed::Taken;
 
+pub use batch::BatchWrite;
 pub use conflict::{COMMITTED_BYTES_MAX, COMMITTED_WRITES_MAX, READS_BYTES_MAX};
+pub use declared::DECLARED_SEPARATOR;
 pub use expiry::Expires;
 pub use key::{ARRAY_DEPTH_MAX, BigInt, ENCODED_KEY_BYTES_MAX, Key, KeyRange, KeyValue, compare_values};
 pub use modify::{Changed, Stamp};
@@ -63,6 +69,7 @@ pub use query::{
     CONDITIONS_MAX, Condition, Explanation, IN_KEYS_MAX, ORDER_PATHS_MAX, Order, PlanKind, Query,
     QueryBuilder, QueryCursor, QueryPage, SELECTED_PATHS_MAX, SORT_BYTES_MAX,
 };
+pub use reader::{DocumentRef, StoreReader};
 #[cfg(feature = "node")]
 pub(crate) use repair::repair_while;
 pub use repair::{DocumentsReport, repair, repair_documents_on};
@@ -125,6 +132,8 @@ pub enum Format {
     Structured = 2,
     /// Bytes. In no index, and only in stores without a key path.
     Raw = 3,
+    /// UTF-8 text. In no index, and only in stores without a key path.
+    Text = 4,
 }
 
 impl Format {
@@ -133,6 +142,7 @@ impl Format {
             1 => Some(Self::Json),
             2 => Some(Self::Structured),
             3 => Some(Self::Raw),
+            4 => Some(Self::Text),
             _ => None,
         }
     }

@@ -144,8 +144,16 @@ impl Overlay {
 
     /// Fails where `writes` would take the transaction beyond its limit, so that a caller can find out before it
     /// changes anything.
-    pub(crate) fn check_room<'a>(&self, writes: impl Iterator<Item = (&'a Vec<u8>, usize)>) -> Result<()> {
+    pub(crate) fn check_room<'a>(
+        &self,
+        writes: impl Iterator<Item = (&'a Vec<u8>, usize)> + Clone,
+    ) -> Result<()> {
         let mut bytes = self.bytes + self.journal_bytes;
+        // Almost always there is room whatever they replace, and nothing has to be looked up.
+        let most = |(key, value_len): (&Vec<u8>, usize)| cost(key.len(), value_len) + cost(key.len(), 0);
+        if check_bytes(bytes + writes.clone().map(most).sum::<usize>()).is_ok() {
+            return Ok(());
+        }
         for (key, value_len) in writes {
             bytes += cost(key.len(), value_len);
             let replaced = self.entries.get(key);
@@ -178,7 +186,7 @@ impl Overlay {
     pub(crate) fn write(&mut self, key: Vec<u8>, write: Write) {
         self.sets_expiry |= write.as_ref().is_some_and(|value| value.expires_at != 0);
         let entry = Entry { write, epoch: self.epoch };
-        if self.is_journaled(self.entries.get(&key)) {
+        if !self.savepoints.is_empty() && self.is_journaled(self.entries.get(&key)) {
             let replaced = self.insert(key.clone(), entry);
             self.note(Undo::Row(key, replaced));
         } else {

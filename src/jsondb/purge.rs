@@ -34,7 +34,12 @@ impl JsonDb {
             return Err(Error::new(Code::ReadOnly, message));
         }
         match store {
-            Some(store) => database.purge_store(store, None),
+            Some(store) => match database.purge_store(store, None) {
+                Err(error) if error.code() == Code::NotFound => {
+                    self.handle.may_be_read(&database.schema(), store).map(|()| 0)
+                }
+                purged => purged,
+            },
             None => database.purge(None),
         }
     }
@@ -44,8 +49,8 @@ impl Database {
     /// Purges every store.
     pub(super) fn purge(self: &Arc<Self>, sync: Option<SyncMode>) -> Result<u64> {
         let mut purged = 0;
-        for name in self.schema().stores.keys() {
-            match self.purge_store(name, sync) {
+        for store in self.schema().stores.values() {
+            match self.purge_store(&store.name, sync) {
                 Ok(count) => purged += count,
                 // It was deleted meanwhile.
                 Err(error) if error.code() == Code::NotFound => {}

@@ -45,6 +45,7 @@ impl Transaction {
             }
             return Ok(false);
         }
+        let store = self.existing(store)?;
         let stored = StoredDocument { document, version, updated_at, expires_at };
         let rows = keys.index_rows(&store, key);
         self.replace_document(&store, key, old.as_ref(), &stored, rows)?;

@@ -392,7 +392,8 @@ impl StoredDocument {
         Ok(Self { document: Document { format, bytes: rest.to_vec() }, version, updated_at, expires_at })
     }
 
-    fn header(value: &mut &[u8], row: &[u8]) -> Result<(Format, u64, u64, u64)> {
+    /// Takes the header off the front: the format, the version, when it was written and when it expires.
+    pub(crate) fn header(value: &mut &[u8], row: &[u8]) -> Result<(Format, u64, u64, u64)> {
         take_header(value)
             .ok_or_else(|| damaged("a document row", row, "its header is cut or names no known format"))
     }

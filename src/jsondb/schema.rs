@@ -4,7 +4,6 @@
 //! rules its writers follow (which indexes they maintain): a transaction commits only under the rules it wrote by.
 #![forbid(unsafe_code)]
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use serde_json::{Map, Value, json};
@@ -12,10 +11,11 @@ use serde_json::{Map, Value, json};
 use super::document::{Extractor, Wanted};
 use super::generator::Generator;
 use super::rows::{catalog_key, damaged};
+use super::store_map::StoreMap;
 use crate::error::{Code, Error, Result, shown};
 
 /// The most object stores a database may have.
-pub const STORES_MAX: usize = 1_000;
+pub const STORES_MAX: usize = 100_000;
 /// The most indexes a store may have.
 pub const INDEXES_MAX: usize = 64;
 /// The longest name of a store or index, in UTF-8 bytes.
@@ -393,7 +393,7 @@ pub(crate) fn check_name(what: &str, name: &str) -> Result<()> {
 /// Every store of the database at one point of its history.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Schema {
-    pub(crate) stores: BTreeMap<String, Arc<StoreDef>>,
+    pub(crate) stores: StoreMap,
 }
 
 impl Schema {
@@ -411,14 +411,16 @@ impl Schema {
     /// This schema with `store` in it, in the place of one of the same name.
     pub(crate) fn with(&self, store: StoreDef) -> Self {
         let mut next = self.clone();
-        next.stores.insert(store.name.clone(), Arc::new(store));
+        next.stores.insert(Arc::new(store));
         next
     }
 
-    /// This schema without the store called `name`.
-    pub(crate) fn without(&self, name: &str) -> Self {
+    /// This schema without those stores.
+    pub(crate) fn without(&self, stores: &[Arc<StoreDef>]) -> Self {
         let mut next = self.clone();
-        next.stores.remove(name);
+        for store in stores {
+            next.stores.remove(&store.name);
+        }
         next
     }
 }

@@ -23,7 +23,7 @@ use super::rows::{
 };
 use super::savepoint::Saved;
 use super::schema::{KeyPath, StoreDef};
-use super::scope::{Involved, Scope};
+use super::scope::Scope;
 use super::upgrade::{self, Upgrade};
 use super::view::View;
 use super::{Document, Format, Isolation, Mode, Row};
@@ -64,10 +64,13 @@ impl Transaction {
             let message = "the database was opened read-only: open it without that to write";
             return Err(Error::new(Code::ReadOnly, message));
         }
+        if mode == Mode::ReadWrite {
+            handle.settle_default_ttls(scope)?;
+        }
         let (view, schema) = View::begin_with(&handle.database, mode == Mode::ReadWrite, isolation);
         let mut stores = Scope::with_capacity(scope.len());
         for &name in scope {
-            stores.insert(Involved::new(Arc::clone(schema.store(name)?)));
+            stores.insert(handle.involved(&schema, name)?);
         }
         Ok(Self { handle: Arc::clone(handle), mode, view, stores, savepoints: Vec::new(), upgrade: None })
     }
@@ -125,6 +128,9 @@ impl Transaction {
     /// `ReadOnly`, `NotFound` for a store that is not in the scope.
     pub fn clear(&mut self, store: &str) -> Result<()> {
         let store = self.store_to_write(store)?;
+        if store.is_absent() {
+            return Ok(());
+        }
         let documents = RowRange::prefix(document_prefix(store.id));
         if self.view.base.checks_only_writes() {
             // Who clears a store writes every document in it: whoever else did so first wins.
@@ -230,6 +236,7 @@ impl Transaction {
                 self.remove_document(&store, &key, old)?;
             }
         } else {
+            let store = self.existing(Arc::clone(&store))?;
             let version = old.as_ref().map_or(1, |old| old.version + 1);
             let stored = StoredDocument { document, version, updated_at: now_ms, expires_at };
             let rows = keys.index_rows(&store, &key);
@@ -302,7 +309,7 @@ impl Transaction {
     fn count_all(&mut self, store: &StoreDef) -> Result<u64> {
         let change = self.stores.get(&store.name).map_or(CountChange::default(), |involved| involved.change);
         let mut stored = 0;
-        if !change.cleared {
+        if !change.cleared && !store.is_absent() {
             let row = state_key(store.id);
             let value = self.view.read(&row)?;
             let value = value.ok_or_else(|| damaged("a store's state row", &row, "it is missing"))?;

@@ -2,6 +2,7 @@
 #![forbid(unsafe_code)]
 
 use super::rows::{StoredDocument, document_key};
+use super::scope::Involved;
 use super::transaction::row_of;
 use super::{JsonDb, Key, Row};
 use crate::engine::TryGet;
@@ -26,7 +27,11 @@ impl JsonDb {
     /// `NotFound` for a store that does not exist, `Corruption`, `Closed`.
     pub fn try_get(&self, store: &str, key: &Key) -> Result<TryRow> {
         let database = self.database()?;
-        let row = document_key(database.schema().store(store)?.id, key);
+        let Involved { store, .. } = self.handle.involved(&database.schema(), store)?;
+        if store.is_absent() {
+            return Ok(TryRow::Missing);
+        }
+        let row = document_key(store.id, key);
         Ok(match database.engine.try_get(&row, None)? {
             TryGet::Found(value) => {
                 let stored = StoredDocument::decode_in_place(value.bytes, &row)?;

@@ -370,7 +370,7 @@ impl Upgrade {
                 store = Arc::new(StoreDef { version, ..StoreDef::clone(&store) });
                 rows.push((catalog_key(store.id), Some(store.encode())));
             }
-            next.stores.insert(store.name.clone(), store);
+            next.stores.insert(store);
         }
         let is_deleted = |store: &&Arc<StoreDef>| self.deleted.contains(&store.id);
         let deleted =

@@ -143,7 +143,7 @@ impl JsonDb {
             return Err(Error::new(Code::InvalidArgument, message));
         }
         if let Some(store) = &options.store {
-            database.schema().store(store)?;
+            self.handle.may_be_read(&database.schema(), store)?;
         }
         let subscriber = Arc::new(Subscriber::new(options));
         let watch = Watch { handle: Arc::clone(&self.handle), subscriber: Arc::clone(&subscriber) };

@@ -325,7 +325,7 @@ impl Query {
         if let Some(selection) = &self.selection {
             let bytes = match stored.document.format {
                 Format::Json => selection.of(&stored.document.bytes)?,
-                Format::Structured | Format::Raw => b"{}".to_vec(),
+                Format::Structured | Format::Raw | Format::Text => b"{}".to_vec(),
             };
             stored.document = Document { format: Format::Json, bytes };
         }

@@ -1,0 +1,78 @@
+'use strict'
+
+/* Calls of FlashStore on many entries. */
+
+const assert = require('node:assert/strict')
+const { test } = require('node:test')
+const { flashInMemory, gathered } = require('./support')
+
+test('getMany gives values in the order of the keys', async (t) => {
+  const store = flashInMemory(t)
+  await store.setMany(new Map([['a', 1], ['b', undefined], [1n, new Date(5)]]))
+  assert.deepEqual(await store.getMany(['b', 1n, 'none', 'a', 'a']), [undefined, new Date(5), undefined, 1, 1])
+  assert.deepEqual(await store.getMany(new Set()), [])
+})
+
+test('setMany sets what any iterable of pairs gives, and resolves to the store', async (t) => {
+  const store = flashInMemory(t)
+  assert.equal(await store.setMany([['a', 1], ['a', 2], ['b', new Map()]]), store)
+  assert.deepEqual(await gathered(store), [['a', 2], ['b', new Map()]])
+  await store.setMany([], {})
+  await store.setMany([['c', 1]], { ttl: 100 })
+  assert.equal(await store.size, 3)
+})
+
+test('setMany and batch change all or nothing', async (t) => {
+  const store = flashInMemory(t)
+  await store.set('a', 1)
+  const entries = (last) => [['a', 2], ['b', 2], last]
+  await assert.rejects(store.setMany(entries([undefined, 1])), { code: 'FLOWDB_INVALID_KEY' })
+  await assert.rejects(store.setMany(entries(['c', () => {}])), { code: 'FLOWDB_NOT_CLONEABLE' })
+  await assert.rejects(store.setMany(entries(['c'])), { code: 'FLOWDB_INVALID_ARGUMENT' })
+  await assert.rejects(store.setMany(entries('c1')), { code: 'FLOWDB_INVALID_ARGUMENT' })
+  await assert.rejects(store.setMany([['b', 1], ['a', 1]], { ifAbsent: true }), { code: 'FLOWDB_CONSTRAINT' })
+  await assert.rejects(store.setMany(7), { code: 'FLOWDB_INVALID_ARGUMENT' })
+  const set = { type: 'set', key: 'b', value: 2 }
+  await assert.rejects(store.batch([set, { type: 'set', key: 'a', value: 1, ifVersion: 9 }]), { code: 'FLOWDB_CONSTRAINT' })
+  for (const operation of [
+    undefined, 5, {}, { type: 'update', key: 'a' }, { type: 'delete', key: 'a', value: 1 }, { type: 'del', key: 'a', ttl: 1 },
+    { ...set, sublevel: 1 }, { ...set, ttl: 1, expiresAt: 1 }, { ...set, ttl: 'x' }
+  ]) await assert.rejects(store.batch([set, operation]), { code: 'FLOWDB_INVALID_ARGUMENT' }, JSON.stringify(operation))
+  await assert.rejects(store.batch([set, { type: 'set', value: 1 }]), { code: 'FLOWDB_INVALID_KEY' })
+  await assert.rejects(store.batch([set, { type: 'delete' }]), { code: 'FLOWDB_INVALID_KEY' })
+
+  assert.deepEqual(await gathered(store), [['a', 1]])
+})
+
+test('batch sets and deletes in the order given', async (t) => {
+  const store = flashInMemory(t)
+  await store.setMany([['a', 1], ['b', 1]])
+  const result = await store.batch([
+    { type: 'set', key: 'c', value: 1 },
+    { type: 'delete', key: 'a' },
+    { type: 'put', key: 'a', value: 2 },
+    { type: 'del', key: 'b' },
+    { type: 'set', key: 'd', value: undefined },
+    { type: 'delete', key: 'none' },
+    { type: 'set', key: 'e', value: 1, ifAbsent: true, ttl: 100 }
+  ])
+  assert.equal(result, undefined)
+  assert.deepEqual(await gathered(store), [['a', 2], ['c', 1], ['d', undefined], ['e', 1]])
+  await store.batch([])
+})
+
+test('deleteMany tells how many were there', async (t) => {
+  const store = flashInMemory(t)
+  await store.setMany([['a', 1], ['b', 1], ['c', 1]])
+  assert.equal(await store.deleteMany(['a', 'none', 'c', 'a']), 2)
+  await assert.rejects(store.deleteMany(['b', undefined]), { code: 'FLOWDB_INVALID_KEY' })
+  assert.deepEqual(await gathered(store.keys()), ['b'])
+})
+
+test('what is set in a batch is seen by all that is asked after it, though nobody waited for it', async (t) => {
+  const store = flashInMemory(t)
+  store.setMany([['a', 1]])
+  store.batch([{ type: 'set', key: 'b', value: 2 }])
+  store.deleteMany(['a'])
+  assert.deepEqual(await gathered(store), [['b', 2]])
+})
