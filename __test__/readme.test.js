@@ -1,8 +1,8 @@
 'use strict'
 
 /*
- * Every JavaScript snippet of README.md, docs/series.md, docs/flashstore.md and docs/flowdb/ runs as it is written, in a
- * folder of its own where `require('flowdb')` finds this package. A snippet says in comments (`// → value`) what it
+ * Every JavaScript snippet of README.md, docs/series.md, docs/flashstore.md and docs/flowdb/ runs as it is written, in
+ * a folder of its own where `require('flowdb')` finds this package. A snippet says in comments (`// → value`) what it
  * prints, and the test holds it to that.
  */
 
