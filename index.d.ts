@@ -1120,23 +1120,49 @@ export const FlowDB: {
   readonly prototype: FlowDB
 }
 
-/** Which entries, in which order, and how many. */
-export interface EntryOptions<K> extends ScanOptions {
-  /** Those with their key in a range, or with one key. */
-  range?: KeyQuery<K> | null
+/**
+ * How values are written: `'json'` where that is exact and else `'structured'` (`'auto'`), or as one of them alone. What
+ * an encoding can't give back as it was is refused. Whatever encoding wrote a value, every store reads it.
+ */
+export type ValueEncoding = 'auto' | 'json' | 'structured' | 'utf8' | 'binary'
+
+/** The defaults of a FlashStore's own entries, or of those of a namespace. */
+export interface EntryDefaults {
+  /**
+   * After how many seconds entries expire that are set without an expiry; `null` for never. It is kept with the entries,
+   * and stays as it is where it is left out.
+   */
+  defaultTtl?: number | null
+  /** Default: `'auto'`, or that of the store that a namespace is in. It is not kept. */
+  valueEncoding?: ValueEncoding
 }
 
-/**
- * A Map that stays.
- *
- * Keys keep their type and are in their order; values are whatever structured clone takes, and come back as they
- * went in. It is opened by its first operation.
- */
-export class FlashStore<K = Key, V = any> {
-  /** A store in a directory, or one with options. */
-  constructor (options: string | OpenOptions)
+/** The options of a FlashStore. */
+export interface FlashStoreOptions extends OpenOptions, EntryDefaults {}
+
+/** Which entries, in which order, and how many. */
+export type EntryOptions<K = any> = ScanOptions & {
+  /** So many entries are passed over first. Default: 0. */
+  offset?: number
+} & ({
+  /** Those with their key in a range, or with one key. */
+  range?: KeyQuery<K> | null
+  gt?: undefined
+  gte?: undefined
+  lt?: undefined
+  lte?: undefined
+  prefix?: undefined
+} | (KeyBounds<K> & { range?: undefined }))
+
+/** One of the operations of `batch`. */
+export type BatchOperation<K = Key, V = any> =
+  | ({ type: 'set' | 'put', key: K, value: V } & PutOptions)
+  | { type: 'delete' | 'del', key: K }
+
+/** What can be done with the entries of a FlashStore, or of a namespace. */
+export interface FlashEntries<K = Key, V = any> extends SyncCalls<K, V> {
   /** Stores a value under a key, and resolves to the store itself. */
-  set (key: K, value: V): Promise<this>
+  set (key: K, value: V, options?: PutOptions): Promise<this>
   /** The value under a key, or `undefined`. */
   get (key: K): Promise<V | undefined>
   /** Whether there is an entry with this key. */
@@ -1145,11 +1171,11 @@ export class FlashStore<K = Key, V = any> {
   delete (key: K): Promise<boolean>
   /** The same as `delete`. */
   del (key: K): Promise<boolean>
-  /** Removes every entry. */
+  /** Removes every entry, but none of namespaces within, by one small write. */
   clear (): Promise<void>
-  /** How many entries there are. */
+  /** How many entries there are: exact, at a cost that does not grow with them. */
   readonly size: Promise<number>
-  /** Iterates over the keys as they are when it is called. */
+  /** Iterates over the keys in order, as they are when it is called. */
   keys (options?: EntryOptions<K>): AsyncIterableIterator<K>
   /** Iterates over the values in the order of their keys. */
   values (options?: EntryOptions<K>): AsyncIterableIterator<V>
@@ -1158,6 +1184,66 @@ export class FlashStore<K = Key, V = any> {
   [Symbol.asyncIterator] (): AsyncIterableIterator<[K, V]>
   /** Calls a function for every entry, one after the other, and waits for what it returns. */
   forEach<T = undefined> (callback: (this: T, value: V, key: K, store: this) => unknown, thisArg?: T): Promise<void>
+  /** How many keys lie in a range. */
+  count (range?: KeyQuery<K> | null): Promise<number>
+  /** The entry with the first key of a range, or `undefined`. */
+  first (range?: KeyQuery<K> | null): Promise<[K, V] | undefined>
+  /** The entry with the last key of a range, or `undefined`. */
+  last (range?: KeyQuery<K> | null): Promise<[K, V] | undefined>
+  /** Takes out the entry with the first key of a range, so that nobody else gets it. */
+  popFirst (range?: KeyQuery<K> | null): Promise<[K, V] | undefined>
+  /** Takes out the entry with the last key of a range, so that nobody else gets it. */
+  popLast (range?: KeyQuery<K> | null): Promise<[K, V] | undefined>
+  /** The values in the order of the keys, `undefined` for each that is not there; all of one moment. */
+  getMany (keys: Iterable<K>): Promise<(V | undefined)[]>
+  /** Sets entries, such as those of a Map, all or none; the options are for each of them. */
+  setMany (entries: Iterable<readonly [K, V]>, options?: PutOptions): Promise<this>
+  /** Deletes entries, all or none, and resolves to how many were there. */
+  deleteMany (keys: Iterable<K>): Promise<number>
+  /** Sets and deletes entries in the order given, all or nothing. */
+  batch (operations: Iterable<BatchOperation<K, V>>): Promise<void>
+  /** A store of its own within this one, under any string. It is there once something has been written into it. */
+  namespace<NK = Key, NV = any> (name: string, options?: EntryDefaults): FlashNamespace<NK, NV>
+  /** The names of the namespaces in this one, sorted; not of those within them. */
+  namespaces (): Promise<string[]>
+  /** Removes a namespace and all within it, however many entries they have. Resolves to whether there was one. */
+  dropNamespace (name: string): Promise<boolean>
+  /** The same as `namespace`. */
+  table<NK = Key, NV = any> (name: string, options?: EntryDefaults): FlashNamespace<NK, NV>
+  /** The same as `namespaces`. */
+  listTables (): Promise<string[]>
+  /** The same as `dropNamespace`. */
+  deleteTable (name: string): Promise<boolean>
+  /** How many entries a table has; 0 where there is none. */
+  tableSize (name: string): Promise<number>
+  /** Forgets the entries of a table that have expired, and resolves to how many they were. */
+  cleanupExpired (name: string): Promise<number>
+  /** Forgets what has expired in the whole database, and resolves to how many entries that was. */
+  cleanupAllExpired (): Promise<number>
+}
+
+/** A store within a FlashStore. */
+export interface FlashNamespace<K = Key, V = any> extends FlashEntries<K, V> {
+  /** Its name in the store that it is in. */
+  readonly name: string
+  /** Removes it and all within it, and resolves to whether it was there. What is written later makes it anew. */
+  drop (): Promise<boolean>
+}
+
+/**
+ * A Map that stays.
+ *
+ * Keys keep their type and are in their order; values are whatever structured clone takes, and come back as they
+ * went in. It is opened by its first operation.
+ */
+export interface FlashStore<K = Key, V = any> extends FlashEntries<K, V> {}
+export class FlashStore<K = Key, V = any> {
+  /** A store in a directory, or one with options. */
+  constructor (options: string | FlashStoreOptions)
+  /** Opens a store, and resolves to it once it is open. */
+  static open<K = Key, V = any> (options: string | FlashStoreOptions): Promise<FlashStore<K, V>>
+  /** Makes everything durable that was written before it, whatever the durability of the store is. */
+  flush (): Promise<void>
   /** Waits for what was asked for, and closes. */
   close (): Promise<void>
   /** Closes and removes the database's files, and the directory where nothing else is in it. */
@@ -1181,8 +1267,6 @@ export interface SyncCalls<K = Key, V = any> {
   /** Removes an entry, as durably as `setSync` sets one, and says whether it was there. */
   deleteSync (key: K): boolean
 }
-
-export interface FlashStore<K = Key, V = any> extends SyncCalls<K, V> {}
 
 /** What a key of a `FlashStoreSync` can be: any primitive but a symbol. */
 export type SyncKey = string | number | bigint | boolean | null | undefined

@@ -10,8 +10,11 @@ const { createContext, runInContext } = require('node:vm')
 const { Worker } = require('node:worker_threads')
 const { FlashStore, FlowDB } = require('..')
 const { Connection } = require('../lib/connection')
+const { Calls } = require('../lib/flash/namespace')
+const { PLACE } = require('../lib/flash/place')
 const { readOptions } = require('../lib/options')
 const { VERB } = require('../lib/packing')
+const { TransactionSession } = require('../lib/transaction')
 const { flashInMemory, gathered, runProgram, temporary } = require('./support')
 
 test('the calls do what their names say, and give it at once', (t) => {
@@ -222,6 +225,28 @@ test('namespaces have the calls, with their own encodings', async (t) => {
   store.namespace('other').set('b', 1)
   assert.equal(store.namespace('other').getSync('b'), 1)
   assert.deepEqual(await store.namespaces(), ['other', 'texts'])
+})
+
+test('in a transaction the calls belong to it', async (t) => {
+  const store = flashInMemory(t)
+  store.setSync('key', 'before')
+  const place = store[PLACE]
+  const begin = (isReadOnly) => {
+    const session = new TransactionSession(place.session, ['flash'], isReadOnly, false)
+    return { session, calls: new Calls(place.within(session)) }
+  }
+  const [writing, reading] = [begin(false), begin(true)]
+  assert.equal(writing.calls.setSync('key', 'within').getSync('key'), 'within')
+  assert.equal(writing.calls.deleteSync('nothing'), false)
+  assert.equal(store.getSync('key'), 'before')
+  assert.equal(reading.calls.getSync('key'), 'before')
+  assert.throws(() => reading.calls.setSync('key', 1), { code: 'FLOWDB_READ_ONLY' })
+  await writing.session.commit()
+
+  assert.equal(store.getSync('key'), 'within')
+  assert.equal(reading.calls.getSync('key'), 'before')
+  assert.throws(() => writing.calls.getSync('key'), { code: 'FLOWDB_TRANSACTION_INACTIVE' })
+  await reading.session.abort()
 })
 
 test('two threads that wait in calls on one directory don\'t wait for each other', async (t) => {

@@ -12,7 +12,7 @@
 
 const { inspect } = require('node:util')
 const { Connection } = require('./connection.js')
-const { FlowDBError } = require('./errors.js')
+const { FlowDBError, isOwn, reasonOf } = require('./errors.js')
 const { EarlyChanges } = require('./flash-sync/early.js')
 const { checkKey, encodeEntry } = require('./flash-sync/entry.js')
 const { Loading } = require('./flash-sync/loading.js')
@@ -399,8 +399,8 @@ const closed = () => new FlowDBError('FLOWDB_CLOSED', 'the store is closed')
 
 /** @param {unknown} error */
 function notLoaded (error) {
-  const { code = 'FLOWDB_INTERNAL', message } = /** @type {FlowDBError} */ (error)
-  return new FlowDBError(code, `the store could not be loaded: ${message}`, { cause: error })
+  const code = isOwn(error) ? error.code : 'FLOWDB_INTERNAL'
+  return new FlowDBError(code, `the store could not be loaded: ${reasonOf(error)}`, { cause: error })
 }
 
 exports.FlashStoreSync = FlashStoreSync
