@@ -338,3 +338,4 @@ function packKey (store, key) {
 }
 
 exports.Session = Session
+exports.packKey = packKey

@@ -485,6 +485,19 @@ class Transaction extends Documents {
  * @returns {Transaction}
  */
 function beginTransaction (session, stores, mode, options) {
+  return new Transaction(beginSession(session, stores, mode, options))
+}
+
+/**
+ * Begins a transaction, and gives the session that carries its operations.
+ *
+ * @param {Session} session
+ * @param {unknown} stores a name, or an array of them
+ * @param {unknown} mode
+ * @param {unknown} [options]
+ * @returns {TransactionSession}
+ */
+function beginSession (session, stores, mode, options) {
   const checked = (/** @type {unknown} */ name) => checkName('store', name)
   const names = eachOf('the stores of a transaction', stores, checked) ?? [checked(stores)]
   if (names.length === 0) throw invalid('a transaction is begun for at least one store')
@@ -495,9 +508,10 @@ function beginTransaction (session, stores, mode, options) {
   if (isolation !== 'serializable' && isolation !== 'snapshot') {
     throw invalid(`the isolation of a transaction is "serializable" or "snapshot", not ${kindOf(isolation)}`)
   }
-  return new Transaction(new TransactionSession(session, names, mode === 'readonly', isolation === 'snapshot'))
+  return new TransactionSession(session, names, mode === 'readonly', isolation === 'snapshot')
 }
 
 exports.Transaction = Transaction
 exports.TransactionSession = TransactionSession
+exports.beginSession = beginSession
 exports.beginTransaction = beginTransaction

@@ -50,7 +50,8 @@ pub(super) fn take_verb<'a>(number: u8, input: &mut &'a [u8]) -> Option<Namespac
 pub(crate) fn execute(json: &JsonDb, transaction: u32, verb: &NamespaceVerb<'_>) -> Result<Answer> {
     match verb {
         NamespaceVerb::Drop { .. } if transaction != 0 => {
-            let message = "dropping a namespace in a transaction, which could not take that back: drop it on the store";
+            let message =
+                "dropping a namespace in a transaction, which could not take that back: drop it on the store";
             Err(Error::new(Code::Unsupported, message))
         }
         NamespaceVerb::Drop { store } => json.delete_stores_within(store).map(Answer::Count),
