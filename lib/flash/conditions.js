@@ -51,8 +51,8 @@ class Atomic {
   #first
   /** Where the calls that follow go. */
   #place
-  /** @type {string[]} */
-  #stores = []
+  /** Where there is something to check or change. @type {Place[]} */
+  #places = []
   /** @type {((run: import('../packing.js').Run) => void)[]} */
   #checks = []
   /** @type {((run: import('../packing.js').Run) => void)[]} */
@@ -173,14 +173,13 @@ class Atomic {
    */
   #add (list, key, pack) {
     checkKey(key)
-    const [store, encoded] = [this.#numberOf(this.#place.store), this.#budget.key(key)]
+    const [store, encoded] = [this.#numberOfStore(), this.#budget.key(key)]
     list.push((run) => pack(run.u32(store).bytes32(encoded)))
   }
 
-  /** @param {string} store */
-  #numberOf (store) {
-    const at = this.#stores.indexOf(store)
-    return at === -1 ? this.#stores.push(store) - 1 : at
+  #numberOfStore () {
+    const at = this.#places.indexOf(this.#place)
+    return at === -1 ? this.#places.push(this.#place) - 1 : at
   }
 
   /**
@@ -191,8 +190,10 @@ class Atomic {
    */
   commit () {
     try {
-      const { session, store } = this.#first
-      const names = (this.#stores.length === 0 ? [store] : this.#stores).map((name) => nameBytes('store', name))
+      const places = this.#places.length === 0 ? [this.#first] : this.#places
+      // Each tells the addon of its own defaults.
+      const [session] = places.map((place) => place.session)
+      const names = places.map((place) => nameBytes('store', place.store))
       return session.attempt(VERB.ATOMIC, { isWrite: true }, () => (run) => this.#pack(run, names))
     } catch (error) {
       return Promise.reject(error)
