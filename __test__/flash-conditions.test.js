@@ -5,7 +5,7 @@
 const assert = require('node:assert/strict')
 const { test } = require('node:test')
 const { FlashStore } = require('..')
-const { errorOf, flashInMemory, gathered, temporary } = require('./support')
+const { errorOf, flashInMemory, flashOnDisk, gathered } = require('./support')
 
 const HOUR = 3600
 
@@ -109,8 +109,8 @@ test('of those who commit with the version that all have read, one succeeds', as
 })
 
 test('atomic reaches over namespaces, which come into being with it', async (t) => {
-  const folder = temporary(t)
-  const store = new FlashStore(folder)
+  const { open } = flashOnDisk(t)
+  const store = open()
   const [users, mails] = [store.namespace('users', { defaultTtl: HOUR }), store.namespace('mails')]
   const add = (id, mail) => store.atomic()
     .in(users).check({ key: id, version: null }).set(id, { mail })
@@ -123,8 +123,7 @@ test('atomic reaches over namespaces, which come into being with it', async (t) 
   assert.equal((await add(2, 'c@d')).ok, true)
   await store.close()
 
-  const again = new FlashStore(folder)
-  t.after(() => again.close())
+  const again = open()
   assert.deepEqual(await gathered(again.namespace('users')), [[1, { mail: 'a@b' }], [2, { mail: 'c@d' }]])
   assert.ok(await again.namespace('users').ttl(1) <= HOUR)
   assert.deepEqual(await gathered(again.namespace('mails')), [['a@b', 1], ['c@d', 2]])

@@ -6,7 +6,7 @@ const assert = require('node:assert/strict')
 const { setTimeout: sleep } = require('node:timers/promises')
 const { test } = require('node:test')
 const { FlashStore } = require('..')
-const { errorOf, flashInMemory, gathered, temporary } = require('./support')
+const { errorOf, flashInMemory, flashOnDisk, gathered } = require('./support')
 
 const HOUR = 3600
 
@@ -117,14 +117,12 @@ test('purgeExpired forgets what has expired of one namespace and says how many',
 })
 
 test('an expiry is there after the store was closed and opened again', async (t) => {
-  const folder = temporary(t)
-  const store = new FlashStore(folder)
+  const { open } = flashOnDisk(t)
+  const store = open()
   await store.set('a', 1, { ttl: HOUR })
   const { expiresAt } = await store.getEntry('a')
   await store.close()
-  const again = new FlashStore(folder)
-  t.after(() => again.close())
-  assert.equal((await again.getEntry('a')).expiresAt, expiresAt)
+  assert.equal((await open().getEntry('a')).expiresAt, expiresAt)
 })
 
 test('what is no expiry or no key is refused and changes nothing', async (t) => {

@@ -4,8 +4,7 @@
 
 const assert = require('node:assert/strict')
 const { test } = require('node:test')
-const { FlashStore } = require('..')
-const { errorOf, flashInMemory, gathered, temporary } = require('./support')
+const { errorOf, flashInMemory, flashOnDisk, gathered } = require('./support')
 
 const HOUR = 3600
 
@@ -42,8 +41,8 @@ test('what a transaction has written is gone when its function throws', async (t
 })
 
 test('a transaction is over several namespaces, which come into being with it', async (t) => {
-  const folder = temporary(t)
-  const store = new FlashStore(folder)
+  const { open } = flashOnDisk(t)
+  const store = open()
   const [from, to] = [store.namespace('from', { defaultTtl: HOUR }), store.namespace('deep').namespace('to')]
   await store.transaction([from, to], async (a, b) => {
     await a.set('balance', 60)
@@ -51,8 +50,7 @@ test('a transaction is over several namespaces, which come into being with it', 
   })
   await store.close()
 
-  const again = new FlashStore(folder)
-  t.after(() => again.close())
+  const again = open()
   assert.equal(await again.namespace('from').get('balance'), 60)
   assert.ok(await again.namespace('from').ttl('balance') <= HOUR)
   assert.equal(await again.namespace('deep').namespace('to').get('balance'), 40)

@@ -8,7 +8,7 @@ const { join } = require('node:path')
 const { test } = require('node:test')
 const { Worker } = require('node:worker_threads')
 const { FlashStore } = require('..')
-const { errorOf, flashInMemory, gathered, temporary } = require('./support')
+const { errorOf, flashInMemory, flashOnDisk, gathered } = require('./support')
 
 const HOUR = 3600
 const THREADS = 4
@@ -17,9 +17,8 @@ const KEYS = 10
 
 /** Runs the calls of __test__/programs/updates-counters.js in several threads, and gives what was counted. */
 async function counted (t, way) {
-  const folder = temporary(t)
-  const store = await FlashStore.open({ dataDir: folder, durability: 'relaxed' })
-  t.after(() => store.close())
+  const { folder, open } = flashOnDisk(t)
+  const store = open({ durability: 'relaxed' })
   const workerData = { folder, calls: CALLS, keys: KEYS, way }
   const program = join(__dirname, 'programs', 'updates-counters.js')
   await Promise.all(Array.from({ length: THREADS }, () => once(new Worker(program, { workerData }), 'exit')))

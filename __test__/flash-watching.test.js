@@ -7,8 +7,8 @@ const { once } = require('node:events')
 const { join } = require('node:path')
 const { test } = require('node:test')
 const { Worker } = require('node:worker_threads')
-const { FlashStore, FlowDB, KeyRange } = require('..')
-const { errorOf, flashInMemory, temporary } = require('./support')
+const { FlowDB, KeyRange } = require('..')
+const { errorOf, flashInMemory, flashOnDisk } = require('./support')
 
 /** So many of the next changes, without the time of writing. */
 async function take (changes, count) {
@@ -124,9 +124,8 @@ test('an expiry is told with the change that brings it, and is no change when it
 })
 
 test('watch sees what another thread commits', async (t) => {
-  const folder = temporary(t)
-  const store = await FlashStore.open(folder)
-  t.after(() => store.close())
+  const { folder, open } = flashOnDisk(t)
+  const store = open()
   const changes = store.watch({ key: 'n' })
   await changes.ready
   const worker = new Worker(join(__dirname, 'programs', 'sets-entries.js'), { workerData: { folder, count: 50 } })
@@ -169,9 +168,8 @@ test('a watch that is too slow ends, or says how many changes it has lost', asyn
 })
 
 test('a range that another program deletes is told as one', async (t) => {
-  const folder = temporary(t)
-  const store = await FlashStore.open(folder)
-  t.after(() => store.close())
+  const { folder, open } = flashOnDisk(t)
+  const store = open()
   await store.setMany(Array.from({ length: 2000 }, (_, key) => [key, key]))
   const changes = store.watch()
   await changes.ready
