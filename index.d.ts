@@ -1099,6 +1099,45 @@ export const FlowDB: {
   readonly prototype: FlowDB
 }
 
+/**
+ * How values are written: `'json'` where that is exact and else `'structured'` (`'auto'`), or as one of them alone. What
+ * an encoding can't give back as it was is refused. Whatever encoding wrote a value, every store reads it.
+ */
+export type ValueEncoding = 'auto' | 'json' | 'structured' | 'utf8' | 'binary'
+
+/** The defaults of a FlashStore's own entries, or of those of a namespace. */
+export interface EntryDefaults {
+  /**
+   * After how many seconds entries expire that are set without an expiry; `null` for never. It is kept with the entries,
+   * and stays as it is where it is left out.
+   */
+  defaultTtl?: number | null
+  /** Default: `'auto'`, or that of the store that a namespace is in. It is not kept. */
+  valueEncoding?: ValueEncoding
+}
+
+/** The options of a FlashStore. */
+export interface FlashStoreOptions extends OpenOptions, EntryDefaults {}
+
+/** Which entries, in which order, and how many. */
+export type EntryOptions<K = any> = ScanOptions & {
+  /** So many entries are passed over first. Default: 0. */
+  offset?: number
+} & ({
+  /** Those with their key in a range, or with one key. */
+  range?: KeyQuery<K> | null
+  gt?: undefined
+  gte?: undefined
+  lt?: undefined
+  lte?: undefined
+  prefix?: undefined
+} | (KeyBounds<K> & { range?: undefined }))
+
+/** One of the operations of `batch`. */
+export type BatchOperation<K = Key, V = any> =
+  | ({ type: 'set' | 'put', key: K, value: V } & PutOptions)
+  | { type: 'delete' | 'del', key: K }
+
 /** What an entry of `check` is: what `getEntry` gave, or the version that it has to have. */
 export interface EntryCheck<K = Key> {
   key: K
@@ -1231,25 +1270,8 @@ export interface StoreCalls<K = Key, V = any> extends EntryCalls<K, V> {
   watch (options?: EntryWatchOptions<K>): Watch<EntryChange<K, V>>
 }
 
-export interface FlashStore<K = Key, V = any> extends StoreCalls<K, V> {}
-
-/** Which entries, in which order, and how many. */
-export interface EntryOptions<K> extends ScanOptions {
-  /** Those with their key in a range, or with one key. */
-  range?: KeyQuery<K> | null
-}
-
-/**
- * A Map that stays.
- *
- * Keys keep their type and are in their order; values are whatever structured clone takes, and come back as they
- * went in. It is opened by its first operation.
- */
-export class FlashStore<K = Key, V = any> {
-  /** What the function of `update` returns to delete the entry. */
-  static readonly DELETE: Deletion
-  /** A store in a directory, or one with options. */
-  constructor (options: string | OpenOptions)
+/** What can be done with the entries of a FlashStore, or of a namespace. */
+export interface FlashEntries<K = Key, V = any> extends StoreCalls<K, V> {
   /** Stores a value under a key, and resolves to the store itself. */
   set (key: K, value: V, options?: PutOptions): Promise<this>
   /** The value under a key, or `undefined`. */
@@ -1260,11 +1282,11 @@ export class FlashStore<K = Key, V = any> {
   delete (key: K): Promise<boolean>
   /** The same as `delete`. */
   del (key: K): Promise<boolean>
-  /** Removes every entry. */
+  /** Removes every entry, but none of namespaces within, by one small write. */
   clear (): Promise<void>
-  /** How many entries there are. */
+  /** How many entries there are: exact, at a cost that does not grow with them. */
   readonly size: Promise<number>
-  /** Iterates over the keys as they are when it is called. */
+  /** Iterates over the keys in order, as they are when it is called. */
   keys (options?: EntryOptions<K>): AsyncIterableIterator<K>
   /** Iterates over the values in the order of their keys. */
   values (options?: EntryOptions<K>): AsyncIterableIterator<V>
@@ -1273,6 +1295,68 @@ export class FlashStore<K = Key, V = any> {
   [Symbol.asyncIterator] (): AsyncIterableIterator<[K, V]>
   /** Calls a function for every entry, one after the other, and waits for what it returns. */
   forEach<T = undefined> (callback: (this: T, value: V, key: K, store: this) => unknown, thisArg?: T): Promise<void>
+  /** How many keys lie in a range. */
+  count (range?: KeyQuery<K> | null): Promise<number>
+  /** The entry with the first key of a range, or `undefined`. */
+  first (range?: KeyQuery<K> | null): Promise<[K, V] | undefined>
+  /** The entry with the last key of a range, or `undefined`. */
+  last (range?: KeyQuery<K> | null): Promise<[K, V] | undefined>
+  /** Takes out the entry with the first key of a range, so that nobody else gets it. */
+  popFirst (range?: KeyQuery<K> | null): Promise<[K, V] | undefined>
+  /** Takes out the entry with the last key of a range, so that nobody else gets it. */
+  popLast (range?: KeyQuery<K> | null): Promise<[K, V] | undefined>
+  /** The values in the order of the keys, `undefined` for each that is not there; all of one moment. */
+  getMany (keys: Iterable<K>): Promise<(V | undefined)[]>
+  /** Sets entries, such as those of a Map, all or none; the options are for each of them. */
+  setMany (entries: Iterable<readonly [K, V]>, options?: PutOptions): Promise<this>
+  /** Deletes entries, all or none, and resolves to how many were there. */
+  deleteMany (keys: Iterable<K>): Promise<number>
+  /** Sets and deletes entries in the order given, all or nothing. */
+  batch (operations: Iterable<BatchOperation<K, V>>): Promise<void>
+  /** A store of its own within this one, under any string. It is there once something has been written into it. */
+  namespace<NK = Key, NV = any> (name: string, options?: EntryDefaults): FlashNamespace<NK, NV>
+  /** The names of the namespaces in this one, sorted; not of those within them. */
+  namespaces (): Promise<string[]>
+  /** Removes a namespace and all within it, however many entries they have. Resolves to whether there was one. */
+  dropNamespace (name: string): Promise<boolean>
+  /** The same as `namespace`. */
+  table<NK = Key, NV = any> (name: string, options?: EntryDefaults): FlashNamespace<NK, NV>
+  /** The same as `namespaces`. */
+  listTables (): Promise<string[]>
+  /** The same as `dropNamespace`. */
+  deleteTable (name: string): Promise<boolean>
+  /** How many entries a table has; 0 where there is none. */
+  tableSize (name: string): Promise<number>
+  /** Forgets the entries of a table that have expired, and resolves to how many they were. */
+  cleanupExpired (name: string): Promise<number>
+  /** Forgets what has expired in the whole database, and resolves to how many entries that was. */
+  cleanupAllExpired (): Promise<number>
+}
+
+/** A store within a FlashStore. */
+export interface FlashNamespace<K = Key, V = any> extends FlashEntries<K, V> {
+  /** Its name in the store that it is in. */
+  readonly name: string
+  /** Removes it and all within it, and resolves to whether it was there. What is written later makes it anew. */
+  drop (): Promise<boolean>
+}
+
+/**
+ * A Map that stays.
+ *
+ * Keys keep their type and are in their order; values are whatever structured clone takes, and come back as they
+ * went in. It is opened by its first operation.
+ */
+export interface FlashStore<K = Key, V = any> extends FlashEntries<K, V> {}
+export class FlashStore<K = Key, V = any> {
+  /** What the function of `update` returns to delete the entry. */
+  static readonly DELETE: Deletion
+  /** A store in a directory, or one with options. */
+  constructor (options: string | FlashStoreOptions)
+  /** Opens a store, and resolves to it once it is open. */
+  static open<K = Key, V = any> (options: string | FlashStoreOptions): Promise<FlashStore<K, V>>
+  /** Makes everything durable that was written before it, whatever the durability of the store is. */
+  flush (): Promise<void>
   /** Waits for what was asked for, and closes. */
   close (): Promise<void>
   /** Closes and removes the database's files, and the directory where nothing else is in it. */

@@ -1,6 +1,6 @@
 /* Checked by `tsc` and never run: what users' code may say, and what must be an error. */
 
-import { FlashStore, FlowDB, FlowDBError, KeyRange } from 'flowdb'
+import { FlashNamespace, FlashStore, FlowDB, FlowDBError, KeyRange } from 'flowdb'
 import type {
   AnySchema, DocumentEntry, ExportResult, ImportError, ImportResult, Key, Query, QueryExplanation, RepairReport, SeriesRecord,
   SeriesWindow, Stats, StoreDescription, StoreStats, Transaction
@@ -317,6 +317,38 @@ async function maps (store: FlashStore<string, Map<string, Date>>) {
   await store.set('a', 1)
 }
 
+async function flash (store: FlashStore<string, { n: number }>) {
+  exactly<FlashStore<number, Date>>()(await FlashStore.open<number, Date>({ dataDir: 'dir', defaultTtl: 5 }))
+  new FlashStore({ inMemory: true, valueEncoding: 'utf8', defaultTtl: null })
+  // @ts-expect-error there is no such encoding
+  new FlashStore({ inMemory: true, valueEncoding: 'msgpack' })
+  exactly<FlashStore<string, { n: number }>>()(await store.setMany(new Map([['a', { n: 1 }]]), { ttl: 1 }))
+  await store.set('a', { n: 1 }, { expiresAt: new Date(), ifAbsent: true })
+  exactly<({ n: number } | undefined)[]>()(await store.getMany(new Set(['a'])))
+  exactly<number>()(await store.deleteMany(['a']))
+  exactly<number>()(await store.count({ prefix: 'a' }))
+  for (const entry of [await store.first(), await store.last({ gt: 'a' }), await store.popFirst(), await store.popLast('a')]) {
+    exactly<[string, { n: number }] | undefined>()(entry)
+  }
+  for await (const key of store.keys({ gt: 'a', lte: 'b', reverse: true, limit: 1, offset: 2 })) exactly<string>()(key)
+  for await (const value of store.values({ prefix: 'a' })) exactly<{ n: number }>()(value)
+  // @ts-expect-error a range, or the names of its bounds
+  store.entries({ range: KeyRange.only('a'), gt: 'b' })
+  await store.batch([{ type: 'set', key: 'a', value: { n: 1 }, ttl: 1 }, { type: 'del', key: 'b' }])
+  // @ts-expect-error the value is missing
+  await store.batch([{ type: 'put', key: 'a' }])
+  // @ts-expect-error a delete has no value
+  await store.batch([{ type: 'delete', key: 'a', value: { n: 1 } }])
+  const users = store.namespace<number, string>('users', { defaultTtl: 1, valueEncoding: 'json' })
+  exactly<string>()(users.name)
+  exactly<string | undefined>()(await users.get(1))
+  exactly<FlashNamespace<number, string>>()(await users.set(1, 'a'))
+  exactly<FlashNamespace<number, string>>()(store.table<number, string>('users'))
+  exactly<string[]>()(await users.namespaces())
+  exactly<boolean>()(await users.drop())
+  exactly<number>()(await store.cleanupExpired('users') + await store.cleanupAllExpired() + await store.tableSize('a'))
+}
+
 async function entries (store: FlashStore<string, User>, counts: FlashStore<Key, number>, any: FlashStore) {
   const user: User = { id: 1, name: 'Ada', email: 'a@b.c' }
   exactly<FlashStore<string, User>>()(await store.set('a', user, { ttl: 60, ifVersion: 3 }))
@@ -401,6 +433,7 @@ function errors (error: unknown) {
 }
 
 export {
-  attempts, documents, entries, entriesTogether, errors, maps, moving, operations, queries, ranges, schema, series, transactions, untyped, upgrades,
+  attempts, documents, entries, entriesTogether, errors, flash, maps, moving, operations, queries, ranges, schema, series,
+  transactions, untyped, upgrades,
   upkeep, versions, watching
 }

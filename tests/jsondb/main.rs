@@ -9,10 +9,12 @@ mod support;
 mod watched;
 
 mod atomic;
+mod batch;
 mod bulk;
 mod conflicts;
 mod courses;
 mod crash;
+mod declared;
 mod documents;
 mod expiry;
 mod feeding;
