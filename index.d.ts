@@ -1149,10 +1149,10 @@ export interface EntryCheck<K = Key> {
   expiresAt?: number
 }
 
-/** What became of checks and changes: the versions that the entries of the changes have then, or the check that failed. */
+/** What became of checks and changes: the versions that the entries of the changes have then, or the place of the first check that is not met. */
 export type AtomicResult =
-  | { ok: true, versions: number[], failed?: undefined }
-  | { ok: false, failed: number, versions?: undefined }
+  | { ok: true, versions: number[], unmet?: undefined }
+  | { ok: false, unmet: number, versions?: undefined }
 
 /** Those of the values that are numbers. */
 type Numeric<V> = Extract<V, number | bigint>

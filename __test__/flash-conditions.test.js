@@ -70,8 +70,8 @@ test('atomic changes nothing when a check is not met, and says which', async (t)
   const store = flashInMemory(t)
   await store.set('a', 1)
   const atomic = store.atomic().check({ key: 'a', version: 1 }, { key: 'b', version: 3 }).set('a', 2).delete('b')
-  assert.deepEqual(await atomic.commit(), { ok: false, failed: 1 })
-  assert.deepEqual(await store.atomic().set('a', 3).check({ key: 'a', version: null }).commit(), { ok: false, failed: 0 })
+  assert.deepEqual(await atomic.commit(), { ok: false, unmet: 1 })
+  assert.deepEqual(await store.atomic().set('a', 3).check({ key: 'a', version: null }).commit(), { ok: false, unmet: 0 })
   assert.deepEqual(await gathered(store), [['a', 1]])
 })
 
@@ -89,14 +89,14 @@ test('an entry that was deleted and set again is not the one that was read', asy
   await store.delete('a')
   await store.set('a', 1)
   assert.equal((await store.getEntry('a')).version, entry.version)
-  assert.deepEqual(await store.atomic().check(entry).set('a', 2).commit(), { ok: false, failed: 0 })
+  assert.deepEqual(await store.atomic().check(entry).set('a', 2).commit(), { ok: false, unmet: 0 })
 })
 
 test('a check of an entry that expires says no once it has', async (t) => {
   const store = flashInMemory(t)
   await store.set('a', 1, { ttl: 0.02 })
   while (await store.has('a')) await new Promise(setImmediate)
-  assert.deepEqual(await store.atomic().check({ key: 'a', version: 1 }).set('a', 2).commit(), { ok: false, failed: 0 })
+  assert.deepEqual(await store.atomic().check({ key: 'a', version: 1 }).set('a', 2).commit(), { ok: false, unmet: 0 })
   assert.equal((await store.atomic().check({ key: 'a', version: null }).set('a', 2).commit()).ok, true)
 })
 
@@ -119,7 +119,7 @@ test('atomic reaches over namespaces, which come into being with it', async (t) 
     .commit()
 
   assert.equal((await add(1, 'a@b')).ok, true)
-  assert.deepEqual(await add(2, 'a@b'), { ok: false, failed: 1 })
+  assert.deepEqual(await add(2, 'a@b'), { ok: false, unmet: 1 })
   assert.equal((await add(2, 'c@d')).ok, true)
   await store.close()
 

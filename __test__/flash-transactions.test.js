@@ -111,7 +111,7 @@ test('every call on entries works in a transaction', async (t) => {
     const entry = await tx.getEntry('c')
     assert.equal(entry.version, 3)
     assert.deepEqual(await tx.atomic().check(entry).sum('c', 1).commit(), { ok: true, versions: [4] })
-    assert.deepEqual(await tx.atomic().check(entry).sum('c', 1).commit(), { ok: false, failed: 0 })
+    assert.deepEqual(await tx.atomic().check(entry).sum('c', 1).commit(), { ok: false, unmet: 0 })
     const seen = []
     await tx.forEach((value, key) => { seen.push([key, value]) })
     assert.equal(seen.length, await tx.size)

@@ -364,7 +364,7 @@ async function entries (store: FlashStore<string, User>, counts: FlashStore<Key,
   const result = await store.atomic().check(entry, { key: 'b', version: null }).set('a', user, { ttl: 5 }).delete('b')
     .in(counts).sum('n', 1).min('n', 2).max('n', 3).commit()
   if (result.ok) exactly<number[]>()(result.versions)
-  else exactly<number>()(result.failed)
+  else exactly<number>()(result.unmet)
 
   exactly<User | undefined>()(await store.update('a', (old) => old && { ...old, name: 'Ada L.' }))
   exactly<User | undefined>()(await store.update('a', async () => FlashStore.DELETE))

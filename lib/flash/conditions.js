@@ -185,7 +185,7 @@ class Atomic {
   /**
    * Makes the checks, and where all are met, the changes in their order: all of them or none.
    *
-   * @returns {Promise<{ ok: true, versions: number[] } | { ok: false, failed: number }>} the versions that the entries
+   * @returns {Promise<{ ok: true, versions: number[] } | { ok: false, unmet: number }>} the versions that the entries
    *   of the changes have then, 0 where there is none; or which of the checks was not met, counted from 0
    */
   commit () {

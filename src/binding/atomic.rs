@@ -99,7 +99,7 @@ pub(crate) fn write(transaction: &mut Transaction, verb: &AtomicVerb<'_>) -> Res
     Ok(Answer::Text(
         match transaction.change_if(&checks, changes)? {
             Settled::Done(versions) => json!({ "ok": true, "versions": versions }),
-            Settled::Unmet(place) => json!({ "ok": false, "failed": place }),
+            Settled::Unmet(place) => json!({ "ok": false, "unmet": place }),
         }
         .to_string(),
     ))
