@@ -1159,8 +1159,140 @@ export type BatchOperation<K = Key, V = any> =
   | ({ type: 'set' | 'put', key: K, value: V } & PutOptions)
   | { type: 'delete' | 'del', key: K }
 
+/** What an entry of `check` is: what `getEntry` gave, or the version that it has to have. */
+export interface EntryCheck<K = Key> {
+  key: K
+  /** `null` or 0 where there has to be none. */
+  version: number | null
+  /** Where it is given, the entry has to be of this time of writing, too. */
+  updatedAt?: number
+  value?: unknown
+  expiresAt?: number
+}
+
+/** What became of checks and changes: the versions that the entries of the changes have then, or the place of the first check that is not met. */
+export type AtomicResult =
+  | { ok: true, versions: number[], unmet?: undefined }
+  | { ok: false, unmet: number, versions?: undefined }
+
+/** Those of the values that are numbers. */
+type Numeric<V> = Extract<V, number | bigint>
+
+/** A number as it is after one of a type was added. */
+type Counted<N> = N extends bigint ? bigint : number
+
+/**
+ * Checks and changes that happen together, in one operation: the changes are made, all of them, where all checks are met.
+ * What is given is checked and taken in each call.
+ */
+export interface Atomic<K = Key, V = any> {
+  /** Nothing is changed unless entries are as they were read. Checks come before all changes. */
+  check (...entries: EntryCheck<K>[]): this
+  /** Sets an entry. */
+  set (key: K, value: V, options?: DocumentExpiry): this
+  /** Deletes an entry. */
+  delete (key: K): this
+  /** Adds to a number, or sets it where there is none. A number and a bigint don't mix. */
+  sum (key: K, number: Numeric<V>): this
+  /** Sets a number where it is below the one that there is, or there is none. */
+  min (key: K, number: Numeric<V>): this
+  /** Sets a number where it is above the one that there is, or there is none. */
+  max (key: K, number: Numeric<V>): this
+  /** What follows is on another namespace of the same FlashStore. */
+  in<K2, V2> (namespace: EntryCalls<K2, V2>): Atomic<K2, V2>
+  /** Makes checks and changes. It rejects where a change can't be made, and then nothing is changed. */
+  commit (): Promise<AtomicResult>
+}
+
+/** How results of a wrapped function are kept. */
+export interface WrapOptions<K, Args extends any[]> {
+  /** The key of a result. Default: the array of the arguments. */
+  key?: (...args: Args) => K
+  /** For how many seconds a result is kept. Default: as the store says. */
+  ttl?: number
+}
+
+/** Calls on entries that a FlashStore, its namespaces and its transactions have. */
+export interface EntryCalls<K = Key, V = any> {
+  /** The seconds until an entry expires; `Infinity` where it never does, `undefined` where there is none. */
+  ttl (key: K): Promise<number | undefined>
+  /** Changes when an entry expires: in so many seconds, or at a moment. Resolves to whether it was there. */
+  expire (key: K, when: number | DocumentExpiry): Promise<boolean>
+  /** Lets an entry stay for ever. Resolves to whether it was there. */
+  persist (key: K): Promise<boolean>
+  /** An entry with its version, its time of writing and its expiry; `undefined` where there is none. */
+  getEntry (key: K): Promise<DocumentEntry<V, K> | undefined>
+  /** Begins checks and changes that are to happen together. */
+  atomic (): Atomic<K, V>
+  /**
+   * Sets an entry to what a function makes of its value, and resolves to the value as it is then. The function returns the new
+   * one, `undefined` to leave it, or `FlashStore.DELETE`; it may be asynchronous. It is called again when the entry was
+   * changed while it ran, up to 100 times: then the call rejects with `FLOWDB_CONFLICT`. What it throws rejects the call.
+   */
+  update (key: K, change: (value: V | undefined) => Modified<V> | PromiseLike<Modified<V>>): Promise<V | undefined>
+  /** Adds to a number, 1 where nothing is said, or sets it where there is none; resolves to the number as it is then. */
+  incr (key: K): Promise<number>
+  incr<N extends Numeric<V>> (key: K, by: N): Promise<Counted<N>>
+  /**
+   * The value of an entry; where there is none, what a function computes, which is set then, unless it is `undefined` or
+   * somebody else has set the entry meanwhile. Calls that come together share one computation.
+   */
+  getOrSet<T extends V> (key: K, compute: () => T | PromiseLike<T>, options?: DocumentExpiry): Promise<V>
+  getOrSet<T extends V> (key: K, compute: () => T | undefined | PromiseLike<T | undefined>, options?: DocumentExpiry): Promise<V | undefined>
+  /** A function that gives what it gave before for the same arguments, from this store. */
+  wrap<This, Args extends any[], T extends V> (work: (this: This, ...args: Args) => T | PromiseLike<T>, options?: WrapOptions<K, Args>): (this: This, ...args: Args) => Promise<T>
+}
+
+/** What `watch` of a FlashStore gives. One of `key`, `range`, `prefix`, and bounds. */
+export interface EntryWatchOptions<K = Key> extends Omit<WatchOptions, 'store' | 'range' | 'values'> {
+  /** Only this entry. */
+  key?: K
+  /** Those with their key in a range. */
+  range?: KeyQuery<K> | null
+  /** Those whose key begins with this. */
+  prefix?: unknown
+  gt?: K
+  gte?: K
+  lt?: K
+  lte?: K
+  /** Give the new values. Default true. */
+  values?: boolean
+}
+
+/** A committed change of a FlashStore. */
+export type EntryChange<K = Key, V = any> =
+  | Omit<PutChange<never, K, V>, 'type' | 'store'> & { type: 'set' }
+  | Omit<DeleteChange<never, K, V>, 'store'>
+  | Omit<DeleteRangeChange<never, K>, 'store'>
+  | { type: 'clear' }
+  | LostChanges
+
+/** A store or namespace as a transaction has it. */
+export type EntryTransaction<Store> = Omit<Store,
+  | 'transaction' | 'watch' | 'purgeExpired' | 'flush' | 'close' | 'destroy' | typeof Symbol.asyncDispose | 'name' | 'drop'
+  | 'namespace' | 'namespaces' | 'dropNamespace' | 'table' | 'listTables' | 'deleteTable' | 'tableSize'
+  | 'cleanupExpired' | 'cleanupAllExpired'>
+
+/** Calls on entries that a FlashStore and its namespaces have. */
+export interface StoreCalls<K = Key, V = any> extends EntryCalls<K, V> {
+  /** Forgets the entries that have expired, and resolves to how many they were. Nobody sees them, but counting costs for them. */
+  purgeExpired (): Promise<number>
+  /**
+   * Runs a function whose writes are committed together, all or none; it gets the store as the transaction has it, which sees
+   * its own writes and else the store as it was. What it throws takes them back. It is run again after a conflict.
+   */
+  transaction<T> (change: (tx: EntryTransaction<this>) => T | PromiseLike<T>, options?: UpdateOptions): Promise<T>
+  /** The same over several namespaces of one FlashStore: the function gets each as the transaction has it. */
+  transaction<const Stores extends readonly StoreCalls<any, any>[], T> (stores: Stores, change: (...within: { -readonly [At in keyof Stores]: EntryTransaction<Stores[At]> }) => T | PromiseLike<T>, options?: UpdateOptions): Promise<T>
+  /**
+   * Iterates over committed changes of entries, in the order of the commits, whoever makes them in this process. That an
+   * entry expires is no change.
+   */
+  watch (options?: EntryWatchOptions<K>): Watch<EntryChange<K, V>>
+}
+
 /** What can be done with the entries of a FlashStore, or of a namespace. */
-export interface FlashEntries<K = Key, V = any> extends SyncCalls<K, V> {
+export interface FlashEntries<K = Key, V = any> extends StoreCalls<K, V>, SyncCalls<K, V> {
   /** Stores a value under a key, and resolves to the store itself. */
   set (key: K, value: V, options?: PutOptions): Promise<this>
   /** The value under a key, or `undefined`. */
@@ -1238,6 +1370,8 @@ export interface FlashNamespace<K = Key, V = any> extends FlashEntries<K, V> {
  */
 export interface FlashStore<K = Key, V = any> extends FlashEntries<K, V> {}
 export class FlashStore<K = Key, V = any> {
+  /** What the function of `update` returns to delete the entry. */
+  static readonly DELETE: Deletion
   /** A store in a directory, or one with options. */
   constructor (options: string | FlashStoreOptions)
   /** Opens a store, and resolves to it once it is open. */

@@ -317,3 +317,4 @@ async function perform (store, { place, call, args }) {
 exports.Model = Model
 exports.markOfStore = markOfStore
 exports.perform = perform
+exports.randomFrom = randomFrom

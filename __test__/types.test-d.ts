@@ -404,6 +404,75 @@ async function flash (store: FlashStore<string, { n: number }>) {
   exactly<number>()(await store.cleanupExpired('users') + await store.cleanupAllExpired() + await store.tableSize('a'))
 }
 
+async function entries (store: FlashStore<string, User>, counts: FlashStore<Key, number>, any: FlashStore) {
+  const user: User = { id: 1, name: 'Ada', email: 'a@b.c' }
+  exactly<FlashStore<string, User>>()(await store.set('a', user, { ttl: 60, ifVersion: 3 }))
+  exactly<number | undefined>()(await store.ttl('a'))
+  exactly<boolean>()(await store.expire('a', 60))
+  exactly<boolean>()(await store.expire('a', { expiresAt: new Date() }))
+  exactly<boolean>()(await store.persist('a'))
+  exactly<number>()(await store.purgeExpired())
+  exactly<DocumentEntry<User, string> | undefined>()(await store.getEntry('a'))
+
+  const entry = await store.getEntry('a')
+  if (entry === undefined) return
+  const result = await store.atomic().check(entry, { key: 'b', version: null }).set('a', user, { ttl: 5 }).delete('b')
+    .in(counts).sum('n', 1).min('n', 2).max('n', 3).commit()
+  if (result.ok) exactly<number[]>()(result.versions)
+  else exactly<number>()(result.unmet)
+
+  exactly<User | undefined>()(await store.update('a', (old) => old && { ...old, name: 'Ada L.' }))
+  exactly<User | undefined>()(await store.update('a', async () => FlashStore.DELETE))
+  exactly<number>()(await counts.incr('n'))
+  exactly<number>()(await counts.incr('n', 2))
+  exactly<bigint>()(await any.incr('n', 2n))
+  exactly<User>()(await store.getOrSet('a', async () => user, { ttl: 60 }))
+  exactly<User | undefined>()(await store.getOrSet('a', () => undefined as User | undefined))
+  const load = store.wrap(async (id: number) => ({ ...user, id }), { key: (id) => `u${id}`, ttl: 60 })
+  exactly<User>()(await load(7))
+
+  // @ts-expect-error the keys are strings
+  await store.ttl(1)
+  // @ts-expect-error a user is no number
+  await store.incr('a', 1)
+  // @ts-expect-error a user is no number
+  store.atomic().sum('a', 1)
+  // @ts-expect-error the values are users
+  await store.update('a', () => 5)
+  // @ts-expect-error an entry is checked for a version
+  store.atomic().check({ key: 'a' })
+  // @ts-expect-error the argument is a number
+  await load('7')
+}
+
+async function entriesTogether (store: FlashStore<string, User>, counts: FlashStore<Key, number>) {
+  exactly<number>()(await store.transaction(async (tx) => {
+    exactly<User | undefined>()(await tx.get('a'))
+    // @ts-expect-error a transaction is not watched
+    tx.watch()
+    return 7
+  }, { retries: 3 }))
+  exactly<boolean>()(await store.transaction([store, counts], async (users, numbers) => {
+    exactly<User | undefined>()(await users.get('a'))
+    exactly<number>()(await numbers.incr('n', 5))
+    return true
+  }))
+
+  for await (const change of store.watch({ prefix: 'u', oldValues: true, signal: AbortSignal.timeout(1000) })) {
+    if (change.type === 'set') {
+      exactly<string>()(change.key)
+      exactly<number>()(change.version)
+      exactly<User | undefined>()(change.value)
+    }
+    if (change.type === 'lost') exactly<number>()(change.changes)
+    // @ts-expect-error there is no such change
+    if (change.type === 'put') return
+  }
+  exactly<Promise<void>>()(store.watch({ key: 'a' }).ready)
+  // @ts-expect-error a watch is of one store
+  store.watch({ store: 'a' })
+}
+
 function ranges (range: KeyRange<number>, key: Key) {
   exactly<number | undefined>()(range.lower)
   exactly<boolean>()(range.includes(key))
@@ -419,6 +488,6 @@ function errors (error: unknown) {
 }
 
 export {
-  attempts, documents, errors, flash, maps, moving, operations, queries, ranges, schema, series, syncCalls, syncMaps,
-  transactions, untyped, upgrades, upkeep, versions, watching
+  attempts, documents, entries, entriesTogether, errors, flash, maps, moving, operations, queries, ranges, schema, series,
+  syncCalls, syncMaps, transactions, untyped, upgrades, upkeep, versions, watching
 }

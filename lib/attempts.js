@@ -9,7 +9,7 @@
 
 const { FlowDBError, isOwn } = require('./errors.js')
 const { checkCount, checkOptions, invalid, kindOf } = require('./names.js')
-const { beginTransaction } = require('./transaction.js')
+const { Transaction, beginSession, beginTransaction } = require('./transaction.js')
 
 /** So many more attempts are made after the first. */
 const RETRIES_DEFAULT = 100
@@ -31,38 +31,53 @@ const ignore = () => {}
  */
 async function update (session, stores, change, options) {
   checkFunction('update', change)
-  const asked = checkOptions('update', options, { retries: 'any', signal: 'any', isolation: 'any' })
+  return await attempt('update', session, stores, (within) => change(new Transaction(within)), options)
+}
+
+/**
+ * Runs `change` with the session of a transaction that writes, and commits that.
+ *
+ * @template T
+ * @param {string} where
+ * @param {import('./session.js').Session} session
+ * @param {unknown} stores
+ * @param {(within: import('./transaction.js').TransactionSession) => T | Promise<T>} change
+ * @param {unknown} options
+ * @returns {Promise<T>}
+ */
+async function attempt (where, session, stores, change, options) {
+  const asked = checkOptions(where, options, { retries: 'any', signal: 'any', isolation: 'any' })
   const { retries = RETRIES_DEFAULT, signal, isolation } = asked
-  checkCount('update', 'retries', retries)
+  checkCount(where, 'retries', retries)
   if (signal !== undefined && !(signal instanceof AbortSignal)) {
-    throw invalid(`signal of update is an AbortSignal, not ${kindOf(signal)}`)
+    throw invalid(`signal of ${where} is an AbortSignal, not ${kindOf(signal)}`)
   }
   session.checkUsable()
   const chosen = isolation === undefined ? undefined : { isolation }
-  return await session.connection.hold(async () => {
-    return await attempts(() => beginTransaction(session, stores, 'readwrite', chosen, true), change, { retries, signal })
-  })
+  const begin = () => beginSession(session, stores, 'readwrite', chosen, true)
+  return await session.connection.hold(() => attempts(where, begin, change, { retries, signal }))
 }
 
 /**
  * @template T
- * @param {() => import('./transaction.js').Transaction} begin
- * @param {(tx: import('./transaction.js').Transaction) => T | Promise<T>} change
+ * @param {string} where
+ * @param {() => import('./transaction.js').TransactionSession} begin
+ * @param {(within: import('./transaction.js').TransactionSession) => T | Promise<T>} change
  * @param {{ retries: number, signal: AbortSignal | undefined }} limits
  * @returns {Promise<T>}
  */
-async function attempts (begin, change, { retries, signal }) {
-  for (let attempt = 0; ; attempt++) {
-    checkWanted(signal)
-    const tx = begin()
+async function attempts (where, begin, change, { retries, signal }) {
+  for (let made = 0; ; made++) {
+    checkWanted(where, signal)
+    const within = begin()
     try {
-      return await runAndCommit(tx, change, signal)
+      return await runAndCommit(where, within, change, signal)
     } catch (error) {
       // It may be anything: user's code threw it.
       if (!isConflict(error)) throw error
-      if (attempt >= retries) throw givenUp(error, attempt + 1)
+      if (made >= retries) throw givenUp(where, error, made + 1)
     }
-    await pause(attempt, signal)
+    await pause(where, made, signal)
   }
 }
 
@@ -90,19 +105,20 @@ async function view (session, stores, read) {
 
 /**
  * @template T
- * @param {import('./transaction.js').Transaction} tx
- * @param {(tx: import('./transaction.js').Transaction) => T | Promise<T>} change
+ * @param {string} where
+ * @param {import('./transaction.js').TransactionSession} within
+ * @param {(within: import('./transaction.js').TransactionSession) => T | Promise<T>} change
  * @param {AbortSignal | undefined} signal
  * @returns {Promise<T>}
  */
-async function runAndCommit (tx, change, signal) {
+async function runAndCommit (where, within, change, signal) {
   try {
-    const result = await untilAborted(async () => await change(tx), signal)
+    const result = await untilAborted(where, async () => await change(within), signal)
     // Who has ended it himself has decided.
-    if (tx.isActive) await tx.commit()
+    if (within.isActive) await within.commit()
     return result
   } finally {
-    await tx[Symbol.asyncDispose]()
+    if (within.isActive) await within.abort()
   }
 }
 
@@ -110,15 +126,16 @@ async function runAndCommit (tx, change, signal) {
  * What `work` gives, unless the signal comes first. What it does then goes unnoticed.
  *
  * @template T
+ * @param {string} where
  * @param {() => Promise<T>} work
  * @param {AbortSignal | undefined} signal
  * @returns {Promise<T>}
  */
-async function untilAborted (work, signal) {
+async function untilAborted (where, work, signal) {
   if (signal === undefined) return await work()
   let listener = ignore
   const aborted = new Promise((_resolve, reject) => {
-    listener = () => reject(abortedBy(signal))
+    listener = () => reject(abortedBy(where, signal))
     signal.addEventListener('abort', listener)
   })
   aborted.catch(ignore)
@@ -132,27 +149,35 @@ async function untilAborted (work, signal) {
 /**
  * Waits for a random part of a time that doubles with each attempt, so that those who conflicted don't meet again.
  *
- * @param {number} attempt
+ * @param {string} where
+ * @param {number} made how many attempts there were
  * @param {AbortSignal | undefined} signal
  */
-async function pause (attempt, signal) {
-  const longest = Math.min(2 ** Math.min(attempt, 10), PAUSE_MS_MAX)
+async function pause (where, made, signal) {
+  const longest = Math.min(2 ** Math.min(made, 10), PAUSE_MS_MAX)
   let timer
   try {
-    await untilAborted(() => new Promise((resolve) => { timer = setTimeout(resolve, Math.random() * longest) }), signal)
+    const over = () => new Promise((resolve) => { timer = setTimeout(resolve, Math.random() * longest) })
+    await untilAborted(where, over, signal)
   } finally {
     clearTimeout(timer)
   }
 }
 
-/** @param {AbortSignal | undefined} signal */
-function checkWanted (signal) {
-  if (signal?.aborted) throw abortedBy(signal)
+/**
+ * @param {string} where
+ * @param {AbortSignal | undefined} signal
+ */
+function checkWanted (where, signal) {
+  if (signal?.aborted) throw abortedBy(where, signal)
 }
 
-/** @param {AbortSignal} signal */
-function abortedBy (signal) {
-  return new FlowDBError('FLOWDB_ABORTED', 'the update was aborted by its signal', { cause: signal.reason })
+/**
+ * @param {string} where
+ * @param {AbortSignal} signal
+ */
+function abortedBy (where, signal) {
+  return new FlowDBError('FLOWDB_ABORTED', `the ${where} was aborted by its signal`, { cause: signal.reason })
 }
 
 /**
@@ -164,12 +189,13 @@ function isConflict (error) {
 }
 
 /**
+ * @param {string} where
  * @param {FlowDBError} conflict the last one
  * @param {number} attempts
  */
-function givenUp (conflict, attempts) {
+function givenUp (where, conflict, attempts) {
   const times = attempts === 1 ? 'its only attempt' : `each of its ${attempts} attempts`
-  const message = `update gave up: ${times} ended in a conflict, the last one because ${conflict.message}`
+  const message = `${where} gave up: ${times} ended in a conflict, the last one because ${conflict.message}`
   return new FlowDBError('FLOWDB_CONFLICT', message, { cause: conflict })
 }
 
@@ -181,5 +207,6 @@ function checkFunction (where, work) {
   if (typeof work !== 'function') throw invalid(`${where} takes a function of a transaction, not ${kindOf(work)}`)
 }
 
+exports.attempt = attempt
 exports.update = update
 exports.view = view

@@ -14,6 +14,7 @@ const { FlowDBError } = require('./errors.js')
 const { ROOT } = require('./flash/names.js')
 const { Calls } = require('./flash/namespace.js')
 const { DEFAULTS, Place } = require('./flash/place.js')
+const { DELETE } = require('./modify.js')
 const { entriesOf } = require('./names.js')
 const { readOptions } = require('./options.js')
 const { VERB } = require('./packing.js')
@@ -25,6 +26,11 @@ const DEFINITION = JSON.stringify({ name: ROOT, isDeclared: true })
 const ignore = () => {}
 
 class FlashStore extends Calls {
+  /** What the function of `update` returns to delete the entry. */
+  static get DELETE () {
+    return DELETE
+  }
+
   #options
   /** @type {{ connection: Connection, session: Session } | undefined} */
   #opened

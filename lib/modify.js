@@ -43,6 +43,15 @@ const PAUSE_MS_MAX = 20
 /** @typedef {{ isDone: boolean, done: Promise<void> }} Turn */
 
 /**
+ * What the call is named for its user, and how it writes what the function returns.
+ *
+ * @typedef {{ where: string, encode: (document: unknown) => import('./values.js').Encoded }} How
+ */
+
+/** @type {How} */
+const HOW = { where: 'modify', encode: encodeDocument }
+
+/**
  * The calls on one key.
  *
  * @typedef {{ last: Turn | undefined, movedAt: number }} Queue `movedAt`: when a turn ended, or one began out of turn
@@ -56,14 +65,15 @@ const turns = new WeakMap()
  * @param {unknown} store
  * @param {unknown} key
  * @param {unknown} change
+ * @param {How} [how]
  * @returns {Promise<any>} the document as it is then
  */
-function modify (session, store, key, change) {
+function modify (session, store, key, change, how = HOW) {
   return session.compose({ store, isWrite: true }, () => {
     const place = toPlace(store, key)
-    if (typeof change !== 'function') throw invalid(`modify takes a function, not ${kindOf(change)}`)
+    if (typeof change !== 'function') throw invalid(`${how.where} takes a function, not ${kindOf(change)}`)
     const compute = /** @type {(document: unknown) => unknown} */ (change)
-    return inTurn(session, `${store}\0${place.key.toString('latin1')}`, () => attempts(session, place, compute))
+    return inTurn(session, `${store}\0${place.key.toString('latin1')}`, () => attempts(session, place, compute, how))
   })
 }
 
@@ -102,20 +112,21 @@ const toPlace = (store, key) => ({ store, name: nameBytes('store', store), key: 
  * @param {Session} session
  * @param {Place} place
  * @param {(document: unknown) => unknown} compute
+ * @param {How} how
  */
-async function attempts (session, place, compute) {
+async function attempts (session, place, compute, { where, encode }) {
   let now = await readStamped(session, place)
   for (let attempt = 1; attempt <= ATTEMPTS_MAX; attempt++) {
     const wanted = await compute(now.document)
     if (wanted === undefined) return now.document
     const document = wanted === DELETE ? undefined : wanted
-    now = await changeStamped(session, place, now.stamp, document)
+    now = await changeStamped(session, place, now.stamp, document, encode)
     if (now.done) return document
     if (attempt < ATTEMPTS_AT_ONCE) continue
     await timers.setTimeout(Math.random() * Math.min(2 ** (attempt - ATTEMPTS_AT_ONCE), PAUSE_MS_MAX))
     now = await readStamped(session, place)
   }
-  const message = `modify: the document was changed by others in each of ${ATTEMPTS_MAX} attempts`
+  const message = `${where}: the document was changed by others in each of ${ATTEMPTS_MAX} attempts`
   throw new FlowDBError('FLOWDB_CONFLICT', message)
 }
 
@@ -135,14 +146,15 @@ function readStamped (session, { store, name, key }) {
  * @param {Place} place
  * @param {Uint8Array} stamp
  * @param {unknown} document `undefined` to delete it
+ * @param {How['encode']} [encode]
  * @returns {Promise<Stamped>}
  */
-function changeStamped (session, { store, name, key }, stamp, document) {
-  const encoded = document === undefined ? undefined : encodeDocument(document)
+function changeStamped (session, { store, name, key }, stamp, document, encode = encodeDocument) {
+  const encoded = document === undefined ? undefined : encode(document)
   return session.issue(VERB.CHANGE, { store, isWrite: true, isStep: true }, (run) => {
     run.bytes32(name).bytes32(key).raw(stamp)
     if (encoded === undefined) run.u8(0)
-    else run.u8(encoded.format).text(/** @type {string} */ (encoded.text))
+    else run.document(encoded)
   })
 }
 

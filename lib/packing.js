@@ -62,6 +62,7 @@ const VERB = Object.freeze({
   SET_DEFAULT_TTL: 44,
   SAVEPOINT: 45,
   ROLLBACK_TO: 46,
+  ATOMIC: 47,
   GET_MANY: 55,
   GET_KEY: 56,
   DELETE_RANGE: 57,
@@ -73,6 +74,8 @@ const VERB = Object.freeze({
   PATCH: 63,
   POP: 64,
   BATCH: 65,
+  GET_TIME_LEFT: 66,
+  RECKON: 67,
   OPEN_QUERY: 70,
   QUERY_COUNT: 71,
   QUERY_EXPLAIN: 72,
@@ -92,6 +95,9 @@ const VERB = Object.freeze({
 
 /** How a document is written down. */
 const FORMAT = Object.freeze({ JSON: 1, STRUCTURED: 2, RAW: 3, TEXT: 4 })
+
+/** What is made of the number that there is and one that is given. */
+const RECKONING = Object.freeze({ SUM: 0, MIN: 1, MAX: 2 })
 
 /** What the pages of a cursor carry. */
 const WANTS = Object.freeze({ KEYS: 1, DOCUMENTS: 2, INDEX_KEYS: 4, STAMPS: 8 })
@@ -562,6 +568,7 @@ const readRecord = (buffer, readDocument) => readOneRecord(new AnswerReader(buff
 exports.FORMAT = FORMAT
 exports.Failure = Failure
 exports.Notice = Notice
+exports.RECKONING = RECKONING
 exports.Run = Run
 exports.VERB = VERB
 exports.WANTS = WANTS

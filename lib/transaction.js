@@ -522,6 +522,20 @@ class Transaction extends Documents {
  * @returns {Transaction}
  */
 function beginTransaction (session, stores, mode, options, isHeld = false) {
+  return new Transaction(beginSession(session, stores, mode, options, isHeld))
+}
+
+/**
+ * Begins a transaction, and gives the session that carries its operations.
+ *
+ * @param {Session} session
+ * @param {unknown} stores a name, or an array of them
+ * @param {unknown} mode
+ * @param {unknown} [options]
+ * @param {boolean} [isHeld] whether the call that it is for is held
+ * @returns {TransactionSession}
+ */
+function beginSession (session, stores, mode, options, isHeld = false) {
   const checked = (/** @type {unknown} */ name) => checkName('store', name)
   const names = eachOf('the stores of a transaction', stores, checked) ?? [checked(stores)]
   if (names.length === 0) throw invalid('a transaction is begun for at least one store')
@@ -533,9 +547,10 @@ function beginTransaction (session, stores, mode, options, isHeld = false) {
     throw invalid(`the isolation of a transaction is "serializable" or "snapshot", not ${kindOf(isolation)}`)
   }
   const [isReadOnly, isSnapshot] = [mode === 'readonly', isolation === 'snapshot']
-  return new Transaction(new TransactionSession(session, names, isReadOnly, isSnapshot, { isHeld }))
+  return new TransactionSession(session, names, isReadOnly, isSnapshot, { isHeld })
 }
 
 exports.Transaction = Transaction
 exports.TransactionSession = TransactionSession
+exports.beginSession = beginSession
 exports.beginTransaction = beginTransaction

@@ -244,9 +244,10 @@ class Watch extends Iteration {
  *
  * @param {import('./session.js').Session} session
  * @param {unknown} options
- * @returns {Watch<import('./change-reader.js').Change>}
+ * @param {(change: import('./change-reader.js').Change) => object} [present] what is made of each
+ * @returns {Watch<object>}
  */
-function watch (session, options) {
+function watch (session, options, present = (change) => change) {
   const subscription = new Subscription(session, toWatched(options))
   /** @type {import('./change-reader.js').Change[]} */
   let page = []
@@ -256,7 +257,7 @@ function watch (session, options) {
       page = await subscription.page() ?? []
       at = 0
     }
-    return at < page.length ? { value: page[at++] } : undefined
+    return at < page.length ? { value: present(page[at++]) } : undefined
   })
 }
 

@@ -65,13 +65,27 @@ function packWriteOptions (run, { flags, version, kind, ms }) {
 }
 
 /**
+ * The options of a write that has no conditions of its own.
+ *
+ * @param {string} where
  * @param {unknown} options
+ * @param {boolean} [ifAbsent] whether it is made only where nothing is there
+ * @returns {WriteOptions}
+ */
+function toExpiryOptions (where, options, ifAbsent = false) {
+  const asked = checkOptions(where, options, { ttl: 'any', expiresAt: 'any' })
+  return { ...toExpiry(where, asked), flags: ifAbsent ? IF_ABSENT : 0, version: 0 }
+}
+
+/**
+ * @param {unknown} options
+ * @param {string} [where]
  * @returns {Expiry}
  */
-function toTouch (options) {
-  const asked = checkOptions('touch', options, { ttl: 'any', expiresAt: 'any' })
-  const expiry = toExpiry('touch', asked)
-  if (expiry.kind === EXPIRES.DEFAULT) throw invalid('touch takes ttl or expiresAt')
+function toTouch (options, where = 'touch') {
+  const asked = checkOptions(where, options, { ttl: 'any', expiresAt: 'any' })
+  const expiry = toExpiry(where, asked)
+  if (expiry.kind === EXPIRES.DEFAULT) throw invalid(`${where} takes ttl or expiresAt`)
   return expiry
 }
 
@@ -107,6 +121,7 @@ function toSpan (what, seconds) {
 
 exports.isOptions = isOptions
 exports.packWriteOptions = packWriteOptions
+exports.toExpiryOptions = toExpiryOptions
 exports.toSpan = toSpan
 exports.toTouch = toTouch
 exports.toWriteOptions = toWriteOptions

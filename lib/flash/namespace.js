@@ -4,7 +4,7 @@
  * Namespaces: stores within a store, by name; and tables, which are the same under the names that PikoDB has for them.
  *
  * `Calls` is the last of the classes of calls (entries.js says more), so that all that a FlashStore can do with its
- * entries, a namespace and a transaction can do with theirs.
+ * entries, a namespace can do with its own.
  *
  * Invariant: a namespace is there while there is an object store for it or for one within it. To ask for one makes
  * nothing; the addon makes the store ahead of the first entry that is written into it.
@@ -12,13 +12,13 @@
 
 const { nameBytes } = require('../names.js')
 const { VERB } = require('../packing.js')
-const { Batches } = require('./batches.js')
 const { storeWithin, unescape } = require('./names.js')
 const { PLACE } = require('./place.js')
+const { Transactions } = require('./transaction.js')
 
 const ignore = () => {}
 
-class Calls extends Batches {
+class Calls extends Transactions {
   /**
    * A store of its own within this one. It is there once something has been written into it.
    *
@@ -90,6 +90,16 @@ class Calls extends Batches {
    */
   async tableSize (name) {
     return await this.namespace(name).size
+  }
+
+  /**
+   * Forgets the entries that have expired. Nobody sees them any more, but counting does.
+   *
+   * @returns {Promise<number>} how many they were
+   */
+  async purgeExpired () {
+    const { session, store } = this[PLACE]
+    return await session.purge(() => store)
   }
 
   /**

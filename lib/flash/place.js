@@ -28,6 +28,8 @@ const DEFAULTS = /** @type {const} */ ({ defaultTtl: 'any', valueEncoding: 'any'
 
 class Place {
   #sessionOf
+  /** What those have in common that can be used together: a FlashStore, or a transaction. @type {object} */
+  #whole
   /** The default expiry to tell the addon of, in milliseconds. @type {number | undefined} */
   #defaultTtlMs
 
@@ -36,9 +38,11 @@ class Place {
    * @param {string} store
    * @param {Encode} encode
    * @param {number} [defaultTtlMs] 0 for none, `undefined` where it is as it is
+   * @param {object} [whole] what it is a part of, unless it begins one
    */
-  constructor (sessionOf, store, encode, defaultTtlMs) {
+  constructor (sessionOf, store, encode, defaultTtlMs, whole = sessionOf) {
     this.#sessionOf = sessionOf
+    this.#whole = whole
     this.#defaultTtlMs = defaultTtlMs
     this.store = store
     this.encode = encode
@@ -78,7 +82,7 @@ class Place {
    */
   child (name, options) {
     const { encode = this.encode, defaultTtlMs } = toDefaults('namespace', options)
-    return new Place(() => this.session, storeWithin(this.store, name), encode, defaultTtlMs)
+    return new Place(() => this.session, storeWithin(this.store, name), encode, defaultTtlMs, this.#whole)
   }
 
   /**
@@ -87,7 +91,16 @@ class Place {
    * @param {import('../session.js').Session} session
    */
   within (session) {
-    return new Place(() => session, this.store, this.encode)
+    return new Place(() => session, this.store, this.encode, undefined, session)
+  }
+
+  /**
+   * Whether one operation can be on both.
+   *
+   * @param {Place} other
+   */
+  isBeside (other) {
+    return this.#whole === other.#whole
   }
 }
 

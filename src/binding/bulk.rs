@@ -41,6 +41,10 @@ fn read(transaction: &mut Transaction, verb: &BulkVerb<'_>) -> Result<Answer> {
             let row = transaction.get(store, &Key::from_encoded(*key)?)?;
             Ok(Answer::Bulk(BulkAnswer::stamped(row)))
         }
+        BulkVerb::GetTimeLeft { store, key } => {
+            let ms = transaction.time_left_ms(store, &Key::from_encoded(*key)?)?;
+            Ok(ms.map_or(Answer::Nothing, Answer::Count))
+        }
         _ => Err(mistaken()),
     }
 }
@@ -75,6 +79,10 @@ pub(crate) fn write(transaction: &mut Transaction, verb: &BulkVerb<'_>) -> Resul
         BulkVerb::Batch { store, writes } => {
             let writes = writes.iter().map(batch_write).collect::<Result<_>>()?;
             transaction.write_batch(store, writes).map(Answer::Count)
+        }
+        BulkVerb::Reckon { store, key, reckoning, number } => {
+            let key = Key::from_encoded(*key)?;
+            transaction.reckon(store, &key, *reckoning, &number.to_document()).map(Answer::Document)
         }
         _ => Err(mistaken()),
     }

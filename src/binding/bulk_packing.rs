@@ -4,8 +4,9 @@
 #![forbid(unsafe_code)]
 
 use crate::error::{Code, Error, Result};
-use crate::jsondb::{Changed, Document, Format, Key, PutOptions, Row, Stamp};
+use crate::jsondb::{Changed, Document, Format, Key, PutOptions, Reckoning, Row, Stamp};
 
+use super::atomic::reckoning;
 use super::packing::{
     RawRange, put_bytes, take_bytes, take_format, take_optional_bytes, take_optional_text, take_range,
     take_text, take_u8, take_u32,
@@ -14,7 +15,7 @@ use super::versions::take_options;
 
 /// The numbers of these verbs.
 pub(super) const FIRST_BULK_VERB: u8 = 55;
-pub(super) const LAST_BULK_VERB: u8 = 65;
+pub(super) const LAST_BULK_VERB: u8 = 67;
 
 /// One answer may hold so many bytes of documents.
 const ANSWER_BYTES_MAX: usize = 1 << 30;
@@ -87,6 +88,18 @@ pub(crate) enum BulkVerb<'a> {
         store: &'a str,
         writes: Vec<RawWrite<'a>>,
     },
+    /// How long one document will still be there.
+    GetTimeLeft {
+        store: &'a str,
+        key: &'a [u8],
+    },
+    /// Changes a document that is a number by another.
+    Reckon {
+        store: &'a str,
+        key: &'a [u8],
+        reckoning: Reckoning,
+        number: RawDocument<'a>,
+    },
 }
 
 /// One of a batch: a put, or, without a document, a delete.
@@ -108,18 +121,23 @@ impl<'a> BulkVerb<'a> {
             | Self::Change { store, .. }
             | Self::Patch { store, .. }
             | Self::Pop { store, .. }
-            | Self::Batch { store, .. } => store,
+            | Self::Batch { store, .. }
+            | Self::GetTimeLeft { store, .. }
+            | Self::Reckon { store, .. } => store,
         }
     }
 
     /// Whether it only reads, so that what it sees is fixed when it is submitted.
     pub(crate) fn is_read(&self) -> bool {
-        matches!(self, Self::GetMany { .. } | Self::GetKey { .. } | Self::GetStamped { .. })
+        matches!(
+            self,
+            Self::GetMany { .. } | Self::GetKey { .. } | Self::GetStamped { .. } | Self::GetTimeLeft { .. }
+        )
     }
 
     /// Whether it writes one document, so that it may share a commit with others.
     pub(crate) fn is_single_write(&self) -> bool {
-        matches!(self, Self::Change { .. } | Self::Patch { .. } | Self::Pop { .. })
+        matches!(self, Self::Change { .. } | Self::Patch { .. } | Self::Pop { .. } | Self::Reckon { .. })
     }
 
     /// The bytes that it brings.
@@ -127,6 +145,7 @@ impl<'a> BulkVerb<'a> {
         match self {
             Self::Change { document: Some(document), .. } => document.bytes.len(),
             Self::Patch { change, .. } => change.len(),
+            Self::Reckon { number, .. } => number.bytes.len(),
             _ => 0,
         }
     }
@@ -158,6 +177,13 @@ pub(super) fn take_bulk<'a>(number: u8, input: &mut &'a [u8]) -> Option<BulkVerb
         63 => BulkVerb::Patch { store, key: take_bytes(input)?, change: take_bytes(input)? },
         64 => BulkVerb::Pop { store, range: take_range(input)?, reverse: take_u8(input)? != 0 },
         65 => BulkVerb::Batch { store, writes: take_list(input, take_write)? },
+        66 => BulkVerb::GetTimeLeft { store, key: take_bytes(input)? },
+        67 => BulkVerb::Reckon {
+            store,
+            key: take_bytes(input)?,
+            reckoning: reckoning(take_u8(input)?)?,
+            number: RawDocument { key: None, format: take_format(input)?, bytes: take_bytes(input)? },
+        },
         _ => return None,
     })
 }
@@ -173,7 +199,10 @@ fn take_write<'a>(input: &mut &'a [u8]) -> Option<RawWrite<'a>> {
 }
 
 /// The count is not trusted with an allocation: the list grows by what is really there.
-fn take_list<'a, T>(input: &mut &'a [u8], take: impl Fn(&mut &'a [u8]) -> Option<T>) -> Option<Vec<T>> {
+pub(super) fn take_list<'a, T>(
+    input: &mut &'a [u8],
+    take: impl Fn(&mut &'a [u8]) -> Option<T>,
+) -> Option<Vec<T>> {
     let count = take_u32(input)?;
     let mut list = Vec::new();
     for _ in 0..count {

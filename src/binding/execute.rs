@@ -17,7 +17,9 @@ use super::long_work::Waiting;
 use super::packing::{Answer, Answers, Operation, RawRange, Verb, read_run};
 use super::query_packing::QueryVerb;
 use super::transactions::shared;
-use super::{bulk, changes, definitions, error, moving, namespaces, query, series, upkeep, watching, writes};
+use super::{
+    atomic, bulk, changes, definitions, error, moving, namespaces, query, series, upkeep, watching, writes,
+};
 
 /// Answers are sent on their way when there are so many bytes of them.
 const SEND_BYTES: usize = 8 * 1024;
@@ -224,6 +226,7 @@ fn execute(database: &Database, operation: &Operation<'_>, snapshots: &mut Snaps
             database.json()?.set_default_ttl(store, *ms).map(|()| Answer::Nothing)
         }
         Verb::Bulk(verb) => bulk::execute(database, operation, verb, snapshots),
+        Verb::Atomic(verb) => atomic::execute(database, operation, verb),
         Verb::Series(verb) => series::execute(database, verb, snapshots),
         Verb::Query(verb) => query::execute(database, operation, verb, snapshots),
         Verb::Moving(verb) => moving::execute(database, operation, verb),

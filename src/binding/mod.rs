@@ -8,6 +8,7 @@
 //!
 //! Invariant: memory of JavaScript is only touched in the calls below, on its own thread; everything is copied.
 
+mod atomic;
 mod bulk;
 mod bulk_packing;
 mod changes;

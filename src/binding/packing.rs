@@ -16,6 +16,7 @@ use crate::jsondb::{
 };
 use crate::series::{Record, Window};
 
+use super::atomic::{self, AtomicVerb};
 use super::bulk_packing::{BulkAnswer, BulkVerb, FIRST_BULK_VERB, LAST_BULK_VERB, take_bulk};
 use super::changes::{self, Changes};
 use super::error::to_json;
@@ -165,6 +166,7 @@ pub(crate) enum Verb<'a> {
     Destroy,
     Series(SeriesVerb<'a>),
     Bulk(BulkVerb<'a>),
+    Atomic(AtomicVerb<'a>),
     /// Makes a copy in a directory, which is given by its absolute path.
     Checkpoint {
         dir: &'a str,
@@ -219,6 +221,7 @@ impl Verb<'_> {
                 | Self::NextPage { .. }
                 | Self::CloseCursor { .. }
                 | Self::Bulk(_)
+                | Self::Atomic(_)
                 | Self::Query(_)
                 | Self::Abort
         )
@@ -248,6 +251,7 @@ impl Verb<'_> {
                         | BulkVerb::DeleteRange { .. }
                         | BulkVerb::Batch { .. }
                 )
+                | Self::Atomic(_)
                 | Self::Query(QueryVerb::Delete(_))
                 | Self::Changes(_)
                 | Self::Series(SeriesVerb::Open(_) | SeriesVerb::DeleteRange(..) | SeriesVerb::Drop { .. })
@@ -375,6 +379,7 @@ fn read_operation<'a>(input: &mut &'a [u8]) -> Option<Operation<'a>> {
         38 => Verb::ApproximateSize { store: take_optional_text(input)?, range: take_range(input)? },
         39 => Verb::Repair,
         versions::FIRST_VERB..=versions::LAST_VERB => versions::take_verb(number, input)?,
+        atomic::VERB => Verb::Atomic(atomic::take_verb(input)?),
         FIRST_BULK_VERB..=LAST_BULK_VERB => Verb::Bulk(take_bulk(number, input)?),
         _ if query_packing::VERBS.contains(&number) => Verb::Query(query_packing::take_verb(number, input)?),
         _ if namespaces::VERBS.contains(&number) => Verb::Namespace(namespaces::take_verb(number, input)?),

@@ -8,6 +8,7 @@
 use crate::error::{Code, Error, Result};
 use crate::jsondb::{Document, JsonDb, Key, Transaction};
 
+use super::atomic;
 use super::bulk;
 use super::execute::guarded;
 use super::moving;
@@ -135,6 +136,7 @@ pub(crate) fn write(transaction: &mut Transaction, verb: &Verb<'_>) -> Result<An
         Verb::Delete { store, key } => transaction.delete(store, &Key::from_encoded(*key)?).map(Answer::Flag),
         Verb::Clear { store } => transaction.clear(store).map(|()| Answer::Nothing),
         Verb::Bulk(verb) => bulk::write(transaction, verb),
+        Verb::Atomic(verb) => atomic::write(transaction, verb),
         Verb::Query(QueryVerb::Delete(query)) => query.decode()?.delete(transaction).map(Answer::Count),
         Verb::CreateStore { .. }
         | Verb::DeleteStore { .. }

@@ -6,6 +6,7 @@
 //! all of them share is in one `ledger`. Schema changes are in `catalog`, the building of indexes in `build`.
 #![forbid(unsafe_code)]
 
+mod atomic;
 mod batch;
 mod build;
 mod bulk;
@@ -23,6 +24,7 @@ mod index;
 mod key;
 mod ledger;
 mod modify;
+mod number;
 mod overlay;
 mod page;
 mod purge;
@@ -56,12 +58,14 @@ pub(crate) use document::{Extracted, Extractor, Wanted, merge_patch};
 #[cfg(feature = "node")]
 pub(crate) use feed::Taken;
 
+pub use atomic::{Check, Made, Settled, Step};
 pub use batch::BatchWrite;
 pub use conflict::{COMMITTED_BYTES_MAX, COMMITTED_WRITES_MAX, READS_BYTES_MAX};
 pub use declared::DECLARED_SEPARATOR;
 pub use expiry::Expires;
 pub use key::{ARRAY_DEPTH_MAX, BigInt, ENCODED_KEY_BYTES_MAX, Key, KeyRange, KeyValue, compare_values};
 pub use modify::{Changed, Stamp};
+pub use number::Reckoning;
 pub use overlay::TRANSACTION_BYTES_MAX;
 pub use page::{Course, Seen};
 pub use put::PutOptions;

@@ -65,6 +65,18 @@ impl Transaction {
         self.store_document(store, key, document, options)
     }
 
+    /// For how many milliseconds the document under `key` will still be there: 0 where it never expires, `None` where there
+    /// is no document.
+    ///
+    /// # Errors
+    ///
+    /// As for [`Transaction::get`].
+    pub fn time_left_ms(&mut self, store: &str, key: &Key) -> Result<Option<u64>> {
+        let expires_at = self.get(store, key)?.map(|row| row.expires_at);
+        // One that is there expires later than now.
+        Ok(expires_at.map(|moment| moment.saturating_sub(self.view.base.now_ms())))
+    }
+
     /// Changes when the document under `key` expires, and says whether there is one. Its version and its time of
     /// writing stay. In the past, it is deleted.
     ///

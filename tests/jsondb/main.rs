@@ -8,6 +8,7 @@ mod support;
 #[expect(dead_code, reason = "other tests use the rest of it")]
 mod watched;
 
+mod atomic;
 mod batch;
 mod bulk;
 mod conflicts;

@@ -33,6 +33,16 @@ impl BigInt {
         &self.magnitude
     }
 
+    /// Both together.
+    pub(crate) fn plus(&self, other: &Self) -> Self {
+        let (a, b) = (&self.magnitude, &other.magnitude);
+        match (self.negative == other.negative, compare_magnitudes(a, b)) {
+            (true, _) => Self::new(self.negative, &add(a, b)),
+            (false, Ordering::Less) => Self::new(other.negative, &subtract(b, a)),
+            (false, _) => Self::new(self.negative, &subtract(a, b)),
+        }
+    }
+
     /// The largest `f64` that is not above this number, and whether it is exactly this number.
     pub(super) fn floor(&self) -> (f64, bool) {
         let bits = bit_len(&self.magnitude);
@@ -221,6 +231,16 @@ mod tests {
             let remainder = BigInt::from(value).remainder(floor);
             assert_eq!(BigInt::new(false, &remainder), BigInt::from(value - floor as i128), "{value}");
             assert_eq!(BigInt::from_floor(floor, &remainder), Some(BigInt::from(value)));
+        }
+    }
+
+    #[test]
+    fn a_sum_is_the_one_that_the_cpu_computes() {
+        let numbers = [0, 1, -1, 255, 256, -256, -65_537, i128::from(i64::MIN), i128::from(u64::MAX)];
+        for a in numbers {
+            for b in numbers {
+                assert_eq!(BigInt::from(a).plus(&BigInt::from(b)), BigInt::from(a + b), "{a} + {b}");
+            }
         }
     }
 
