@@ -1114,6 +1114,8 @@ export interface EntryOptions<K> extends ScanOptions {
 export class FlashStore<K = Key, V = any> {
   /** A store in a directory, or one with options. */
   constructor (options: string | OpenOptions)
+  /** The version of this package. */
+  version (): string
   /** Stores a value under a key, and resolves to the store itself. */
   set (key: K, value: V): Promise<this>
   /** The value under a key, or `undefined`. */

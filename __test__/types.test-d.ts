@@ -1,6 +1,7 @@
 /* Checked by `tsc` and never run: what users' code may say, and what must be an error. */
 
 import { FlashStore, FlowDB, FlowDBError, KeyRange } from 'flowdb'
+import type { AsyncMapLike } from 'async-map-like'
 import type {
   AnySchema, DocumentEntry, ExportResult, ImportError, ImportResult, Key, Query, QueryExplanation, RepairReport, SeriesRecord,
   SeriesWindow, Stats, StoreDescription, StoreStats, Transaction
@@ -331,7 +332,12 @@ function errors (error: unknown) {
   if (error.code === 'FLOWDB_OOPS') return
 }
 
+/** FlashStore is what async-map-like calls an asynchronous Map; only its `forEach` would hand over a synchronous Map. */
+function asAsyncMapLike (store: FlashStore<string, number>): Omit<AsyncMapLike<string, number>, 'forEach' | 'set'> {
+  return store
+}
+
 export {
-  attempts, documents, errors, maps, moving, operations, queries, ranges, schema, series, transactions, untyped, upgrades,
+  asAsyncMapLike, attempts, documents, errors, maps, moving, operations, queries, ranges, schema, series, transactions, untyped, upgrades,
   upkeep, versions, watching
 }

@@ -13,6 +13,7 @@ const { Connection } = require('./connection.js')
 const { FlowDBError } = require('./errors.js')
 const { Calls } = require('./flash/namespace.js')
 const { Place } = require('./flash/place.js')
+const { version } = require('../package.json')
 const { readOptions } = require('./options.js')
 const { Session } = require('./session.js')
 const { encodeValue } = require('./values.js')
@@ -53,6 +54,15 @@ class FlashStore extends Calls {
     const session = Session.owning(connection)
     this.#opened = { connection, session }
     return session
+  }
+
+  /**
+   * The version of this package.
+   *
+   * @returns {string}
+   */
+  version () {
+    return version
   }
 
   /**
