@@ -1374,6 +1374,8 @@ export class FlashStore<K = Key, V = any> {
   static readonly DELETE: Deletion
   /** A store in a directory, or one with options. */
   constructor (options: string | FlashStoreOptions)
+  /** The version of this package. */
+  version (): string
   /** Opens a store, and resolves to it once it is open. */
   static open<K = Key, V = any> (options: string | FlashStoreOptions): Promise<FlashStore<K, V>>
   /** Makes everything durable that was written before it, whatever the durability of the store is. */
@@ -1414,6 +1416,8 @@ export type SyncKey = string | number | bigint | boolean | null | undefined
 export class FlashStoreSync<K extends SyncKey = SyncKey, V = any> implements Map<K, V> {
   /** A store in a directory, or one with options. */
   constructor (options: string | OpenOptions)
+  /** The version of this package. */
+  version (): string
   /** Opens a store, and resolves to it when it is loaded. */
   static open<K extends SyncKey = SyncKey, V = any> (options: string | OpenOptions): Promise<FlashStoreSync<K, V>>
   /** Opens a store and loads it in the call. */

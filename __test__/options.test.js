@@ -96,7 +96,8 @@ test('a database opens and works with many options at once', async (t) => {
 test('an unknown option is refused with the one that was meant', () => {
   for (const [name, meant] of [
     ['memtable_size_mb', 'memtableSizeMb'], ['memtableSize', 'memtableSizeMb'], ['cacheCapacityMb', 'blockCacheCapacityMb'],
-    ['datadir', 'dataDir'], ['blokSize', 'blockSize'], ['durabilty', 'durability'], ['syncMode', undefined]
+    ['datadir', 'dataDir'], ['blokSize', 'blockSize'], ['durabilty', 'durability'], ['memtableSizeBytes', 'memtableSizeMb'],
+    ['syncMode', undefined]
   ]) {
     const hint = meant === undefined ? '"$' : `; did you mean ${meant}\\?$`
     const expected = { code: 'FLOWDB_INVALID_ARGUMENT', message: new RegExp(`has no option ${JSON.stringify(name)}${hint.replace(/^"/, '')}`) }

@@ -1,6 +1,7 @@
 /* Checked by `tsc` and never run: what users' code may say, and what must be an error. */
 
 import { FlashNamespace, FlashStore, FlashStoreSync, FlowDB, FlowDBError, KeyRange } from 'flowdb'
+import type { AsyncMapLike } from 'async-map-like'
 import type {
   AnySchema, DocumentEntry, ExportResult, ImportError, ImportResult, Key, Query, QueryExplanation, RepairReport, SeriesRecord,
   SeriesWindow, Stats, StoreDescription, StoreStats, Transaction
@@ -487,7 +488,12 @@ function errors (error: unknown) {
   if (error.code === 'FLOWDB_OOPS') return
 }
 
+/** FlashStore is what async-map-like calls an asynchronous Map; only its `forEach` would hand over a synchronous Map. */
+function asAsyncMapLike (store: FlashStore<string, number>): Omit<AsyncMapLike<string, number>, 'forEach' | 'set'> {
+  return store
+}
+
 export {
-  attempts, documents, entries, entriesTogether, errors, flash, maps, moving, operations, queries, ranges, schema, series,
-  syncCalls, syncMaps, transactions, untyped, upgrades, upkeep, versions, watching
+  asAsyncMapLike, attempts, documents, entries, entriesTogether, errors, flash, maps, moving, operations, queries, ranges,
+  schema, series, syncCalls, syncMaps, transactions, untyped, upgrades, upkeep, versions, watching
 }

@@ -18,6 +18,7 @@ const { checkKey, encodeEntry } = require('./flash-sync/entry.js')
 const { Loading } = require('./flash-sync/loading.js')
 const { Reads } = require('./flash-sync/reads.js')
 const { HEAD, WAITING_BYTES_MAX, WriteBehind } = require('./flash-sync/write-behind.js')
+const { version } = require('../package.json')
 const { invalid, kindOf, nameBytes } = require('./names.js')
 const { readOptions } = require('./options.js')
 const { Session } = require('./session.js')
@@ -358,6 +359,15 @@ class FlashStoreSync extends Reads {
     if (this.#failure !== undefined) throw notLoaded(this.#failure.error)
     if (!this.#isLoaded) await this.ready
     if (!this.#isReadOnly) await this.#behind.flush()
+  }
+
+  /**
+   * The version of this package.
+   *
+   * @returns {string}
+   */
+  version () {
+    return version
   }
 
   /**

@@ -13,6 +13,7 @@ const { Connection } = require('./connection.js')
 const { FlowDBError } = require('./errors.js')
 const { ROOT } = require('./flash/names.js')
 const { Calls } = require('./flash/namespace.js')
+const { version } = require('../package.json')
 const { DEFAULTS, Place } = require('./flash/place.js')
 const { DELETE } = require('./modify.js')
 const { entriesOf } = require('./names.js')
@@ -72,6 +73,15 @@ class FlashStore extends Calls {
    */
   async flush () {
     await this.#session().attempt(VERB.SYNC, { isWrite: true }, () => ignore)
+  }
+
+  /**
+   * The version of this package.
+   *
+   * @returns {string}
+   */
+  version () {
+    return version
   }
 
   /**

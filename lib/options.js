@@ -139,8 +139,10 @@ function checkTogether (where, { dataDir, inMemory, readOnly, walSyncMode, syncI
  * @param {string} name
  */
 function unknownOption (where, name) {
-  const meant = native.nearestOption(name)
-  const hint = meant === undefined ? '' : `; did you mean ${camelCase(meant)}?`
+  const meant = camelCase(native.nearestOption(name) ?? '')
+  // Rust has fields in bytes where options here count megabytes.
+  const known = [meant, meant.replace(/Bytes$/, 'Mb')].find((one) => named.has(one))
+  const hint = known === undefined ? '' : `; did you mean ${known}?`
   return invalid(`${where} has no option ${JSON.stringify(cut(name))}${hint}`)
 }
 
