@@ -15,12 +15,12 @@ const { runProgram, temporary } = require('./support')
 
 const SEED = Number(process.env.FLOWDB_SEED ?? Date.now() % 1_000_000)
 const SEQUENCES = Number(process.env.FLOWDB_SEQUENCES ?? 20_000)
-const CALLS_MAX = 8
+const CALLS_MAX = 6
 /** A store serves so many sequences; after one in so many it is opened anew, and its log is cut. */
 const SEQUENCES_OF_A_STORE = 1000
 const BETWEEN_OPENINGS = 150
 const BETWEEN_CUTS = 250
-const KILLS = 12
+const KILLS = 6
 
 async function check (store, call, where) {
   const what = `${where}: ${call.call} at place ${call.place}`
@@ -30,7 +30,7 @@ async function check (store, call, where) {
 
 /** Where the log that is written to ends: zeros may stand ahead of what will be written. */
 function cutLog (folder, random) {
-  const log = readdirSync(folder).filter((name) => name.endsWith('.log')).sort().at(-1)
+  const log = readdirSync(folder).filter((name) => name.endsWith('.wal')).sort().at(-1)
   const path = join(folder, log)
   const bytes = readFileSync(path)
   let end = bytes.length
@@ -91,7 +91,7 @@ test('a process that is killed leaves what there was after one of its calls, and
   for (let kill = 0; kill < KILLS; kill++) {
     const folder = join(temporary(t), 'store')
     const seed = SEED + kill
-    const lines = 1 + (seed * 7919) % 400
+    const lines = 1 + (seed * 7919) % 150
     const { output } = await runProgram('flash-until-killed.js', [folder, String(seed)], {
       onOutput: (text, child) => { if (text.split('\n').length > lines) child.kill('SIGKILL') }
     })

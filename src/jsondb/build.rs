@@ -13,7 +13,7 @@ use std::sync::Arc;
 use super::commit::{Involved, commit_view};
 use super::conflict::successor;
 use super::index::{IndexChange, OldRows, rows_of};
-use super::ledger::{CountChange, Database};
+use super::ledger::Database;
 use super::rows::{RowRange, StoredDocument, decode_document_key, document_prefix};
 use super::schema::{IndexDef, StoreDef};
 use super::view::View;
@@ -52,8 +52,7 @@ impl Database {
         loop {
             let (mut view, _) = View::begin(self, true);
             let done_to = fill(&mut view, &only, &rest, &|row, seqno| seqno <= started && !is_left_out(row))?;
-            let involved =
-                Involved { store: Arc::clone(&store), change: CountChange::default(), written: false };
+            let involved = Involved::unchanged(Arc::clone(&store));
             // Not synced here: what makes the index readable is written later, and so never survives without it.
             match commit_view(view, vec![involved], Some(SyncMode::Never)) {
                 Err(error) if error.code() == Code::Conflict => {}

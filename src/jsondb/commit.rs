@@ -4,6 +4,7 @@
 use std::sync::Arc;
 
 use super::conflict::{Clash, ReadSet};
+use super::ends::Gaps;
 use super::feed::Ticket;
 use super::generator::GENERATED_KEY_FIRST;
 use super::ledger::{CountChange, Ledger};
@@ -24,6 +25,17 @@ pub(crate) struct Involved {
     pub(crate) change: CountChange,
     /// The transaction wrote into the store, or cleared it.
     pub(crate) written: bool,
+    /// The transaction has made the store, which its snapshot does not show.
+    pub(super) is_new: bool,
+    /// Where it has found no document before the one that it took out.
+    pub(super) gaps: Gaps<RowRange>,
+}
+
+impl Involved {
+    /// A store in which nothing has been done yet.
+    pub(super) fn unchanged(store: Arc<StoreDef>) -> Self {
+        Self { store, change: CountChange::default(), written: false, is_new: false, gaps: Gaps::default() }
+    }
 }
 
 /// What the check of a commit needs, apart from the ledger.
@@ -229,8 +241,9 @@ fn admit_writes(ledger: &mut Ledger, claim: Claim, batch: &mut WriteBatch, seqno
     if let Err(clash) = ledger.writes.check(&claim.reads, claim.snapshot) {
         return Err(conflict(&clash, &claim.stores));
     }
-    for Involved { store, change, .. } in claim.stores.iter().filter(|involved| involved.written) {
+    for Involved { store, change, gaps, .. } in claim.stores.iter().filter(|involved| involved.written) {
         ledger.update_state(seqno, store, *change, batch)?;
+        store.ends.note(&claim.rows, gaps, seqno);
     }
     if claim.sets_expiry {
         ledger.note_expiry(seqno, batch)?;

@@ -13,7 +13,7 @@ use parking_lot::RwLock;
 use super::catalog::exists;
 use super::commit::Involved;
 use super::handle::Handle;
-use super::ledger::{CountChange, Database};
+use super::ledger::Database;
 use super::schema::{Schema, StoreDef, StoreOptions, check_name};
 use super::{JsonDb, Transaction};
 use crate::config::SyncMode;
@@ -190,10 +190,6 @@ impl StoreDef {
 }
 
 impl Involved {
-    fn unchanged(store: Arc<StoreDef>) -> Self {
-        Self { store, change: CountChange::default(), written: false }
-    }
-
     /// Whether, in the schema that the commit follows, the store is still what the transaction takes it for.
     pub(super) fn is_still_in(&self, schema: &Schema) -> bool {
         match schema.stores.get(&self.store.name) {
@@ -219,6 +215,7 @@ impl Transaction {
         };
         if let Some(involved) = self.stores.get_mut(&absent.name) {
             involved.store = Arc::clone(&store);
+            involved.is_new = true;
         }
         Ok(store)
     }

@@ -17,7 +17,7 @@ use std::time::Duration;
 use super::catalog::{exists, no_index};
 use super::commit::{Involved, NEW_STORE, SchemaChange, commit_with_schema, conflict};
 use super::index::{IndexChange, OldRows, rows_of};
-use super::ledger::{CountChange, Database};
+use super::ledger::Database;
 use super::overlay::Value;
 use super::rows::{
     META_KEY, RowRange, SCHEMA_VERSION_KEY, StoredDocument, catalog_key, decode_document_key,
@@ -420,7 +420,7 @@ impl Database {
 }
 
 fn involved(store: Arc<StoreDef>, written: bool) -> Involved {
-    Involved { store, change: CountChange::default(), written }
+    Involved { written, ..Involved::unchanged(store) }
 }
 
 fn busy() -> Error {
