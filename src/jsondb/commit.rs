@@ -228,8 +228,9 @@ fn admit_writes(ledger: &mut Ledger, claim: Claim, batch: &mut WriteBatch, seqno
     if let Err(clash) = ledger.writes.check(&claim.reads, claim.snapshot) {
         return Err(conflict(&clash, &claim.stores));
     }
-    for Involved { store, change, .. } in claim.stores.iter().filter(|involved| involved.written) {
+    for Involved { store, change, gaps, .. } in claim.stores.iter().filter(|involved| involved.written) {
         ledger.update_state(seqno, store, *change, batch)?;
+        store.ends.note(&claim.rows, gaps, seqno);
     }
     if claim.sets_expiry {
         ledger.note_expiry(seqno, batch)?;

@@ -215,6 +215,7 @@ impl Transaction {
         };
         if let Some(involved) = self.stores.get_mut(&absent.name) {
             involved.store = Arc::clone(&store);
+            involved.is_new = true;
         }
         Ok(store)
     }

@@ -16,6 +16,7 @@ mod conflict;
 mod declared;
 mod deletion;
 mod document;
+mod ends;
 mod expiry;
 mod feed;
 mod generator;

@@ -102,6 +102,12 @@ impl Overlay {
         }
     }
 
+    /// Whether anything was written or cleared in `range`.
+    pub(super) fn touches(&self, range: &RowRange) -> bool {
+        let is_beside = |cleared: &RowRange| cleared.end <= range.start || range.end <= cleared.start;
+        self.walk(range, Direction::Forward).next().is_some() || !self.cleared.iter().all(is_beside)
+    }
+
     pub(crate) fn is_empty(&self) -> bool {
         self.entries.is_empty() && self.cleared.is_empty()
     }

@@ -89,7 +89,7 @@ impl Database {
         base.walked(overlay, reads, range.clone());
         overlay.clear(range);
         let change = CountChange { cleared: false, added: -count };
-        commit_view(view, vec![Involved { store, change, written: true }], sync)?;
+        commit_view(view, vec![Involved { change, written: true, ..Involved::new(store) }], sync)?;
         Ok(count.unsigned_abs())
     }
 }

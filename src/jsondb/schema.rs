@@ -9,6 +9,7 @@ use std::sync::Arc;
 use serde_json::{Map, Value, json};
 
 use super::document::{Extractor, Wanted};
+use super::ends::Ends;
 use super::generator::Generator;
 use super::rows::{catalog_key, damaged};
 use super::store_map::StoreMap;
@@ -215,6 +216,8 @@ pub(crate) struct StoreDef {
     /// Takes the primary key (where the store has a key path) and then the keys of each index from a document.
     pub(crate) extractor: Arc<Extractor>,
     pub(crate) generator: Arc<Generator>,
+    /// Where it is known to be empty.
+    pub(crate) ends: Arc<Ends>,
 }
 
 impl StoreDef {
@@ -223,7 +226,8 @@ impl StoreDef {
         let extractor = extractor_of(&options, &indexes)?;
         let generator = Arc::new(Generator::new(generator));
         let name = name.to_owned();
-        Ok(Self { id, name, version: 0, options, default_ttl_ms: 0, indexes, extractor, generator })
+        let (version, default_ttl_ms, ends) = (0, 0, Arc::default());
+        Ok(Self { id, name, version, options, default_ttl_ms, indexes, extractor, generator, ends })
     }
 
     /// The same store with other indexes, under other rules.
@@ -295,7 +299,8 @@ impl StoreDef {
             .ok_or_else(|| damaged("a catalog row", &row, "it does not hold a store's definition"))?;
         let extractor = extractor_of(&options, &indexes)?;
         let generator = Arc::new(Generator::new(generator));
-        Ok(Self { id, name, version: 0, options, default_ttl_ms, indexes, extractor, generator })
+        let (version, ends) = (0, Arc::default());
+        Ok(Self { id, name, version, options, default_ttl_ms, indexes, extractor, generator, ends })
     }
 }
 

@@ -5,7 +5,9 @@
 
 use std::sync::Arc;
 
+use super::ends::Gaps;
 use super::ledger::CountChange;
+use super::rows::RowRange;
 use super::schema::StoreDef;
 
 /// A store that a transaction works on, by the rules that its snapshot showed.
@@ -15,12 +17,16 @@ pub(crate) struct Involved {
     pub(crate) change: CountChange,
     /// The transaction wrote into the store, or cleared it.
     pub(crate) written: bool,
+    /// The transaction has made the store, which its snapshot does not show.
+    pub(super) is_new: bool,
+    /// Where it has found no document before the one that it took out.
+    pub(super) gaps: Gaps<RowRange>,
 }
 
 impl Involved {
     /// A store in which nothing has been written yet.
     pub(crate) fn new(store: Arc<StoreDef>) -> Self {
-        Self { store, change: CountChange::default(), written: false }
+        Self { store, change: CountChange::default(), written: false, is_new: false, gaps: Gaps::default() }
     }
 }
 

@@ -307,13 +307,17 @@ impl Transaction {
     }
 
     fn count_all(&mut self, store: &StoreDef) -> Result<u64> {
-        let change = self.stores.get(&store.name).map_or(CountChange::default(), |involved| involved.change);
+        let involved = self.stores.get(&store.name);
+        let change = involved.map_or(CountChange::default(), |involved| involved.change);
+        let may_be_missing = store.is_absent() || involved.is_some_and(|involved| involved.is_new);
         let mut stored = 0;
-        if !change.cleared && !store.is_absent() {
+        if !change.cleared {
             let row = state_key(store.id);
-            let value = self.view.read(&row)?;
-            let value = value.ok_or_else(|| damaged("a store's state row", &row, "it is missing"))?;
-            stored = StoreState::decode(&value, &row)?.count;
+            stored = match self.view.read(&row)? {
+                Some(value) => StoreState::decode(&value, &row)?.count,
+                None if may_be_missing => 0,
+                None => return Err(damaged("a store's state row", &row, "it is missing")),
+            };
         }
         let expired = self.count_rows(&expired_range(store.id, self.view.base.now_ms()))?;
         Ok(change.apply(stored).saturating_sub(expired))

@@ -21,6 +21,9 @@ const GOLDEN: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/golden/document
 /// The same from before indexes listed the documents that they have no entry for.
 const GOLDEN_V1: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/golden/documents-v1.txt");
 
+/// Those of FlashStore: its own entries and those of namespaces, in every format.
+const GOLDEN_FLASH: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/golden/documents-flash.txt");
+
 type Rows = Vec<(Vec<u8>, Vec<u8>)>;
 
 fn config() -> Config {
@@ -96,16 +99,59 @@ fn disk_with(rows: &Rows) -> SimFs {
 fn the_rows_are_written_as_ever() {
     let db = JsonDb::open_on(config(), Arc::new(SimFs::new())).unwrap();
     make(&db).unwrap();
+    assert_written(&db, GOLDEN);
+}
 
-    let text: String =
-        rows_of(db.engine()).iter().map(|(key, value)| format!("{} = {}\n", hex(key), hex(value))).collect();
-
-    let expected: String =
-        golden_rows().iter().map(|(key, value)| format!("{} = {}\n", hex(key), hex(value))).collect();
+fn assert_written(db: &JsonDb, golden: &str) {
+    let text_of = |rows: Rows| -> String {
+        rows.iter().map(|(key, value)| format!("{} = {}\n", hex(key), hex(value))).collect()
+    };
     assert_eq!(
-        text, expected,
+        text_of(rows_of(db.engine())),
+        text_of(rows_in(golden)),
         "the format of the rows has changed: it needs a new version, or it breaks databases"
     );
+}
+
+/// What FlashStore writes of each `valueEncoding`.
+fn flash_documents() -> [Document; 4] {
+    let document = |format, bytes: &[u8]| Document { format, bytes: bytes.to_vec() };
+    [
+        document(Format::Json, b"{\"a\":1}"),
+        document(Format::Structured, &[0xff, 0x0f, b'_']),
+        document(Format::Raw, &[0, 0xff]),
+        document(Format::Text, "f\u{fc}r".as_bytes()),
+    ]
+}
+
+#[test]
+fn the_rows_of_namespaces_and_of_every_format_are_written_as_ever() {
+    let db = JsonDb::open_on(config(), Arc::new(SimFs::new())).unwrap();
+    db.declare_stores("flash").unwrap();
+    for store in ["flash", "flash/users/a%002fb"] {
+        db.update(&[store], None, |tx| {
+            flash_documents()
+                .into_iter()
+                .zip([1.0, 2.0, 3.0, 4.0])
+                .try_for_each(|(document, number)| tx.put(store, Some(key(number)), document).map(drop))
+        })
+        .unwrap();
+    }
+    assert_written(&db, GOLDEN_FLASH);
+}
+
+#[test]
+fn the_rows_of_namespaces_and_of_every_format_are_read() {
+    let db = JsonDb::open_on(config(), Arc::new(disk_with(&rows_in(GOLDEN_FLASH)))).unwrap();
+    db.declare_stores("flash").unwrap();
+    assert_eq!(db.store_names_within("flash").unwrap(), ["users"]);
+    for store in ["flash", "flash/users/a%002fb"] {
+        let mut tx = db.begin(&[store], Mode::ReadOnly).unwrap();
+        let keys = [1.0, 2.0, 3.0, 4.0].map(key);
+        let documents = tx.get_many(store, &keys).unwrap().into_iter().map(|row| row.unwrap().document);
+        assert_eq!(documents.collect::<Vec<_>>(), flash_documents());
+        assert_eq!(tx.count(store, &all()).unwrap(), 4);
+    }
 }
 
 #[test]
