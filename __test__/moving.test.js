@@ -249,11 +249,13 @@ test('a bad line is an error with its number, and nothing of its batch or behind
       '{"store":"items","key":1,"version":1,"updatedAt":0,"encoding":"other","value":{"id":1}}\n',
       '{"store":"items","key":1,"version":1,"updatedAt":0,"encoding":"raw","value":"!"}\n',
       '{"store":"items","key":{"date":"x"},"version":1,"updatedAt":0,"value":{"id":1}}\n',
+      '{"store":"items","key":{"bigint":{"toString":1}},"version":1,"updatedAt":0,"value":{"id":1}}\n',
+      '{"store":"","key":1,"version":1,"updatedAt":0,"value":{"id":1}}\n',
+      '{"key":1,"version":1,"updatedAt":0,"value":{"id":1}}\n',
       `{"store":"items","key":${'['.repeat(5000)}${']'.repeat(5000)},"version":1,"updatedAt":0,"value":{"id":1}}\n`,
       Buffer.from([0x7b, 0xff, 0x7d, 0x0a])],
     FLOWDB_INVALID_KEY: ['{"store":"items","key":2,"version":1,"updatedAt":0,"value":{"id":1}}\n',
       '{"store":"items","key":{"date":1e300},"version":1,"updatedAt":0,"value":{"id":1}}\n'],
-    FLOWDB_INVALID_ARGUMENT: ['{"store":"","key":1,"version":1,"updatedAt":0,"value":{"id":1}}\n'],
     FLOWDB_NOT_FOUND: ['{"store":"none","key":1,"version":1,"updatedAt":0,"value":{"id":1}}\n'],
     FLOWDB_CONSTRAINT: ['{"store":"items","key":9000,"version":1,"updatedAt":0,"value":{"id":9000,"u":3}}\n']
   }
@@ -281,8 +283,12 @@ test('a first line that is none is refused before anything is written', async (t
     ['FLOWDB_INVALID_VALUE', JSON.stringify({ ...header, stores: [null] })],
     ['FLOWDB_INVALID_VALUE', JSON.stringify({ ...header, stores: [{ ...header.stores[0], indexes: [7] }] })],
     ['FLOWDB_INVALID_VALUE', JSON.stringify({ ...header, stores: [{ ...header.stores[0], autoIncrement: 1 }] })],
-    ['FLOWDB_INVALID_ARGUMENT', JSON.stringify({ ...header, stores: [{ ...header.stores[0], name: '' }] })],
-    ['FLOWDB_INVALID_ARGUMENT', JSON.stringify({ ...header, stores: [{ ...header.stores[0], keyPath: 7 }] })]
+    ['FLOWDB_INVALID_VALUE', JSON.stringify({ ...header, format: { toString: 1 } })],
+    ['FLOWDB_INVALID_VALUE', JSON.stringify({ ...header, format: [1] })],
+    ['FLOWDB_INVALID_VALUE', JSON.stringify({ ...header, stores: [{ ...header.stores[0], name: '' }] })],
+    ['FLOWDB_INVALID_VALUE', JSON.stringify({ ...header, stores: [{ ...header.stores[0], name: 'a\nb' }] })],
+    ['FLOWDB_INVALID_VALUE', JSON.stringify({ ...header, stores: [{ ...header.stores[0], keyPath: 7 }] })],
+    ['FLOWDB_INVALID_VALUE', JSON.stringify({ ...header, stores: [{ ...header.stores[0], keyPath: 'a..b' }] })]
   ]
   for (const [code, first] of firsts) {
     const copy = await openInMemory(t)

@@ -56,9 +56,10 @@ function headerLine (schemaVersion, stores) {
 function readHeader (line) {
   const header = parse(line)
   if (!isPlain(header) || header.flowdb !== 'export') throw bad('it is not the first line of what FlowDB has exported')
+  if (!Number.isSafeInteger(header.format) || header.format < 1) throw bad('it does not say in which format it is')
   if (header.format !== LINES_VERSION) {
     const message = `it is in format ${header.format}, and this FlowDB reads ${LINES_VERSION}: use a newer one`
-    throw new FlowDBError(Number.isSafeInteger(header.format) ? 'FLOWDB_VERSION' : 'FLOWDB_INVALID_VALUE', message)
+    throw new FlowDBError('FLOWDB_VERSION', message)
   }
   if (!Array.isArray(header.stores)) throw bad('it has no list of stores')
   return { schemaVersion: count(header.schemaVersion, 'the version of the schema'), stores: header.stores.map(readStore) }
@@ -229,7 +230,7 @@ function fromJson (value, depth) {
   if (!isPlain(value)) return value
   const [[kind, content] = [], ...others] = Object.entries(value)
   if (others.length === 0) {
-    if (kind === 'bigint' && /^-?\d{1,10000}$/.test(content)) return BigInt(content)
+    if (kind === 'bigint' && typeof content === 'string' && /^-?\d{1,10000}$/.test(content)) return BigInt(content)
     if (kind === 'number' && INFINITIES.has(content)) return INFINITIES.get(content)
     if (kind === 'date' && Number.isInteger(content)) return new Date(content)
     if (kind === 'bytes') return fromBase64(content)
