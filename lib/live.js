@@ -1,0 +1,136 @@
+'use strict'
+
+/*
+ * Live queries: iterating over the results of a query whenever they change.
+ *
+ * A change in the store, of which no more is kept than that there was one, has the query run again when somebody asks.
+ */
+
+const { serialize } = require('node:v8')
+const { reading } = require('./errors.js')
+const { toBounds } = require('./key-range.js')
+const { checkOptions, invalid, isPlain, kindOf, nameBytes } = require('./names.js')
+const { WANTS } = require('./packing.js')
+const { OVERFLOWS, Subscription, Watch, checkSignal } = require('./watch.js')
+
+/** @param {import('./packing.js').Page} page */
+const documentsOf = (page) => page.documents
+
+/**
+ * Runs a query, and again whenever documents of its store have changed; gives its results where they are others than
+ * before.
+ *
+ * @param {import('./session.js').Session} session
+ * @param {object} documents the database, which runs what is described
+ * @param {unknown} source a query, or the description of one
+ * @param {unknown} options
+ * @returns {Watch<any[]>}
+ */
+function liveQuery (session, documents, source, options) {
+  const { signal } = checkOptions('liveQuery', options, { signal: 'any' })
+  const { store, bounds, run } = toSource(session, documents, source)
+  const subscription = new Subscription(session, {
+    store,
+    bounds,
+    wants: 0,
+    // One change says that there are some.
+    buffer: 1,
+    overflow: OVERFLOWS['drop-oldest'],
+    signal: checkSignal('liveQuery', signal)
+  })
+  /** The results that were given last, as bytes, so that nobody can change them. @type {Buffer | undefined} */
+  let last
+  return new Watch(subscription, async () => {
+    while (last === undefined ? await isReady(subscription) : await subscription.page() !== undefined) {
+      const results = await subscription.during(run)
+      if (results === undefined) {
+        // Throws where its signal has ended it.
+        await subscription.page()
+        return undefined
+      }
+      const bytes = serialize(results.value)
+      if (last?.equals(bytes)) continue
+      last = bytes
+      return results
+    }
+    return undefined
+  })
+}
+
+/**
+ * Whether a subscription has begun and goes on. What ended it before that is thrown.
+ *
+ * @param {Subscription} subscription
+ */
+async function isReady (subscription) {
+  if (subscription.isOpen) await subscription.ready
+  if (!subscription.isOpen) await subscription.page()
+  return subscription.isOpen
+}
+
+/**
+ * What is run, and what is watched for it.
+ *
+ * @typedef {object} Source
+ * @property {Uint8Array | undefined} store
+ * @property {import('./packing.js').Bounds | undefined} bounds
+ * @property {() => Promise<any[]>} run
+ */
+
+/**
+ * @param {import('./session.js').Session} session
+ * @param {any} documents
+ * @param {any} source
+ * @returns {Source}
+ */
+function toSource (session, documents, source) {
+  const query = reading('FLOWDB_INVALID_ARGUMENT', 'a query', () => {
+    if (typeof source !== 'object' || source === null || typeof source.toArray !== 'function') return undefined
+    return { store: typeof source.store === 'string' ? source.store : undefined }
+  })
+  if (query !== undefined) {
+    // A query that does not say its store is run again after every change.
+    const store = query.store === undefined ? undefined : nameBytes('store', query.store)
+    return { store, bounds: undefined, run: () => source.toArray() }
+  }
+  if (!isPlain(source)) throw invalid(`liveQuery takes a query or an object that describes one, not ${kindOf(source)}`)
+  return toDescribed(session, documents, source)
+}
+
+/**
+ * @param {import('./session.js').Session} session
+ * @param {any} documents
+ * @param {object} description
+ * @returns {Source}
+ */
+function toDescribed (session, documents, description) {
+  const { store, range, reverse = false, where, orderBy, select, limit = Infinity, offset } = checkOptions('liveQuery', description, {
+    store: 'any',
+    range: 'any',
+    reverse: 'boolean',
+    where: 'any',
+    orderBy: 'any',
+    select: 'any',
+    limit: 'count',
+    offset: 'count'
+  })
+  const name = nameBytes('store', store)
+  const isQuery = [where, orderBy, select, offset].some((part) => part !== undefined)
+  if (!isQuery) {
+    const bounds = toBounds(range)
+    const scan = { store, bounds, reverse, limit, wants: WANTS.DOCUMENTS, isGathered: true }
+    return { store: name, bounds, run: async () => await session.rows(scan, documentsOf).gather() }
+  }
+  if (range !== undefined || reverse) {
+    throw invalid('liveQuery takes range and reverse, or where, orderBy, select and offset, not both')
+  }
+  let query = documents.query(store)
+  if (where !== undefined) query = query.where(where)
+  if (orderBy !== undefined) query = query.orderBy(orderBy)
+  if (select !== undefined) query = query.select(select)
+  if (limit !== Infinity) query = query.limit(limit)
+  if (offset !== undefined) query = query.offset(offset)
+  return { store: name, bounds: undefined, run: () => query.toArray() }
+}
+
+exports.liveQuery = liveQuery
