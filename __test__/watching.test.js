@@ -374,3 +374,19 @@ test('a live query ends while its query is run, however long that takes', async 
   await closing
   assert.deepEqual(await aborted.next(), { value: undefined, done: true })
 })
+
+test('comparing large results of a live query lets the event loop turn', async (t) => {
+  const db = await openInMemory(t)
+  const rows = Array.from({ length: 50_000 }, (_, id) => ({ id, text: 'x'.repeat(1000) }))
+  let turns = 0
+  const toArray = async () => {
+    setImmediate(() => turns++)
+    return rows
+  }
+
+  const live = db.liveQuery({ toArray })
+  assert.equal((await live.next()).value, rows)
+
+  assert.equal(turns, 1)
+  await live.return()
+})

@@ -6,12 +6,18 @@
  * A change in the store, of which no more is kept than that there was one, has the query run again when somebody asks.
  */
 
+const { setImmediate: turn } = require('node:timers/promises')
 const { serialize } = require('node:v8')
 const { reading } = require('./errors.js')
 const { toBounds } = require('./key-range.js')
 const { checkOptions, invalid, isPlain, kindOf, nameBytes } = require('./names.js')
 const { WANTS } = require('./packing.js')
 const { OVERFLOWS, Subscription, Watch, checkSignal } = require('./watch.js')
+
+/** So many results are made bytes at once … */
+const PORTION_ROWS = 64
+/** … and the event loop turns when that has taken so long. */
+const MS_BETWEEN_TURNS = 2
 
 /** @param {import('./packing.js').Page} page */
 const documentsOf = (page) => page.documents
@@ -38,23 +44,55 @@ function liveQuery (session, documents, source, options) {
     overflow: OVERFLOWS['drop-oldest'],
     signal: checkSignal('liveQuery', signal)
   })
-  /** The results that were given last, as bytes, so that nobody can change them. @type {Buffer | undefined} */
+  /** The results that were given last, as bytes, so that nobody can change them. @type {Buffer[] | undefined} */
   let last
+  const read = async () => {
+    const value = await run()
+    return { value, bytes: await bytesOf(value) }
+  }
   return new Watch(subscription, async () => {
     while (last === undefined ? await isReady(subscription) : await subscription.page() !== undefined) {
-      const results = await subscription.during(run)
+      const results = await subscription.during(read)
       if (results === undefined) {
         // Throws where its signal has ended it.
         await subscription.page()
         return undefined
       }
-      const bytes = serialize(results.value)
-      if (last?.equals(bytes)) continue
+      const { value, bytes } = results.value
+      if (last !== undefined && areSame(bytes, last)) continue
       last = bytes
-      return results
+      return { value }
     }
     return undefined
   })
+}
+
+/**
+ * What results are, as bytes, a portion of them after the other: the event loop gets its turn in between.
+ *
+ * @param {unknown} results
+ * @returns {Promise<Buffer[]>}
+ */
+async function bytesOf (results) {
+  // A query of a user's may give anything.
+  if (!Array.isArray(results)) return [serialize(results)]
+  const portions = []
+  let began = performance.now()
+  for (let at = 0; at < results.length; at += PORTION_ROWS) {
+    portions.push(serialize(results.slice(at, at + PORTION_ROWS)))
+    if (performance.now() - began < MS_BETWEEN_TURNS) continue
+    await turn()
+    began = performance.now()
+  }
+  return portions
+}
+
+/**
+ * @param {Buffer[]} bytes
+ * @param {Buffer[]} others
+ */
+function areSame (bytes, others) {
+  return bytes.length === others.length && bytes.every((portion, at) => portion.equals(others[at]))
 }
 
 /**
