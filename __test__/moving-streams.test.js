@@ -152,3 +152,25 @@ test('what a source or a stream throws is the cause of a typed error', async (t)
     assert.deepEqual([error.code, error.cause], ['FLOWDB_IO', mistake], where)
   }
 })
+
+test('passing over lines of an import lets the event loop turn, however many come at once', async (t) => {
+  const db = await openInMemory(t, { items: 'id' })
+  await db.putMany('items', Array.from({ length: 4000 }, (_, id) => ({ id, text: 'x'.repeat(1000) })))
+  const [header, ...lines] = (await exported(db)).split(/(?<=\n)/)
+  let turns = 0
+  let isCounting = true
+  const count = () => {
+    turns++
+    if (isCounting) setImmediate(count)
+  }
+  const source = async function * () {
+    yield header
+    setImmediate(count)
+    yield lines.join('')
+    isCounting = false
+  }
+
+  await db.import(source(), { resume: lines.length })
+
+  assert.ok(turns >= 3, `${turns} turns in 4 MB`)
+})

@@ -10,9 +10,10 @@
 
 const { isUtf8 } = require('node:buffer')
 const { ARRAY_DEPTH_MAX, encodeKey } = require('./key.js')
-const { FlowDBError, reasonOf } = require('./errors.js')
+const { FlowDBError, isOwn, reasonOf } = require('./errors.js')
 const { checkKeyPath, checkName, isPlain } = require('./names.js')
 const { FORMAT } = require('./packing.js')
+const { readStructured } = require('./values.js')
 
 /** The version of the lines. */
 const LINES_VERSION = 1
@@ -22,6 +23,9 @@ const VALUE = ',"value":'
 
 /** The longest time in a line, and the longest default expiry. */
 const TIME_MAX = Number.MAX_SAFE_INTEGER
+
+/** The largest key that a store generates. */
+const GENERATED_KEY_MAX = 2 ** 53
 
 const INFINITIES = new Map([['Infinity', Infinity], ['-Infinity', -Infinity]])
 
@@ -33,6 +37,7 @@ const bad = (what) => new FlowDBError('FLOWDB_INVALID_VALUE', what)
  * @property {string} name
  * @property {string | string[] | null} keyPath
  * @property {boolean} autoIncrement
+ * @property {number} [lastKey] the last that was generated; `undefined` where none is or it is not known
  * @property {number} defaultTtlMs 0 for none
  * @property {import('./definitions.js').IndexDescription[]} indexes
  */
@@ -40,11 +45,13 @@ const bad = (what) => new FlowDBError('FLOWDB_INVALID_VALUE', what)
 /**
  * @param {number} schemaVersion
  * @param {readonly (import('./definitions.js').StoreDescription & { defaultTtl?: number })[]} stores
+ * @param {readonly number[]} lastKeys of each store
  * @returns {string}
  */
-function headerLine (schemaVersion, stores) {
-  const headers = stores.map(({ name, keyPath, autoIncrement, defaultTtl = 0, indexes }) => {
-    return { name, keyPath, autoIncrement, defaultTtlMs: Math.round(defaultTtl * 1000), indexes }
+function headerLine (schemaVersion, stores, lastKeys) {
+  const headers = stores.map(({ name, keyPath, autoIncrement, defaultTtl = 0, indexes }, at) => {
+    const lastKey = autoIncrement ? lastKeys[at] : undefined
+    return { name, keyPath, autoIncrement, lastKey, defaultTtlMs: Math.round(defaultTtl * 1000), indexes }
   })
   return `${JSON.stringify({ flowdb: 'export', format: LINES_VERSION, schemaVersion, stores: headers })}\n`
 }
@@ -75,6 +82,7 @@ function readStore (store) {
     name: checkName('store', store.name),
     keyPath: store.keyPath === null ? null : checkKeyPath(store.keyPath),
     autoIncrement: flag(store.autoIncrement),
+    lastKey: store.lastKey === undefined ? undefined : readLastKey(store.lastKey),
     defaultTtlMs: count(store.defaultTtlMs, 'a default expiry'),
     indexes: store.indexes.map((/** @type {any} */ index) => {
       if (!isPlain(index)) throw bad('it has an index that is not described')
@@ -82,6 +90,12 @@ function readStore (store) {
       return { name, keyPath, unique: flag(index.unique), multiEntry: flag(index.multiEntry) }
     })
   }
+}
+
+/** @param {any} value */
+function readLastKey (value) {
+  if (!Number.isInteger(value) || value < 0 || value > GENERATED_KEY_MAX) throw bad('a last key is no whole number from 0')
+  return value
 }
 
 /** @param {unknown} value */
@@ -165,7 +179,23 @@ function readLine (line) {
 function readValue (encoding, text, value) {
   if (encoding === undefined) return { format: FORMAT.JSON, document: text }
   if (encoding !== 'structured' && encoding !== 'raw') throw bad('its encoding is none that is known')
-  return { format: encoding === 'raw' ? FORMAT.RAW : FORMAT.STRUCTURED, document: fromBase64(value) }
+  const document = fromBase64(value)
+  if (encoding === 'raw') return { format: FORMAT.RAW, document }
+  checkStructured(document)
+  return { format: FORMAT.STRUCTURED, document }
+}
+
+/**
+ * Refuses what could be written and never be read.
+ *
+ * @param {Buffer} bytes
+ */
+function checkStructured (bytes) {
+  try {
+    readStructured(Uint8Array.from(bytes))
+  } catch (error) {
+    throw isOwn(error) ? bad(error.message) : error
+  }
 }
 
 /**

@@ -95,7 +95,13 @@ class Export {
   async run (stores) {
     const { moment, schema } = await this.#begin(stores)
     try {
-      this.#gathered = headerLine(this.#session.connection.version ?? 0, schema)
+      const names = schema.map(({ name }) => nameBytes('store', name))
+      const asked = (moment ?? this.#session).issue(VERB.MOMENT, {}, (run) => {
+        run.u32(names.length)
+        for (const name of names) run.bytes32(name)
+      })
+      const { schemaVersion, lastKeys } = await asked
+      this.#gathered = headerLine(schemaVersion, schema, lastKeys)
       for (const { name } of schema) await this.#store(/** @type {TransactionSession} */ (moment), name)
     } finally {
       if (moment?.isActive) await moment.abort()

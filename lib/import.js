@@ -8,6 +8,7 @@
  */
 
 const { createHash } = require('node:crypto')
+const { setImmediate: turn } = require('node:timers/promises')
 const { Ending, checkListeners } = require('./ending.js')
 const { FlowDBError, isOwn } = require('./errors.js')
 const { bad, readHeader, readLine, textOf } = require('./exchange.js')
@@ -66,6 +67,8 @@ class Import {
   /** @type {{ line: number, row: import('./exchange.js').Line }[]} */
   #batch = []
   #batchBytes = 0
+  /** Of lines that were passed over since the event loop turned. */
+  #passedBytes = 0
   /** @type {Imported} */
   #done = { documents: 0, expired: 0, lines: 0, schemaVersion: 0 }
 
@@ -127,12 +130,25 @@ class Import {
     this.#read++
     if (this.#line <= this.#resume) {
       this.#done.lines = this.#line
+      await this.#passed(bytes.length)
       return
     }
     if (!this.#stores.has(read.store)) throw inLine(this.#line, unknownStore(read.store))
     this.#batch.push({ line: this.#line, row: read })
     this.#batchBytes += bytes.length
     if (this.#batch.length >= BATCH_DOCUMENTS_MAX || this.#batchBytes >= BATCH_BYTES_MAX) await this.#write()
+  }
+
+  /**
+   * Lets the event loop turn now and then, as it does while a batch is written.
+   *
+   * @param {number} bytes of a line that is passed over
+   */
+  async #passed (bytes) {
+    this.#passedBytes += bytes
+    if (this.#passedBytes < BATCH_BYTES_MAX) return
+    this.#passedBytes = 0
+    await turn()
   }
 
   /**
@@ -156,10 +172,14 @@ class Import {
    * @param {ReturnType<typeof readHeader>} header
    */
   async #begin ({ schemaVersion, stores }) {
-    for (const { indexes, ...store } of stores) {
+    for (const { indexes, lastKey = 0, ...store } of stores) {
       const name = nameBytes('store', store.name)
       this.#stores.add(store.name)
       await this.#create(VERB.CREATE_STORE, store, (run) => run)
+      if (lastKey > 0) {
+        // Before any document, so that no key of one that was deleted is given to another.
+        await this.#session.issue(VERB.PASS_GENERATED, { isWrite: true }, (run) => run.bytes32(name).i64(lastKey))
+      }
       for (const index of indexes) {
         this.#ending.check()
         await this.#create(VERB.CREATE_INDEX, index, (run) => run.bytes32(name))

@@ -88,7 +88,7 @@ async function * chunksOf (source, ending) {
         next = await ending.before(Promise.resolve(iterator.next()))
         if (next.done) iterator = undefined
       } catch (error) {
-        if (ending.isOver) throw error
+        ending.check()
         iterator = undefined
         throw new FlowDBError('FLOWDB_IO', `reading what is to be imported: ${reasonOf(error)}`, { cause: error })
       }

@@ -10,7 +10,7 @@
  */
 
 const util = require('node:util')
-const { FlowDBError } = require('./errors.js')
+const { FlowDBError, isOwn } = require('./errors.js')
 const { Failure, Notice, readAnswers, readRecord } = require('./packing.js')
 const { readDocument } = require('./values.js')
 const addon = /** @type {typeof import('../native.d.ts')} */ (require('../native.js'))
@@ -275,6 +275,7 @@ function tryGet (database, store, key, keyLength) {
   try {
     return readDocument(1 + (found & 1), fastDocument, 0, found >>> 1)
   } catch (error) {
+    if (isOwn(error)) throw error
     throw new FlowDBError('FLOWDB_INTERNAL', `a document could not be read: ${error}`, { cause: error })
   }
 }
@@ -307,6 +308,7 @@ function tryGetRecord (database, run) {
   try {
     return readRecord(fastDocument, readDocument)
   } catch (error) {
+    if (isOwn(error)) throw error
     throw new FlowDBError('FLOWDB_INTERNAL', `a record could not be read: ${error}`, { cause: error })
   }
 }

@@ -11,6 +11,7 @@
  */
 
 const { ChangeReader } = require('./change-reader.js')
+const { isOwn } = require('./errors.js')
 const { KEY_BYTES_MAX, decodeKey, writeKey } = require('./key.js')
 
 /** What an operation asks for; the numbers that `src/binding/packing.rs` knows. */
@@ -79,7 +80,9 @@ const VERB = Object.freeze({
   UNWATCH: 77,
   BEGIN_UPGRADE: 80,
   OPEN_ROWS: 81,
-  RESTORE: 82
+  RESTORE: 82,
+  MOMENT: 83,
+  PASS_GENERATED: 84
 })
 
 /** How a document is written down. */
@@ -342,7 +345,8 @@ function readAnswers (buffer, end, wantsOf, readDocument, settle) {
     try {
       value = readAnswer(kind, buffer, start, at, wantsOf(request), readDocument)
     } catch (error) {
-      value = new Failure({ code: 'FLOWDB_INTERNAL', message: `an answer could not be read: ${error}` })
+      const internal = { code: 'FLOWDB_INTERNAL', message: `an answer could not be read: ${error}` }
+      value = new Failure(isOwn(error) ? { code: error.code, message: error.message } : internal)
     }
     settle(request, value)
   }
