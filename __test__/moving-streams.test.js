@@ -4,7 +4,9 @@
 
 const assert = require('node:assert/strict')
 const { execFileSync } = require('node:child_process')
-const { createReadStream, lstatSync, mkdirSync, readFileSync, readdirSync, symlinkSync, writeFileSync } = require('node:fs')
+const {
+  createReadStream, lstatSync, mkdirSync, readFileSync, readdirSync, statSync, symlinkSync, writeFileSync
+} = require('node:fs')
 const { join } = require('node:path')
 const { PassThrough, Readable, Writable } = require('node:stream')
 const { text } = require('node:stream/consumers')
@@ -28,7 +30,7 @@ test('an export to a link replaces what the link leads to, and one to a director
   const db = await filled(t)
   const folder = temporary(t)
   mkdirSync(join(folder, 'there'))
-  writeFileSync(join(folder, 'there', 'file'), 'before')
+  writeFileSync(join(folder, 'there', 'file'), 'before', { mode: 0o600 })
   symlinkSync(join(folder, 'there', 'file'), join(folder, 'link'))
   let progress = 0
 
@@ -37,6 +39,7 @@ test('an export to a link replaces what the link leads to, and one to a director
 
   assert.ok(lstatSync(join(folder, 'link')).isSymbolicLink())
   assert.equal(readFileSync(join(folder, 'there', 'file'), 'utf8'), await exported(db))
+  if (process.platform !== 'win32') assert.equal(statSync(join(folder, 'there', 'file')).mode & 0o777, 0o600)
   assert.equal(error.code, 'FLOWDB_IO')
   assert.equal(progress, 0)
   assert.deepEqual([readdirSync(folder).sort(), readdirSync(join(folder, 'there'))], [['link', 'there'], ['file']])

@@ -68,7 +68,7 @@ async function pathSink (path, ending) {
   if (found === undefined) return await fileSink(path)
   if (found.isDirectory()) throw new FlowDBError('FLOWDB_IO', `writing to ${cut(path)}: it is a directory`)
   // The link stays, and what it leads to is replaced.
-  if (found.isFile()) return await fileSink(await tried('looking at', path, realpath(path)))
+  if (found.isFile()) return await fileSink(await tried('looking at', path, realpath(path)), found.mode)
   return await deviceSink(path, ending)
 }
 
@@ -82,11 +82,12 @@ function ignoreMissing (error) {
  * A file that is replaced, or made, when the export is whole.
  *
  * @param {string} path
+ * @param {number} [mode] that of the file that it replaces: what only some may read stays so
  * @returns {Promise<Sink>}
  */
-async function fileSink (path) {
+async function fileSink (path, mode) {
   const unfinished = `${path}.${randomBytes(6).toString('hex')}.part`
-  const file = await tried('creating', unfinished, open(unfinished, 'wx'))
+  const file = await tried('creating', unfinished, open(unfinished, 'wx', mode))
   return {
     async write (chunk) {
       await tried('writing', unfinished, file.writeFile(chunk))
