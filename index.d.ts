@@ -982,7 +982,7 @@ export interface ExportResult {
 export interface ImportOptions {
   /** So many lines have been imported before and are passed over; the `resume` of an `ImportError`. Default 0. */
   resume?: number
-  /** Ends it between two batches: it rejects with `FLOWDB_ABORTED` and the signal's reason as `cause`. */
+  /** Ends it between two batches, or while the source gives nothing: it rejects with `FLOWDB_ABORTED` and the signal's reason as `cause`. */
   signal?: AbortSignal
   /** Called behind each batch: 1,000 documents, or 1 MiB of lines. What it throws ends the import. */
   onProgress?: (progress: ImportResult) => void

@@ -358,3 +358,41 @@ test('a signal and the end of the database end a live query', async (t) => {
   await db.close()
   assert.deepEqual(await last, { value: undefined, done: true })
 })
+
+test('a live query ends while its query is run, however long that takes', async (t) => {
+  const db = await openInMemory(t, { users: 'id' })
+  const controller = new AbortController()
+  const never = { toArray: () => new Promise(() => {}) }
+  const aborted = db.liveQuery(never, { signal: controller.signal })
+  const [left, closed] = [db.liveQuery(never), db.liveQuery(never)]
+  const failing = db.liveQuery({ toArray: () => new Promise((_resolve, reject) => setImmediate(reject, new Error('late'))) })
+  const nexts = [aborted.next(), left.next(), closed.next(), failing.next()]
+  await Promise.all([aborted.ready, left.ready, closed.ready, failing.ready])
+
+  controller.abort('enough')
+  await left.return()
+  await failing.return()
+  const asked = db.liveQuery({ store: 'users' }).next()
+  const closing = db.close()
+
+  await assert.rejects(nexts[0], { code: 'FLOWDB_ABORTED', cause: 'enough' })
+  for (const next of [...nexts.slice(1), asked]) assert.deepEqual(await next, { value: undefined, done: true })
+  await closing
+  assert.deepEqual(await aborted.next(), { value: undefined, done: true })
+})
+
+test('comparing large results of a live query lets the event loop turn', async (t) => {
+  const db = await openInMemory(t)
+  const rows = Array.from({ length: 50_000 }, (_, id) => ({ id, text: 'x'.repeat(1000) }))
+  let turns = 0
+  const toArray = async () => {
+    setImmediate(() => turns++)
+    return rows
+  }
+
+  const live = db.liveQuery({ toArray })
+  assert.equal((await live.next()).value, rows)
+
+  assert.equal(turns, 1)
+  await live.return()
+})

@@ -89,6 +89,8 @@ class Connection {
   /** @type {(() => void) | undefined} called when nothing is pending any more */
   #onIdle
   #isClosed = false
+  /** Told when it is closed. @type {Set<() => void>} */
+  #closeListeners = new Set()
   /** @type {Promise<void> | undefined} */
   #closing
   #lastId = 0
@@ -285,6 +287,17 @@ class Connection {
   /** Whether it refuses everything. */
   get isClosed () {
     return this.#isClosed
+  }
+
+  /**
+   * Calls `listener` when it is closed and refuses everything: for those who wait for something else meanwhile.
+   *
+   * @param {() => void} listener
+   * @returns {() => void} has it called no more
+   */
+  onClose (listener) {
+    this.#closeListeners.add(listener)
+    return () => { this.#closeListeners.delete(listener) }
   }
 
   /** Whether what is issued now has to wait for writes. */
@@ -534,6 +547,7 @@ class Connection {
 
   async #close () {
     this.#isClosed = true
+    for (const listener of this.#closeListeners) listener()
     if (this.#pending > 0) await new Promise((resolve) => { this.#onIdle = () => resolve(undefined) })
     this.#onIdle = undefined
     try {

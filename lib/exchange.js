@@ -10,9 +10,10 @@
 
 const { isUtf8 } = require('node:buffer')
 const { ARRAY_DEPTH_MAX, encodeKey } = require('./key.js')
-const { FlowDBError, reasonOf } = require('./errors.js')
+const { FlowDBError, isOwn, reasonOf } = require('./errors.js')
 const { checkKeyPath, checkName, isPlain } = require('./names.js')
 const { FORMAT } = require('./packing.js')
+const { readStructured } = require('./values.js')
 
 /** The version of the lines. */
 const LINES_VERSION = 1
@@ -22,6 +23,9 @@ const VALUE = ',"value":'
 
 /** The longest time in a line, and the longest default expiry. */
 const TIME_MAX = Number.MAX_SAFE_INTEGER
+
+/** The largest key that a store generates. */
+const GENERATED_KEY_MAX = 2 ** 53
 
 const INFINITIES = new Map([['Infinity', Infinity], ['-Infinity', -Infinity]])
 
@@ -36,6 +40,7 @@ const bad = (what) => new FlowDBError('FLOWDB_INVALID_VALUE', what)
  * @property {string} name
  * @property {string | string[] | null} keyPath
  * @property {boolean} autoIncrement
+ * @property {number} [lastKey] the last that was generated; `undefined` where none is or it is not known
  * @property {number} defaultTtlMs 0 for none
  * @property {import('./definitions.js').IndexDescription[]} indexes
  */
@@ -43,11 +48,13 @@ const bad = (what) => new FlowDBError('FLOWDB_INVALID_VALUE', what)
 /**
  * @param {number} schemaVersion
  * @param {readonly (import('./definitions.js').StoreDescription & { defaultTtl?: number })[]} stores
+ * @param {readonly number[]} lastKeys of each store
  * @returns {string}
  */
-function headerLine (schemaVersion, stores) {
-  const headers = stores.map(({ name, keyPath, autoIncrement, defaultTtl = 0, indexes }) => {
-    return { name, keyPath, autoIncrement, defaultTtlMs: Math.round(defaultTtl * 1000), indexes }
+function headerLine (schemaVersion, stores, lastKeys) {
+  const headers = stores.map(({ name, keyPath, autoIncrement, defaultTtl = 0, indexes }, at) => {
+    const lastKey = autoIncrement ? lastKeys[at] : undefined
+    return { name, keyPath, autoIncrement, lastKey, defaultTtlMs: Math.round(defaultTtl * 1000), indexes }
   })
   return `${JSON.stringify({ flowdb: 'export', format: LINES_VERSION, schemaVersion, stores: headers })}\n`
 }
@@ -59,9 +66,10 @@ function headerLine (schemaVersion, stores) {
 function readHeader (line) {
   const header = parse(line)
   if (!isPlain(header) || header.flowdb !== 'export') throw bad('it is not the first line of what FlowDB has exported')
+  if (!Number.isSafeInteger(header.format) || header.format < 1) throw bad('it does not say in which format it is')
   if (header.format !== LINES_VERSION) {
     const message = `it is in format ${header.format}, and this FlowDB reads ${LINES_VERSION}: use a newer one`
-    throw new FlowDBError(Number.isSafeInteger(header.format) ? 'FLOWDB_VERSION' : 'FLOWDB_INVALID_VALUE', message)
+    throw new FlowDBError('FLOWDB_VERSION', message)
   }
   if (!Array.isArray(header.stores)) throw bad('it has no list of stores')
   return { schemaVersion: count(header.schemaVersion, 'the version of the schema'), stores: header.stores.map(readStore) }
@@ -77,6 +85,7 @@ function readStore (store) {
     name: checkName('store', store.name),
     keyPath: store.keyPath === null ? null : checkKeyPath(store.keyPath),
     autoIncrement: flag(store.autoIncrement),
+    lastKey: store.lastKey === undefined ? undefined : readLastKey(store.lastKey),
     defaultTtlMs: count(store.defaultTtlMs, 'a default expiry'),
     indexes: store.indexes.map((/** @type {any} */ index) => {
       if (!isPlain(index)) throw bad('it has an index that is not described')
@@ -84,6 +93,12 @@ function readStore (store) {
       return { name, keyPath, unique: flag(index.unique), multiEntry: flag(index.multiEntry) }
     })
   }
+}
+
+/** @param {any} value */
+function readLastKey (value) {
+  if (!Number.isInteger(value) || value < 0 || value > GENERATED_KEY_MAX) throw bad('a last key is no whole number from 0')
+  return value
 }
 
 /** @param {unknown} value */
@@ -167,7 +182,23 @@ function readLine (line) {
 function readValue (encoding, text, value) {
   if (encoding === undefined) return { format: FORMAT.JSON, document: text }
   if (typeof encoding !== 'string' || !Object.hasOwn(ENCODINGS, encoding)) throw bad('its encoding is none that is known')
-  return { format: ENCODINGS[encoding], document: fromBase64(value) }
+  const format = ENCODINGS[encoding]
+  const document = fromBase64(value)
+  if (format === FORMAT.STRUCTURED) checkStructured(document)
+  return { format, document }
+}
+
+/**
+ * Refuses what could be written and never be read.
+ *
+ * @param {Buffer} bytes
+ */
+function checkStructured (bytes) {
+  try {
+    readStructured(Uint8Array.from(bytes))
+  } catch (error) {
+    throw isOwn(error) ? bad(error.message) : error
+  }
 }
 
 /**
@@ -232,7 +263,7 @@ function fromJson (value, depth) {
   if (!isPlain(value)) return value
   const [[kind, content] = [], ...others] = Object.entries(value)
   if (others.length === 0) {
-    if (kind === 'bigint' && /^-?\d{1,10000}$/.test(content)) return BigInt(content)
+    if (kind === 'bigint' && typeof content === 'string' && /^-?\d{1,10000}$/.test(content)) return BigInt(content)
     if (kind === 'number' && INFINITIES.has(content)) return INFINITIES.get(content)
     if (kind === 'date' && Number.isInteger(content)) return new Date(content)
     if (kind === 'bytes') return fromBase64(content)

@@ -5,9 +5,10 @@
  */
 
 const { createHash } = require('node:crypto')
-const { FlowDBError, isOwn } = require('./errors.js')
+const { Ending, checkListeners } = require('./ending.js')
+const { isOwn } = require('./errors.js')
 const { documentLine, headerLine, lastLine } = require('./exchange.js')
-const { checkName, checkOptions, eachOf, invalid, kindOf, nameBytes } = require('./names.js')
+const { checkName, checkOptions, eachOf, invalid, nameBytes } = require('./names.js')
 const { VERB } = require('./packing.js')
 const { Rows } = require('./cursor.js')
 const { sinkOf } = require('./sinks.js')
@@ -38,16 +39,19 @@ async function exportTo (session, target, options) {
   const asked = checkOptions('export', options, { stores: 'any', signal: 'any', onProgress: 'any' })
   const { signal, onProgress } = checkListeners('export', asked)
   const stores = asked.stores === undefined ? undefined : namesOf(asked.stores)
-  session.checkUsable()
-  checkWanted('export', signal)
-  const sink = await sinkOf(target)
+  const ending = new Ending('export', session, signal)
   try {
-    const exported = await new Export(session, sink, signal, onProgress).run(stores)
-    await sink.finish()
-    return exported
-  } catch (error) {
-    await sink.abandon()
-    throw error
+    const sink = await sinkOf(target, ending)
+    try {
+      const exported = await new Export(session, sink, ending, onProgress).run(stores)
+      await sink.finish()
+      return exported
+    } catch (error) {
+      await sink.abandon()
+      throw error
+    }
+  } finally {
+    ending.forget()
   }
 }
 
@@ -62,7 +66,7 @@ function namesOf (stores) {
 class Export {
   #session
   #sink
-  #signal
+  #ending
   #onProgress
   #hash = createHash('sha256')
   #gathered = ''
@@ -74,13 +78,13 @@ class Export {
   /**
    * @param {import('./session.js').Session} session
    * @param {import('./sinks.js').Sink} sink
-   * @param {AbortSignal | undefined} signal
+   * @param {Ending} ending
    * @param {(progress: any) => void} onProgress
    */
-  constructor (session, sink, signal, onProgress) {
+  constructor (session, sink, ending, onProgress) {
     this.#session = session
     this.#sink = sink
-    this.#signal = signal
+    this.#ending = ending
     this.#onProgress = onProgress
   }
 
@@ -91,7 +95,13 @@ class Export {
   async run (stores) {
     const { moment, schema } = await this.#begin(stores)
     try {
-      this.#gathered = headerLine(this.#session.connection.version ?? 0, schema)
+      const names = schema.map(({ name }) => nameBytes('store', name))
+      const asked = (moment ?? this.#session).issue(VERB.MOMENT, {}, (run) => {
+        run.u32(names.length)
+        for (const name of names) run.bytes32(name)
+      })
+      const { schemaVersion, lastKeys } = await asked
+      this.#gathered = headerLine(schemaVersion, schema, lastKeys)
       for (const { name } of schema) await this.#store(/** @type {TransactionSession} */ (moment), name)
     } finally {
       if (moment?.isActive) await moment.abort()
@@ -156,7 +166,7 @@ class Export {
     const select = (/** @type {import('./packing.js').Page} */ page) => page.documents
     const label = JSON.stringify(name)
     for await (const row of new Rows(moment, scan, name, select)) {
-      checkWanted('export', this.#signal)
+      this.#ending.check()
       for (const part of documentLine(label, /** @type {import('./packing.js').StoredRow} */ (row))) {
         // A long document is not copied into a longer text, which might not be one any more.
         if (this.#gathered.length + part.length > CHUNK_CHARACTERS) await this.#flush()
@@ -174,37 +184,13 @@ class Export {
     const chunk = Buffer.from(this.#gathered)
     const isFull = this.#gathered.length > CHUNK_CHARACTERS / 2
     this.#gathered = ''
-    checkWanted('export', this.#signal)
-    await this.#sink.write(chunk, this.#signal)
-    checkWanted('export', this.#signal)
+    this.#ending.check()
+    await this.#sink.write(chunk)
+    this.#ending.check()
     this.#done.bytes += chunk.length
     if (!this.#isSealed) this.#hash.update(chunk)
     if (isFull) this.#onProgress({ ...this.#done })
   }
 }
 
-/**
- * @param {string} where
- * @param {Record<string, any>} options
- * @returns {{ signal: AbortSignal | undefined, onProgress: (progress: any) => void }}
- */
-function checkListeners (where, { signal, onProgress = ignore }) {
-  if (signal !== undefined && !(signal instanceof AbortSignal)) {
-    throw invalid(`signal of ${where} is an AbortSignal, not ${kindOf(signal)}`)
-  }
-  if (typeof onProgress !== 'function') throw invalid(`onProgress of ${where} is a function, not ${kindOf(onProgress)}`)
-  return { signal, onProgress }
-}
-
-/**
- * @param {string} where
- * @param {AbortSignal | undefined} signal
- */
-function checkWanted (where, signal) {
-  if (!signal?.aborted) return
-  throw new FlowDBError('FLOWDB_ABORTED', `the ${where} was aborted by its signal`, { cause: signal.reason })
-}
-
-exports.checkListeners = checkListeners
-exports.checkWanted = checkWanted
 exports.exportTo = exportTo

@@ -12,6 +12,7 @@ const { Connection } = require('./connection.js')
 const { Definitions, toDefaultTtl } = require('./definitions.js')
 const { exportTo } = require('./export.js')
 const { importFrom } = require('./import.js')
+const { liveQuery } = require('./live.js')
 const { DELETE } = require('./modify.js')
 const { invalid, nameBytes } = require('./names.js')
 const { readDirectory, readOptions } = require('./options.js')
@@ -21,7 +22,7 @@ const { Series } = require('./series.js')
 const { Session } = require('./session.js')
 const { beginTransaction } = require('./transaction.js')
 const { readOpening } = require('./upgrade.js')
-const watching = require('./watch.js')
+const { watch } = require('./watch.js')
 
 const ignore = () => {}
 
@@ -133,7 +134,7 @@ class FlowDB extends Definitions {
    * @param {Record<string, unknown>} [options] `{ store, range, values, oldValues, buffer, overflow, signal }`
    */
   watch (options) {
-    return watching.watch(this.#session, options)
+    return watch(this.#session, options)
   }
 
   /**
@@ -143,7 +144,7 @@ class FlowDB extends Definitions {
    * @param {{ signal?: AbortSignal }} [options]
    */
   liveQuery (query, options) {
-    return watching.liveQuery(this.#session, this, query, options)
+    return liveQuery(this.#session, this, query, options)
   }
 
   /**

@@ -7,22 +7,18 @@
  * ends an import, everything up to some line is there and nothing behind it, and the error says which line that is.
  */
 
-const { constants } = require('node:buffer')
 const { createHash } = require('node:crypto')
-const { createReadStream } = require('node:fs')
-const { FlowDBError, isOwn, reasonOf } = require('./errors.js')
+const { setImmediate: turn } = require('node:timers/promises')
+const { Ending, checkListeners } = require('./ending.js')
+const { FlowDBError, isOwn } = require('./errors.js')
 const { bad, readHeader, readLine, textOf } = require('./exchange.js')
-const { checkListeners, checkWanted } = require('./export.js')
-const { checkCount, checkOptions, invalid, kindOf, nameBytes } = require('./names.js')
+const { linesOf, sourceOf } = require('./lines.js')
+const { checkCount, checkOptions, kindOf, nameBytes } = require('./names.js')
 const { VERB } = require('./packing.js')
-const { readPath } = require('./sinks.js')
 
 /** A batch is written when it has so many documents, or lines of so many bytes. */
 const BATCH_DOCUMENTS_MAX = 1000
 const BATCH_BYTES_MAX = 1024 * 1024
-
-/** A longer line can't be a text. */
-const LINE_BYTES_MAX = constants.MAX_STRING_LENGTH
 
 const NEW_LINE = 0x0a
 
@@ -45,32 +41,19 @@ async function importFrom (session, source, options) {
   const { signal, onProgress } = checkListeners('import', asked)
   const { resume = 0 } = asked
   checkCount('import', 'resume', resume)
-  session.checkUsable()
-  checkWanted('import', signal)
-  return await new Import(session, resume, signal, onProgress).run(sourceOf(source))
-}
-
-/**
- * @param {any} source
- * @returns {AsyncIterable<unknown>}
- */
-function sourceOf (source) {
-  if (typeof source === 'string') return createReadStream(readPath('the file of an import', source))
-  let isIterable = false
+  const ending = new Ending('import', session, signal)
   try {
-    isIterable = typeof source === 'object' && typeof source?.[Symbol.asyncIterator] === 'function'
-  } catch {
-    // Then it is none.
+    return await new Import(session, resume, ending, onProgress).run(sourceOf(source))
+  } finally {
+    ending.forget()
   }
-  if (isIterable) return source
-  throw invalid(`import takes the path of a file or a readable stream, not ${kindOf(source)}`)
 }
 
 /** One import on its way. */
 class Import {
   #session
   #resume
-  #signal
+  #ending
   #onProgress
   /** Of the lines before the last. */
   #hash = createHash('sha256')
@@ -84,19 +67,21 @@ class Import {
   /** @type {{ line: number, row: import('./exchange.js').Line }[]} */
   #batch = []
   #batchBytes = 0
+  /** Of lines that were passed over since the event loop turned. */
+  #passedBytes = 0
   /** @type {Imported} */
   #done = { documents: 0, expired: 0, lines: 0, schemaVersion: 0 }
 
   /**
    * @param {import('./session.js').Session} session
    * @param {number} resume
-   * @param {AbortSignal | undefined} signal
+   * @param {Ending} ending
    * @param {(progress: any) => void} onProgress
    */
-  constructor (session, resume, signal, onProgress) {
+  constructor (session, resume, ending, onProgress) {
     this.#session = session
     this.#resume = resume
-    this.#signal = signal
+    this.#ending = ending
     this.#onProgress = onProgress
   }
 
@@ -106,8 +91,8 @@ class Import {
    */
   async run (source) {
     try {
-      for await (const line of linesOf(chunksOf(source))) {
-        checkWanted('import', this.#signal)
+      for await (const line of linesOf(source, this.#ending)) {
+        this.#ending.check()
         await this.#take(line)
       }
       await this.#write()
@@ -145,12 +130,25 @@ class Import {
     this.#read++
     if (this.#line <= this.#resume) {
       this.#done.lines = this.#line
+      await this.#passed(bytes.length)
       return
     }
     if (!this.#stores.has(read.store)) throw inLine(this.#line, unknownStore(read.store))
     this.#batch.push({ line: this.#line, row: read })
     this.#batchBytes += bytes.length
     if (this.#batch.length >= BATCH_DOCUMENTS_MAX || this.#batchBytes >= BATCH_BYTES_MAX) await this.#write()
+  }
+
+  /**
+   * Lets the event loop turn now and then, as it does while a batch is written.
+   *
+   * @param {number} bytes of a line that is passed over
+   */
+  async #passed (bytes) {
+    this.#passedBytes += bytes
+    if (this.#passedBytes < BATCH_BYTES_MAX) return
+    this.#passedBytes = 0
+    await turn()
   }
 
   /**
@@ -164,7 +162,7 @@ class Import {
       if (this.#isEnded) throw bad('it stands behind the last line of an export')
       return read(textOf(bytes.at(-1) === NEW_LINE ? bytes.subarray(0, -1) : bytes))
     } catch (error) {
-      throw inLine(this.#line, error)
+      throw inLine(this.#line, asBad(error))
     }
   }
 
@@ -174,19 +172,36 @@ class Import {
    * @param {ReturnType<typeof readHeader>} header
    */
   async #begin ({ schemaVersion, stores }) {
-    for (const { indexes, ...store } of stores) {
+    for (const { indexes, lastKey = 0, ...store } of stores) {
       const name = nameBytes('store', store.name)
       this.#stores.add(store.name)
-      const definition = JSON.stringify(store)
-      await this.#session.issue(VERB.CREATE_STORE, { isWrite: true }, (run) => run.text(definition))
+      await this.#create(VERB.CREATE_STORE, store, (run) => run)
+      if (lastKey > 0) {
+        // Before any document, so that no key of one that was deleted is given to another.
+        await this.#session.issue(VERB.PASS_GENERATED, { isWrite: true }, (run) => run.bytes32(name).i64(lastKey))
+      }
       for (const index of indexes) {
-        checkWanted('import', this.#signal)
-        const text = JSON.stringify(index)
-        await this.#session.issue(VERB.CREATE_INDEX, { isWrite: true }, (run) => run.bytes32(name).text(text))
+        this.#ending.check()
+        await this.#create(VERB.CREATE_INDEX, index, (run) => run.bytes32(name))
       }
     }
     this.#done.schemaVersion = schemaVersion
     this.#done.lines = 1
+  }
+
+  /**
+   * @param {number} verb
+   * @param {object} definition of a store or an index
+   * @param {(run: import('./packing.js').Run) => import('./packing.js').Run} pack what stands before it
+   */
+  async #create (verb, definition, pack) {
+    const text = JSON.stringify(definition)
+    try {
+      await this.#session.issue(verb, { isWrite: true }, (run) => pack(run).text(text))
+    } catch (error) {
+      const described = asBad(error)
+      throw described === error ? error : inLine(this.#line, described)
+    }
   }
 
   /** @param {{ documents: number, sha256: string }} last what the last line says */
@@ -240,6 +255,16 @@ function inLine (line, error) {
 }
 
 /**
+ * What was refused as an argument was read from a line, and is no argument of the caller's.
+ *
+ * @param {unknown} error
+ * @returns {unknown}
+ */
+function asBad (error) {
+  return isOwn(error) && error.code === 'FLOWDB_INVALID_ARGUMENT' ? bad(error.message) : error
+}
+
+/**
  * @param {number} line
  * @param {{ code: string, message: string }} error as the addon describes it
  */
@@ -255,74 +280,6 @@ function unknownStore (store) {
 /** @param {string} how */
 function damaged (how) {
   return new FlowDBError('FLOWDB_CORRUPTION', `what is imported is not whole: ${how}`)
-}
-
-/**
- * What a source gives, as bytes.
- *
- * @param {AsyncIterable<unknown>} source
- * @returns {AsyncGenerator<Buffer>}
- */
-async function * chunksOf (source) {
-  const iterator = source[Symbol.asyncIterator]()
-  let isDone = false
-  try {
-    for (;;) {
-      let next
-      try {
-        next = await iterator.next()
-      } catch (error) {
-        isDone = true
-        throw new FlowDBError('FLOWDB_IO', `reading what is to be imported: ${reasonOf(error)}`, { cause: error })
-      }
-      if (next.done) {
-        isDone = true
-        return
-      }
-      yield toBytes(next.value)
-    }
-  } finally {
-    // So that a file or socket is closed by whoever reads it no further.
-    if (!isDone) await iterator.return?.()
-  }
-}
-
-/**
- * @param {unknown} chunk
- * @returns {Buffer}
- */
-function toBytes (chunk) {
-  if (typeof chunk === 'string') return Buffer.from(chunk)
-  if (chunk instanceof Uint8Array) return Buffer.from(chunk.buffer, chunk.byteOffset, chunk.byteLength)
-  throw invalid(`the stream of an import gives bytes or text, not ${kindOf(chunk)}`)
-}
-
-/**
- * The lines in chunks of bytes, each with its end.
- *
- * @param {AsyncIterable<Buffer>} chunks
- * @returns {AsyncGenerator<Buffer>}
- */
-async function * linesOf (chunks) {
-  /** @type {Buffer[]} */
-  let begun = []
-  let length = 0
-  for await (const chunk of chunks) {
-    let start = 0
-    for (let end = chunk.indexOf(NEW_LINE); end >= 0; end = chunk.indexOf(NEW_LINE, start)) {
-      const part = chunk.subarray(start, end + 1)
-      yield begun.length === 0 ? part : Buffer.concat([...begun, part])
-      begun = []
-      length = 0
-      start = end + 1
-    }
-    if (start === chunk.length) continue
-    // A copy: the stream may use its buffer again.
-    begun.push(Buffer.from(chunk.subarray(start)))
-    length += chunk.length - start
-    if (length > LINE_BYTES_MAX) throw bad(`a line of more than ${LINE_BYTES_MAX} bytes, which is more than a text can have`)
-  }
-  if (begun.length > 0) yield Buffer.concat(begun)
 }
 
 exports.importFrom = importFrom

@@ -10,7 +10,7 @@
  */
 
 const util = require('node:util')
-const { FlowDBError } = require('./errors.js')
+const { FlowDBError, isOwn } = require('./errors.js')
 const { Failure, Notice, readAnswers, readRecord } = require('./packing.js')
 const { readDocument } = require('./values.js')
 const addon = /** @type {typeof import('../native.d.ts')} */ (require('../native.js'))
@@ -358,6 +358,7 @@ function readFast (found) {
   try {
     return readDocument(found % FORMATS, fastDocument, 0, Math.floor(found / FORMATS))
   } catch (error) {
+    if (isOwn(error)) throw error
     throw new FlowDBError('FLOWDB_INTERNAL', `a document could not be read: ${error}`, { cause: error })
   }
 }
@@ -388,6 +389,7 @@ function tryGetRecord (database, run) {
   try {
     return readRecord(fastDocument, readDocument)
   } catch (error) {
+    if (isOwn(error)) throw error
     throw new FlowDBError('FLOWDB_INTERNAL', `a record could not be read: ${error}`, { cause: error })
   }
 }

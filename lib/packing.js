@@ -12,6 +12,7 @@
 
 const { AnswerReader, STAMP_BYTES } = require('./answer-reader.js')
 const { readChanges } = require('./change-reader.js')
+const { isOwn } = require('./errors.js')
 const { KEY_BYTES_MAX, decodeKey, writeKey } = require('./key.js')
 
 /** What an operation asks for; the numbers that `src/binding/packing.rs` knows. */
@@ -86,6 +87,8 @@ const VERB = Object.freeze({
   BEGIN_UPGRADE: 80,
   OPEN_ROWS: 81,
   RESTORE: 82,
+  MOMENT: 83,
+  PASS_GENERATED: 84,
   NAMESPACE_DROP: 90,
   NAMESPACE_NAMES: 91,
   DECLARE_DEFAULT_TTL: 92,
@@ -363,7 +366,8 @@ function readAnswers (buffer, end, wantsOf, readDocument, settle) {
     try {
       value = readAnswer(kind, buffer, start, at, wantsOf(request), readDocument)
     } catch (error) {
-      value = new Failure({ code: 'FLOWDB_INTERNAL', message: `an answer could not be read: ${error}` })
+      const internal = { code: 'FLOWDB_INTERNAL', message: `an answer could not be read: ${error}` }
+      value = new Failure(isOwn(error) ? { code: error.code, message: error.message } : internal)
     }
     settle(request, value)
   }

@@ -8,27 +8,30 @@
  */
 
 const { randomBytes } = require('node:crypto')
-const { open, rename, rm } = require('node:fs/promises')
+const { open, realpath, rename, rm, stat } = require('node:fs/promises')
 const { resolve } = require('node:path')
 const { FlowDBError, cut, reasonOf } = require('./errors.js')
 const { checkText, invalid, kindOf } = require('./names.js')
 
 const ignore = () => {}
 
+/** @typedef {import('./ending.js').Ending} Ending */
+
 /**
  * @typedef {object} Sink
- * @property {(chunk: Buffer, signal: AbortSignal | undefined) => Promise<void>} write
+ * @property {(chunk: Buffer) => Promise<void>} write
  * @property {() => Promise<void>} finish makes what was written whole
  * @property {() => Promise<void>} abandon what was written is not whole, and stays so
  */
 
 /**
  * @param {unknown} target
+ * @param {Ending} ending
  * @returns {Promise<Sink>}
  */
-async function sinkOf (target) {
-  if (typeof target === 'string') return await fileSink(readPath('the file of an export', target))
-  if (isWritable(target)) return new StreamSink(target)
+async function sinkOf (target, ending) {
+  if (typeof target === 'string') return await pathSink(readPath('the file of an export', target), ending)
+  if (isWritable(target)) return new StreamSink(target, ending)
   throw invalid(`export takes the path of a file or a writable stream, not ${kindOf(target)}`)
 }
 
@@ -49,7 +52,7 @@ function readPath (what, path) {
  */
 function isWritable (target) {
   try {
-    return typeof target?.write === 'function' && typeof target.end === 'function' && typeof target.on === 'function'
+    return ['write', 'end', 'on', 'off'].every((name) => typeof target?.[name] === 'function')
   } catch {
     return false
   }
@@ -57,11 +60,34 @@ function isWritable (target) {
 
 /**
  * @param {string} path
+ * @param {Ending} ending
  * @returns {Promise<Sink>}
  */
-async function fileSink (path) {
+async function pathSink (path, ending) {
+  const found = await tried('looking at', path, stat(path).catch(ignoreMissing))
+  if (found === undefined) return await fileSink(path)
+  if (found.isDirectory()) throw new FlowDBError('FLOWDB_IO', `writing to ${cut(path)}: it is a directory`)
+  // The link stays, and what it leads to is replaced.
+  if (found.isFile()) return await fileSink(await tried('looking at', path, realpath(path)), found.mode)
+  return await deviceSink(path, ending)
+}
+
+/** @param {NodeJS.ErrnoException} error */
+function ignoreMissing (error) {
+  if (error.code !== 'ENOENT') throw error
+  return undefined
+}
+
+/**
+ * A file that is replaced, or made, when the export is whole.
+ *
+ * @param {string} path
+ * @param {number} [mode] that of the file that it replaces: what only some may read stays so
+ * @returns {Promise<Sink>}
+ */
+async function fileSink (path, mode) {
   const unfinished = `${path}.${randomBytes(6).toString('hex')}.part`
-  const file = await tried('creating', unfinished, open(unfinished, 'wx'))
+  const file = await tried('creating', unfinished, open(unfinished, 'wx', mode))
   return {
     async write (chunk) {
       await tried('writing', unfinished, file.writeFile(chunk))
@@ -74,6 +100,29 @@ async function fileSink (path) {
     async abandon () {
       await file.close().catch(ignore)
       await rm(unfinished, { force: true }).catch(ignore)
+    }
+  }
+}
+
+/**
+ * A terminal, a pipe or another device. It is there before and afterwards, so it is written to as it is.
+ *
+ * @param {string} path
+ * @param {Ending} ending
+ * @returns {Promise<Sink>}
+ */
+async function deviceSink (path, ending) {
+  const device = await tried('opening', path, open(path, 'w'))
+  return {
+    async write (chunk) {
+      // A pipe may be full for ever.
+      await ending.before(tried('writing', path, device.writeFile(chunk)))
+    },
+    async finish () {
+      await tried('closing', path, device.close())
+    },
+    async abandon () {
+      device.close().catch(ignore)
     }
   }
 }
@@ -96,16 +145,23 @@ async function tried (doing, path, work) {
 /** @implements {Sink} */
 class StreamSink {
   #stream
+  #ending
   /** @type {FlowDBError | undefined} */
   #failure
   /** Told when there is room again, or none ever. */
   #wake = ignore
 
-  /** @param {import('node:stream').Writable} stream */
-  constructor (stream) {
+  /**
+   * @param {import('node:stream').Writable} stream
+   * @param {Ending} ending
+   */
+  constructor (stream, ending) {
     this.#stream = stream
+    this.#ending = ending
     if (stream.destroyed || stream.writableEnded) this.#fail(new Error('it had ended before'))
-    stream.on('error', this.#onError).on('close', this.#onClose).on('drain', this.#onDrain)
+    stream.on('error', this.#onError)
+    stream.on('close', this.#onClose)
+    stream.on('drain', this.#onDrain)
   }
 
   #onError = (/** @type {unknown} */ error) => this.#fail(error)
@@ -119,37 +175,39 @@ class StreamSink {
     this.#wake()
   }
 
-  /**
-   * @param {Buffer} chunk
-   * @param {AbortSignal | undefined} signal
-   */
-  async write (chunk, signal) {
-    if (this.#failure !== undefined) throw this.#failure
-    if (!this.#stream.write(chunk)) await this.#woken(signal)
-    if (this.#failure !== undefined) throw this.#failure
-  }
-
-  /** @param {AbortSignal | undefined} signal */
-  async #woken (signal) {
-    if (signal?.aborted) return
-    await new Promise((resolve) => {
-      this.#wake = () => resolve(undefined)
-      signal?.addEventListener('abort', this.#wake)
+  /** @param {Buffer} chunk */
+  async write (chunk) {
+    await this.#call((done) => {
+      if (this.#stream.write(chunk)) done()
     })
-    signal?.removeEventListener('abort', this.#wake)
-    this.#wake = ignore
   }
 
   async finish () {
-    if (this.#failure !== undefined) throw this.#failure
-    const finished = new Promise((resolve) => { this.#wake = () => resolve(undefined) })
-    this.#stream.off('close', this.#onClose).off('drain', this.#onDrain)
-    this.#stream.end((/** @type {Error | null | undefined} */ error) => {
-      if (error) this.#fail(error)
-      this.#wake()
+    await this.#call((done) => {
+      this.#stream.off('close', this.#onClose)
+      this.#stream.off('drain', this.#onDrain)
+      this.#stream.end((/** @type {Error | null | undefined} */ error) => {
+        if (error) this.#fail(error)
+        done()
+      })
     })
-    await finished
     this.#letGo()
+  }
+
+  /**
+   * Calls the stream, and waits until that is done, there is room again, or none will ever be.
+   *
+   * @param {(done: () => void) => void} work may throw
+   */
+  async #call (work) {
+    if (this.#failure !== undefined) throw this.#failure
+    const done = new Promise((resolve) => { this.#wake = () => resolve(undefined) })
+    try {
+      work(this.#wake)
+    } catch (error) {
+      this.#fail(error)
+    }
+    await this.#ending.before(done)
     if (this.#failure !== undefined) throw this.#failure
   }
 
@@ -158,7 +216,8 @@ class StreamSink {
   }
 
   #letGo () {
-    this.#stream.off('close', this.#onClose).off('drain', this.#onDrain)
+    this.#stream.off('close', this.#onClose)
+    this.#stream.off('drain', this.#onDrain)
     // An error that comes later belongs to a write of ours, and was told or is of no interest any more.
     if (this.#failure === undefined) this.#stream.off('error', this.#onError)
   }
@@ -166,4 +225,3 @@ class StreamSink {
 
 exports.readPath = readPath
 exports.sinkOf = sinkOf
-exports.tried = tried

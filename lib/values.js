@@ -330,14 +330,33 @@ function objectSurvives (object, levels) {
 function readDocument (format, buffer, start, end) {
   if (format === FORMAT.JSON) return JSON.parse(buffer.toString('utf8', start, end))
   // Typed arrays in the result lie on the bytes they are read from, so those have to be its own.
-  if (format === FORMAT.STRUCTURED) return v8.deserialize(Uint8Array.prototype.slice.call(buffer, start, end))
+  if (format === FORMAT.STRUCTURED) return readStructured(Uint8Array.prototype.slice.call(buffer, start, end))
   if (format === FORMAT.RAW) return Uint8Array.prototype.slice.call(buffer, start, end)
   if (format === FORMAT.TEXT) return buffer.toString('utf8', start, end)
   throw new RangeError(`no document has the format ${format}`)
 }
+
+/**
+ * Reads a structured clone.
+ *
+ * @param {Uint8Array} bytes that nobody else uses
+ * @returns {unknown}
+ */
+function readStructured (bytes) {
+  try {
+    return v8.deserialize(bytes)
+  } catch (error) {
+    const what = 'a document is a structured clone that this Node.js can\'t read, of a newer one perhaps'
+    throw unsupported(`${what}: ${reasonOf(error)}`)
+  }
+}
+
+/** @param {string} message */
+const unsupported = (message) => new FlowDBError('FLOWDB_UNSUPPORTED', message)
 
 exports.encodeDocument = encodeDocument
 exports.encodeJson = encodeJson
 exports.encodeStructured = encodeStructured
 exports.encodeValue = encodeValue
 exports.readDocument = readDocument
+exports.readStructured = readStructured

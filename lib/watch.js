@@ -1,7 +1,7 @@
 'use strict'
 
 /*
- * Watching: iterating over committed changes, and over the results of a query whenever they change.
+ * Watching: iterating over committed changes.
  *
  * The addon keeps the changes that wait. They are taken page by page; when there are none it sends a notice as soon as
  * there are, so that nothing is under way meanwhile and the process may end.
@@ -10,14 +10,12 @@
  * forgotten is collected, and its subscription ends.
  */
 
-const { serialize } = require('node:v8')
-const { FlowDBError, reading } = require('./errors.js')
+const { FlowDBError } = require('./errors.js')
 const { Iteration } = require('./iteration.js')
 const { toBounds } = require('./key-range.js')
-const { checkOptions, invalid, isPlain, kindOf, nameBytes } = require('./names.js')
+const { checkOptions, invalid, kindOf, nameBytes } = require('./names.js')
 const native = require('./native.js')
-const { VERB, WANTS } = require('./packing.js')
-const { sessionOfQuery } = require('./query.js')
+const { VERB } = require('./packing.js')
 
 const BUFFER_DEFAULT = 10_000
 const BUFFER_MAX = 1_000_000
@@ -37,9 +35,6 @@ const WANTS_OLD_VALUES = 2
 const OVERFLOWS = Object.freeze(Object.assign(Object.create(null), { error: 0, 'drop-oldest': 1, coalesce: 2 }))
 
 const ignore = () => {}
-
-/** @param {import('./packing.js').Page} page */
-const documentsOf = (page) => page.documents
 
 /** @type {FinalizationRegistry<Subscription>} */
 const forgotten = new FinalizationRegistry((subscription) => subscription.close())
@@ -65,6 +60,8 @@ class Subscription {
   /** Whether a notice has come since changes were last asked for. */
   #isCalled = false
   #call = ignore
+  /** Told of the end by whoever works for it meanwhile. */
+  #onEnd = ignore
   /** @type {FlowDBError | undefined} */
   #failure
 
@@ -151,6 +148,32 @@ class Subscription {
   }
 
   /**
+   * What `work` gives, or `undefined` where the end comes first: its own, or that of the database. Then nobody waits
+   * for the work any more, and how that ends is nobody's business.
+   *
+   * @template T
+   * @param {() => PromiseLike<T> | T} work
+   * @returns {Promise<{ value: T } | undefined>}
+   */
+  async during (work) {
+    const { connection } = this.#session
+    if (!this.#isOpen || connection.isClosed) return undefined
+    /** @type {Promise<undefined>} */
+    const ended = new Promise((resolve) => { this.#onEnd = () => resolve(undefined) })
+    const forget = connection.onClose(this.#onEnd)
+    try {
+      const done = await Promise.race([toValue(work), ended])
+      return this.#isOpen && !connection.isClosed ? done : undefined
+    } catch (error) {
+      if (this.#isOpen && !connection.isClosed) throw error
+      return undefined
+    } finally {
+      forget()
+      this.#onEnd = ignore
+    }
+  }
+
+  /**
    * Whether an error says no more than that the watch has ended with its database.
    *
    * @param {unknown} error
@@ -169,7 +192,17 @@ class Subscription {
     // Behind the operation that opens it.
     this.#session.connection.tell(VERB.UNWATCH, { isOrdered: true }, (run) => run.u32(this.#number))
     this.#call()
+    this.#onEnd()
   }
+}
+
+/**
+ * @template T
+ * @param {() => PromiseLike<T> | T} work
+ * @returns {Promise<{ value: T }>}
+ */
+async function toValue (work) {
+  return { value: await work() }
 }
 
 /**
@@ -291,123 +324,6 @@ function toWatched (options) {
 }
 
 /**
- * Runs a query, and again whenever documents of its store have changed; gives its results where they are others than
- * before.
- *
- * @param {import('./session.js').Session} session
- * @param {object} documents the database, which runs what is described
- * @param {unknown} source a query, or the description of one
- * @param {unknown} options
- * @returns {Watch<any[]>}
- */
-function liveQuery (session, documents, source, options) {
-  const { signal } = checkOptions('liveQuery', options, { signal: 'any' })
-  const { store, bounds, run } = toSource(session, documents, source)
-  const subscription = new Subscription(session, {
-    store,
-    bounds,
-    wants: 0,
-    // One change says that there are some.
-    buffer: 1,
-    overflow: OVERFLOWS['drop-oldest'],
-    signal: checkSignal('liveQuery', signal)
-  })
-  /** The results that were given last, as bytes, so that nobody can change them. @type {Buffer | undefined} */
-  let last
-  return new Watch(subscription, async () => {
-    while (last === undefined ? await isReady(subscription) : await subscription.page() !== undefined) {
-      const value = await run()
-      const bytes = serialize(value)
-      if (last?.equals(bytes)) continue
-      last = bytes
-      return subscription.isOpen ? { value } : undefined
-    }
-    return undefined
-  })
-}
-
-/**
- * Whether a subscription has begun and goes on. What ended it before that is thrown.
- *
- * @param {Subscription} subscription
- */
-async function isReady (subscription) {
-  if (subscription.isOpen) await subscription.ready
-  if (!subscription.isOpen) await subscription.page()
-  return subscription.isOpen
-}
-
-/**
- * What is run, and what is watched for it.
- *
- * @typedef {object} Source
- * @property {Uint8Array | undefined} store
- * @property {import('./packing.js').Bounds | undefined} bounds
- * @property {() => Promise<any[]>} run
- */
-
-/**
- * @param {import('./session.js').Session} session
- * @param {any} documents
- * @param {any} source
- * @returns {Source}
- */
-function toSource (session, documents, source) {
-  const query = reading('FLOWDB_INVALID_ARGUMENT', 'a query', () => {
-    if (typeof source !== 'object' || source === null || typeof source.toArray !== 'function') return undefined
-    return { store: typeof source.store === 'string' ? source.store : undefined }
-  })
-  if (query !== undefined) {
-    const its = sessionOfQuery(source)
-    if (its !== undefined && its !== session) {
-      // What a transaction sees does not change when others write, and it ends.
-      throw invalid('liveQuery takes a query of its database, not one of a transaction or of another database')
-    }
-    // A query that does not say its store is run again after every change.
-    const store = query.store === undefined ? undefined : nameBytes('store', query.store)
-    return { store, bounds: undefined, run: () => source.toArray() }
-  }
-  if (!isPlain(source)) throw invalid(`liveQuery takes a query or an object that describes one, not ${kindOf(source)}`)
-  return toDescribed(session, documents, source)
-}
-
-/**
- * @param {import('./session.js').Session} session
- * @param {any} documents
- * @param {object} description
- * @returns {Source}
- */
-function toDescribed (session, documents, description) {
-  const { store, range, reverse = false, where, orderBy, select, limit = Infinity, offset } = checkOptions('liveQuery', description, {
-    store: 'any',
-    range: 'any',
-    reverse: 'boolean',
-    where: 'any',
-    orderBy: 'any',
-    select: 'any',
-    limit: 'count',
-    offset: 'count'
-  })
-  const name = nameBytes('store', store)
-  const isQuery = [where, orderBy, select, offset].some((part) => part !== undefined)
-  if (!isQuery) {
-    const bounds = toBounds(range)
-    const scan = { store, bounds, reverse, limit, wants: WANTS.DOCUMENTS, isGathered: true }
-    return { store: name, bounds, run: async () => await session.rows(scan, documentsOf).gather() }
-  }
-  if (range !== undefined || reverse) {
-    throw invalid('liveQuery takes range and reverse, or where, orderBy, select and offset, not both')
-  }
-  let query = documents.query(store)
-  if (where !== undefined) query = query.where(where)
-  if (orderBy !== undefined) query = query.orderBy(orderBy)
-  if (select !== undefined) query = query.select(select)
-  if (limit !== Infinity) query = query.limit(limit)
-  if (offset !== undefined) query = query.offset(offset)
-  return { store: name, bounds: undefined, run: () => query.toArray() }
-}
-
-/**
  * @param {string} where
  * @param {unknown} signal
  * @returns {AbortSignal | undefined}
@@ -424,5 +340,8 @@ function abortedBy (signal) {
   return new FlowDBError('FLOWDB_ABORTED', 'the watch was aborted by its signal', { cause: signal.reason })
 }
 
-exports.liveQuery = liveQuery
+exports.OVERFLOWS = OVERFLOWS
+exports.Subscription = Subscription
+exports.Watch = Watch
+exports.checkSignal = checkSignal
 exports.watch = watch

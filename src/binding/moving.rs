@@ -30,6 +30,10 @@ pub(crate) enum MovingVerb<'a> {
     OpenRows { cursor: u32, store: &'a str, size: PageSize },
     /// Puts documents back, all or none of them.
     Restore { rows: Vec<RawRow<'a>> },
+    /// Asks for the version of the schema and how far the generators of some stores got.
+    Moment { stores: Vec<&'a str> },
+    /// Has a store generate no key up to this one any more.
+    PassGenerated { store: &'a str, last: u64 },
 }
 
 /// A document that is to be put back.
@@ -56,6 +60,11 @@ pub(super) fn take_verb<'a>(number: u8, input: &mut &'a [u8]) -> Option<MovingVe
             // The count is not trusted with an allocation.
             MovingVerb::Restore { rows: (0..count).map(|_| take_row(input)).collect::<Option<_>>()? }
         }
+        83 => {
+            let count = take_u32(input)?;
+            MovingVerb::Moment { stores: (0..count).map(|_| take_text(input)).collect::<Option<_>>()? }
+        }
+        84 => MovingVerb::PassGenerated { store: take_text(input)?, last: take_u64(input)? },
         _ => return None,
     })
 }
@@ -97,7 +106,21 @@ pub(crate) fn execute(
             database.read_new_cursor(*cursor, Box::new(rows), *size)
         }
         MovingVerb::Restore { rows } => restore(&database.json()?, rows),
+        MovingVerb::Moment { stores } => match operation.transaction {
+            0 => Ok(moment(database.json()?.version()?, &[])),
+            id => database.in_transaction(id, |transaction| {
+                let last = stores.iter().map(|store| transaction.last_generated(store));
+                Ok(moment(transaction.version()?, &last.collect::<Result<Vec<_>>>()?))
+            }),
+        },
+        MovingVerb::PassGenerated { store, last } => {
+            database.json()?.pass_generated(store, *last).map(|()| Answer::Nothing)
+        }
     }
+}
+
+fn moment(version: u64, last_keys: &[u64]) -> Answer {
+    Answer::Text(serde_json::json!({ "schemaVersion": version, "lastKeys": last_keys }).to_string())
 }
 
 /// Changes the schema in an upgrade.
@@ -200,7 +223,32 @@ mod tests {
     }
 
     #[test]
+    fn what_is_asked_of_generators_reads_back_and_that_cut_anywhere_is_refused() {
+        let mut stores = 2_u32.to_le_bytes().to_vec();
+        put_bytes(&mut stores, b"users");
+        put_bytes(&mut stores, b"items");
+        let mut passed = Vec::new();
+        put_bytes(&mut passed, b"users");
+        passed.extend_from_slice(&7_u64.to_le_bytes());
+
+        assert_eq!(
+            take_verb(83, &mut &stores[..]),
+            Some(MovingVerb::Moment { stores: vec!["users", "items"] })
+        );
+        assert_eq!(
+            take_verb(84, &mut &passed[..]),
+            Some(MovingVerb::PassGenerated { store: "users", last: 7 })
+        );
+        for (verb, fields) in [(83, stores), (84, passed)] {
+            for end in 0..fields.len() {
+                assert_eq!(take_verb(verb, &mut &fields[..end]), None, "{verb} cut at {end}");
+            }
+        }
+    }
+
+    #[test]
     fn a_count_of_rows_that_lies_allocates_nothing() {
         assert_eq!(take_verb(82, &mut &u32::MAX.to_le_bytes()[..]), None);
+        assert_eq!(take_verb(83, &mut &u32::MAX.to_le_bytes()[..]), None);
     }
 }

@@ -65,7 +65,7 @@ impl Database {
         self.engine.close()
     }
 
-    fn write_generators(&self) -> Result<()> {
+    pub(super) fn write_generators(&self) -> Result<()> {
         let stores = self.ledger.lock().unwritten_generators(self.engine.visible_seqno());
         if stores.is_empty() {
             return Ok(());

@@ -78,7 +78,7 @@ pub use reader::{DocumentRef, StoreReader};
 #[cfg(feature = "node")]
 pub(crate) use repair::repair_while;
 pub use repair::{DocumentsReport, repair, repair_documents_on};
-pub use restore::Facts;
+pub use restore::{DOCUMENT_VERSION_MAX, Facts};
 pub use savepoint::{SAVEPOINTS_MAX, Savepoint};
 pub use schema::{
     INDEXES_MAX, IndexOptions, IndexSchema, KEY_PATH_BYTES_MAX, KEY_PATH_PARTS_MAX, KeyPath, NAME_BYTES_MAX,

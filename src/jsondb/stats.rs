@@ -1,7 +1,7 @@
 //! How many documents the stores hold, and how many bytes they take.
 #![forbid(unsafe_code)]
 
-use super::{JsonDb, KeyRange, Mode};
+use super::{JsonDb, KeyRange, Mode, StoreSchema, Transaction};
 use crate::error::{Code, Result};
 
 /// The size of one store.
@@ -25,22 +25,32 @@ impl JsonDb {
     ///
     /// `Closed`, and what the engine gives.
     pub fn store_stats(&self) -> Result<Vec<StoreStats>> {
+        loop {
+            let schema = self.schema();
+            if schema.is_empty() {
+                return Ok(Vec::new());
+            }
+            let names: Vec<&str> = schema.iter().map(|store| store.name.as_str()).collect();
+            match self.begin(&names, Mode::ReadOnly) {
+                // One of them was deleted meanwhile.
+                Err(error) if error.code() == Code::NotFound => {}
+                begun => return self.stats_in(&mut begun?),
+            }
+        }
+    }
+
+    /// The sizes of the stores of a transaction, but for those that are not there any more.
+    fn stats_in(&self, transaction: &mut Transaction) -> Result<Vec<StoreStats>> {
         let mut sizes = Vec::new();
-        for store in self.schema() {
-            match self.stats_of(&store.name, store.indexes.len()) {
-                Ok(size) => sizes.push(size),
-                // It was deleted meanwhile.
+        for StoreSchema { name, indexes, .. } in transaction.schema() {
+            let documents = transaction.count(&name, &KeyRange::all())?;
+            match self.approximate_size(&name, &KeyRange::all()) {
+                Ok(bytes) => sizes.push(StoreStats { name, documents, bytes, indexes: indexes.len() }),
                 Err(error) if error.code() == Code::NotFound => {}
                 Err(error) => return Err(error),
             }
         }
         Ok(sizes)
-    }
-
-    fn stats_of(&self, store: &str, indexes: usize) -> Result<StoreStats> {
-        let documents = self.begin(&[store], Mode::ReadOnly)?.count(store, &KeyRange::all())?;
-        let bytes = self.approximate_size(store, &KeyRange::all())?;
-        Ok(StoreStats { name: store.to_owned(), documents, bytes, indexes })
     }
 }
 

@@ -202,10 +202,11 @@ impl Transaction {
     pub(super) fn store(&self, name: &str) -> Result<Arc<StoreDef>> {
         self.handle.check_open()?;
         let involved = self.stores.get(name).ok_or_else(|| {
-            Error::new(
-                Code::NotFound,
-                format!("the object store {} is not in the transaction's scope", shown(name)),
-            )
+            let message = match self.upgrade {
+                Some(_) => format!("there is no object store {}", shown(name)),
+                None => format!("the object store {} is not in the transaction's scope", shown(name)),
+            };
+            Error::new(Code::NotFound, message)
         })?;
         Ok(Arc::clone(&involved.store))
     }

@@ -24,16 +24,19 @@ use super::rows::{
     decode_schema_version, document_prefix, encode_schema_version, expiries_range, index_range,
     indexes_range, state_key,
 };
-use super::schema::{INDEXES_MAX, IndexDef, STORES_MAX, Schema, StoreDef, check_name};
+use super::schema::{INDEXES_MAX, IndexDef, NAME_BYTES_MAX, STORES_MAX, Schema, StoreDef, check_name};
 use super::scope::{Involved, Scope};
 use super::view::View;
 use super::{IndexOptions, JsonDb, Mode, StoreOptions, StoreSchema, Transaction};
 use crate::config::SyncMode;
-use crate::engine::{Direction, WriteBatch};
+use crate::engine::{Direction, Snapshot, WriteBatch};
 use crate::error::{Code, Error, Result, shown};
 
 /// The highest version of a schema.
 pub const VERSION_MAX: u64 = (1 << 53) - 1;
+
+/// Stands behind the name of an index that an upgrade builds.
+const BUILT: &str = " (upgrade)";
 
 /// How often it is looked whether the upgrade of another has ended.
 const BETWEEN_LOOKS: Duration = Duration::from_millis(5);
@@ -59,7 +62,7 @@ impl JsonDb {
     ///
     /// `Closed`, `Corruption`, `Io`.
     pub fn version(&self) -> Result<u64> {
-        self.database()?.schema_version()
+        self.database()?.schema_version(None)
     }
 
     /// Begins an upgrade of the schema to `version`: a transaction on all stores in which stores and indexes can be
@@ -80,7 +83,7 @@ impl JsonDb {
         if database.is_upgrading.load(Ordering::Acquire) {
             return Err(busy());
         }
-        let stored = database.schema_version()?;
+        let stored = database.schema_version(None)?;
         if stored > version {
             let message = format!(
                 "the schema of the database has version {stored}, and version {version} was asked for: use a newer \
@@ -154,6 +157,17 @@ impl Transaction {
     #[must_use]
     pub fn schema(&self) -> Vec<StoreSchema> {
         self.stores.as_slice().iter().map(|involved| involved.store.to_schema()).collect()
+    }
+
+    /// The version of the schema that the transaction sees; in an upgrade, the one before it. 0 where there is none.
+    ///
+    /// # Errors
+    ///
+    /// `Closed`, `Corruption`, `Io`.
+    pub fn version(&self) -> Result<u64> {
+        self.handle.check_open()?;
+        let base = &self.view.base;
+        base.database.schema_version(Some(&base.snapshot))
     }
 
     /// In an upgrade, as [`JsonDb::create_object_store_with_ttl`].
@@ -320,11 +334,7 @@ impl Upgrade {
             if published.indexes.len() >= INDEXES_MAX {
                 return Err(too_many_indexes(&index.name));
             }
-            // The upgrade may have deleted an index of the same name, which others still read.
-            let mut name = format!("upgrade {}", index.id);
-            while published.index(&name).is_some() {
-                name.push('+');
-            }
+            let name = name_while_built(&published, &index.name);
             let index = IndexDef { name, building: true, ..index.clone() };
             let mut indexes = published.indexes.clone();
             indexes.push(index.clone());
@@ -406,8 +416,8 @@ pub(super) fn commit(transaction: Transaction, mut upgrade: Upgrade, sync: Optio
 }
 
 impl Database {
-    fn schema_version(&self) -> Result<u64> {
-        let row = self.engine.get(SCHEMA_VERSION_KEY, None)?;
+    fn schema_version(&self, snapshot: Option<&Snapshot>) -> Result<u64> {
+        let row = self.engine.get(SCHEMA_VERSION_KEY, snapshot)?;
         row.map_or(Ok(0), |row| decode_schema_version(&row.bytes))
     }
 
@@ -418,6 +428,20 @@ impl Database {
         *next_id += 1;
         id
     }
+}
+
+/// What an index is called while it is built: much as it will be, because messages name it, and as no other one of the store.
+/// The upgrade may have deleted one of the same name, which others still read.
+fn name_while_built(store: &StoreDef, name: &str) -> String {
+    // What is put behind it has to have room, too.
+    let room = NAME_BYTES_MAX - BUILT.len() - INDEXES_MAX;
+    let fits = |(at, c): &(usize, char)| at + c.len_utf8() <= room;
+    let mut built: String = name.char_indices().take_while(fits).map(|(_, c)| c).collect();
+    built.push_str(BUILT);
+    while store.index(&built).is_some() {
+        built.push('+');
+    }
+    built
 }
 
 fn busy() -> Error {

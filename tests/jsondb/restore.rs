@@ -1,12 +1,13 @@
 //! Documents that are put back as they were, and the sizes of stores.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use flowdb::clock::Clock;
 use flowdb::config::Config;
 use flowdb::error::Code;
-use flowdb::jsondb::{Facts, JsonDb, Mode};
+use flowdb::fs::{CrashOutcome, SimFs};
+use flowdb::jsondb::{DOCUMENT_VERSION_MAX, Facts, JsonDb, Mode};
 use serde_json::json as j;
 
 use crate::support::{
@@ -45,7 +46,9 @@ fn a_key_that_is_not_that_of_the_document_is_refused() {
     };
 
     assert_eq!(code(restore("items", 2.0, FACTS)), Code::InvalidKey);
-    assert_eq!(code(restore("items", 1.0, Facts { version: 0, ..FACTS })), Code::InvalidArgument);
+    for version in [0, DOCUMENT_VERSION_MAX + 1, u64::MAX] {
+        assert_eq!(code(restore("items", 1.0, Facts { version, ..FACTS })), Code::InvalidArgument);
+    }
     assert!(restore("loose", 2.0, FACTS).unwrap());
     assert_eq!(db.begin(&["items"], Mode::ReadOnly).unwrap().count("items", &all()).unwrap(), 0);
 }
@@ -61,6 +64,33 @@ fn numbers_that_were_restored_are_not_generated_again() {
     });
 
     assert_eq!(added.unwrap(), key(42.0));
+}
+
+#[test]
+fn a_copy_gives_no_key_that_was_given_where_it_comes_from() {
+    let disk = SimFs::new();
+    let open = |disk: &SimFs| JsonDb::open_on(Config::new("/db"), Arc::new(disk.clone())).unwrap();
+    let db = open(&disk);
+    db.create_object_store("numbered", auto_increment(None)).unwrap();
+    db.create_object_store("named", out_of_line()).unwrap();
+    let add = |db: &JsonDb| db.update(&["numbered"], None, |tx| tx.add("numbered", None, json(&j!({}))));
+    let last =
+        |db: &JsonDb| db.begin(&["numbered"], Mode::ReadOnly).unwrap().last_generated("numbered").unwrap();
+    assert_eq!(last(&db), 0);
+    assert_eq!(add(&db).unwrap(), key(1.0));
+    assert_eq!(last(&db), 1);
+
+    db.pass_generated("numbered", 41).unwrap();
+    db.pass_generated("numbered", 7).unwrap();
+    db.pass_generated("named", 41).unwrap();
+
+    assert_eq!(last(&db), 41);
+    assert_eq!(code(db.pass_generated("numbered", (1 << 53) + 1)), Code::InvalidArgument);
+    assert_eq!(code(db.pass_generated("none", 1)), Code::NotFound);
+    // It is on the disk although no document is.
+    let after_crash = open(&disk.after_crash(CrashOutcome::LoseUnsynced));
+    assert_eq!(add(&after_crash).unwrap(), key(42.0));
+    assert_eq!(add(&db).unwrap(), key(42.0));
 }
 
 struct StoppedClock(AtomicU64);
@@ -97,4 +127,29 @@ fn the_sizes_of_stores_count_documents_exactly() {
     let counts: Vec<_> =
         stats.iter().map(|store| (&store.name[..], store.documents, store.indexes)).collect();
     assert_eq!(counts, [("empty", 0, 0), ("items", 30, 1)]);
+}
+
+#[test]
+fn the_counts_of_stores_are_of_one_moment() {
+    let db = open_with_items();
+    db.create_object_store("others", keyed_by("id")).unwrap();
+    put(&db, j!({ "id": 1 }));
+    let is_done = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            while !is_done.load(Ordering::Relaxed) {
+                for (from, to) in [("items", "others"), ("others", "items")] {
+                    let moved = db.update(&["items", "others"], None, |tx| {
+                        tx.delete(from, &key(1.0))?;
+                        tx.put(to, None, json(&j!({ "id": 1 })))
+                    });
+                    moved.unwrap();
+                }
+            }
+        });
+        let sums: Vec<u64> =
+            (0..2_000).map(|_| db.store_stats().unwrap().iter().map(|store| store.documents).sum()).collect();
+        is_done.store(true, Ordering::Relaxed);
+        assert!(sums.iter().all(|sum| *sum == 1), "{sums:?}");
+    });
 }

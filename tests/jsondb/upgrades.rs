@@ -161,6 +161,33 @@ fn a_unique_index_is_checked_over_what_the_upgrade_has_made_of_the_documents() {
 }
 
 #[test]
+fn an_index_that_an_upgrade_builds_is_called_as_it_will_be_in_messages() {
+    let db = open_with_items();
+    (0..2).for_each(|id| put(&db, j!({ "id": id, "n": 1 })));
+    for name in ["by_n", &"\u{20ac}".repeat(85)] {
+        let mut tx = begin(&db, 1);
+
+        let error = tx.create_index("items", name, unique_on("n")).unwrap_err();
+
+        assert_eq!(error.code(), Code::Constraint);
+        let start: String = name.chars().take(50).collect();
+        assert!(error.message().contains(&format!("index \"{start}")), "{error}");
+    }
+}
+
+#[test]
+fn a_transaction_sees_the_version_of_its_snapshot() {
+    let db = open_with_items();
+    let before = db.begin(&["items"], Mode::ReadOnly).unwrap();
+    let tx = begin(&db, 3);
+    assert_eq!(tx.version().unwrap(), 0);
+    tx.commit(None).unwrap();
+
+    assert_eq!(before.version().unwrap(), 0);
+    assert_eq!(db.begin(&["items"], Mode::ReadOnly).unwrap().version().unwrap(), 3);
+}
+
+#[test]
 fn an_index_that_can_not_be_created_leaves_the_upgrade_as_it_was() {
     let db = open_with_items();
     put(&db, j!({ "id": 1, "n": 1 }));
@@ -413,6 +440,11 @@ fn seen(db: &JsonDb) -> Seen {
 
 fn upgrade_on(disk: &SimFs) -> Result<()> {
     let db = open_on(disk)?;
+    upgrade(&db)?;
+    db.close()
+}
+
+fn upgrade(db: &JsonDb) -> Result<bool> {
     db.upgrade(2, None, |tx, _| {
         tx.delete_index("items", "by_n")?;
         for id in 0..40 {
@@ -424,13 +456,11 @@ fn upgrade_on(disk: &SimFs) -> Result<()> {
         tx.create_object_store("more", out_of_line(), 0)?;
         tx.put("more", Some(key(1.0)), json(&j!({})))?;
         tx.delete("items", &key(99.0)).map(drop)
-    })?;
-    db.close()
+    })
 }
 
-/// Schema, documents and version are those of before or those of after, never some of both.
-#[test]
-fn a_crash_in_an_upgrade_leaves_all_of_it_or_nothing() {
+/// A disk with a database to upgrade, and what that has.
+fn to_upgrade() -> (SimFs, Seen) {
     let base = SimFs::new();
     let db = open_on(&base).unwrap();
     db.create_object_store("items", keyed_by("id")).unwrap();
@@ -441,6 +471,13 @@ fn a_crash_in_an_upgrade_leaves_all_of_it_or_nothing() {
     db.upgrade(1, None, |_, _| Ok(())).unwrap();
     let before = seen(&db);
     db.close().unwrap();
+    (base, before)
+}
+
+/// Schema, documents and version are those of before or those of after, never some of both.
+#[test]
+fn a_crash_in_an_upgrade_leaves_all_of_it_or_nothing() {
+    let (base, before) = to_upgrade();
     let disk = base.deep_copy();
     let first = disk.operations();
     upgrade_on(&disk).unwrap();
@@ -476,6 +513,43 @@ fn a_crash_in_an_upgrade_leaves_all_of_it_or_nothing() {
         }
     }
     assert!(counts[0] > 10 && counts[1] > 0, "{counts:?}");
+}
+
+#[test]
+fn an_upgrade_on_a_full_disk_changes_nothing_and_can_be_done_again_when_there_is_space() {
+    let (base, before) = to_upgrade();
+    let disk = base.deep_copy();
+    upgrade_on(&disk).unwrap();
+    let after = seen(&open_on(&disk).unwrap());
+
+    let (mut refused, mut room) = (0, 0);
+    loop {
+        let disk = base.deep_copy();
+        let db = open_on(&disk).unwrap();
+        let used: usize = disk.files().iter().map(|file| disk.read_file(file).unwrap().len()).sum();
+        disk.set_capacity(used as u64 + room);
+
+        let upgraded = upgrade(&db);
+
+        disk.heal();
+        match upgraded {
+            Ok(_) => {
+                assert_eq!(seen(&db), after, "room={room}");
+                break;
+            }
+            Err(error) => assert_eq!(error.code(), Code::Io, "room={room}: {error:?}"),
+        }
+        assert_eq!(seen(&db), before, "room={room}");
+        put(&db, j!({ "id": 500, "n": 5 }));
+        change(&db, |tx| tx.delete("items", &key(500.0))).unwrap();
+        upgrade(&db).unwrap();
+        assert_eq!(seen(&db), after, "room={room}: done again");
+        db.close().unwrap();
+        assert_eq!(seen(&open_on(&disk).unwrap()), after, "room={room}: opened again");
+        refused += 1;
+        room += 397;
+    }
+    assert!(refused > 10, "{refused}");
 }
 
 #[test]
