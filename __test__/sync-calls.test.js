@@ -7,7 +7,7 @@ const { writeFileSync } = require('node:fs')
 const { join } = require('node:path')
 const { test } = require('node:test')
 const { Worker } = require('node:worker_threads')
-const { FlashStore, FlowDB } = require('..')
+const { FlashStore, FlashStoreSync, FlowDB } = require('..')
 const { Connection } = require('../lib/connection')
 const { Calls } = require('../lib/flash/namespace')
 const { PLACE } = require('../lib/flash/place')
@@ -162,6 +162,24 @@ test('while an upgrade of the connection is under way, a call is refused and not
   assert.deepEqual([early.code, refused.code], ['FLOWDB_BUSY', 'FLOWDB_BUSY'])
   assert.deepEqual(connection.issueSync(VERB.SCHEMA, {}, () => {}), [])
   await connection.close()
+})
+
+test('within the upgrade of another handle a call is done, or refused where it would change the schema', async (t) => {
+  const folder = temporary(t)
+  const store = new FlashStore(folder)
+  store.setSync('key', 'before')
+  const seen = []
+  const upgrade = () => {
+    store.setSync('key', 'within')
+    seen.push(store.getSync('key'))
+    const map = new FlashStoreSync(folder)
+    seen.push(thrownBy(() => map.size).code)
+    return map.close()
+  }
+  const db = FlowDB.open({ dataDir: folder, version: 2, upgrade })
+  await db.ready
+  assert.deepEqual(seen, ['within', 'FLOWDB_BUSY'])
+  await Promise.all([store.close(), db.close()])
 })
 
 test('a call is done although the threads are busy with reads and long work', async (t) => {
