@@ -473,10 +473,11 @@ class Connection {
    */
   #send (lane, name = lane.name) {
     if (lane.run.count === 0) return
-    const numbers = lane.numbers
+    const { numbers, run: { bytes } } = lane
+    // Emptied first: the bytes stay until the next operation is packed, and the call may take its time.
     lane.numbers = []
-    native.submit(this.#database, lane.run.bytes, numbers, name)
     lane.run.reset()
+    native.submit(this.#database, bytes, numbers, name)
   }
 
   /**
