@@ -1,0 +1,45 @@
+'use strict'
+
+/* @nxtedition/rocksdb: the binding of RocksDB that has a binary for Node.js 20 and newer. */
+
+const { levelStore } = require('./level.js')
+
+const load = () => require('@nxtedition/rocksdb')
+
+/** @param {import('./index.js').OpenOptions} options */
+async function open ({ dir, durability, cacheBytes, documents }) {
+  const valueEncoding = documents ? 'json' : 'utf8'
+  const db = new (load().RocksLevel)(dir, { valueEncoding, createIfMissing: true, cacheSize: cacheBytes })
+  await db.open()
+  const store = levelStore(db, { sync: durability === 'strict' })
+  return { ...store, get: async (key) => orNothing(store.get(key)) }
+}
+
+/**
+ * A key that is not there is an error in this version of abstract-level.
+ *
+ * @param {Promise<unknown>} asked
+ */
+async function orNothing (asked) {
+  try {
+    return await asked
+  } catch (error) {
+    if (/** @type {any} */ (error).code === 'LEVEL_NOT_FOUND') return undefined
+    throw error
+  }
+}
+
+/** @type {import('./index.js').Adapter} */
+module.exports = {
+  name: 'rocksdb',
+  package: '@nxtedition/rocksdb',
+  durability: { strict: '`sync: true` with each write', relaxed: '`sync: false`' },
+  cannot: {
+    getSync: 'its documentation has none',
+    has: 'abstract-level 1 has none',
+    openPeople: 'it has no secondary indexes',
+    opensTwice: 'a directory is opened by one thread at a time'
+  },
+  load,
+  open
+}
