@@ -7,7 +7,7 @@
 
 const { adapterOf } = require('./adapters/index.js')
 const { FAMILIES } = require('./families/index.js')
-const { Lines, reasonOf } = require('./lib/lines.js')
+const { Lines, missOf } = require('./lib/lines.js')
 
 /** @param {any} job */
 async function main ({ engine, family, stage, dir, scale, only }) {
@@ -24,7 +24,7 @@ process.once('message', async (job) => {
   try {
     await main(job)
   } catch (error) {
-    ended = { error: reasonOf(error) }
+    ended = missOf(error)
   }
   process.send?.({ ended }, () => process.exit(0))
 })

@@ -7,7 +7,10 @@ const load = () => require('@deno/kv')
 /** More in one call is refused. */
 const GET_MANY_MAX = 10
 
-/** @param {import('./index.js').OpenOptions} options */
+/**
+ * @param {import('./index.js').OpenOptions} options
+ * @returns {Promise<import('./index.js').Store>}
+ */
 async function open ({ dir }) {
   const kv = await load().openKv(`${dir}/data.db`)
   const values = async (/** @type {string[]} */ keys) => {
@@ -36,13 +39,20 @@ async function open ({ dir }) {
   }
 }
 
-/** @param {AsyncIterable<any>} list */
+/**
+ * @param {AsyncIterable<any>} list
+ * @returns {AsyncIterable<[string, any]>}
+ */
 async function * entriesOf (list) {
   for await (const { key, value } of list) yield [key[0], value]
 }
 
-/** @param {AsyncIterable<any>} list */
+/**
+ * @param {AsyncIterable<any>} list
+ * @returns {Promise<[string, any][]>}
+ */
 async function collect (list) {
+  /** @type {[string, any][]} */
   const entries = []
   for await (const { key, value } of list) entries.push([key[0], value])
   return entries

@@ -7,12 +7,11 @@ const load = () => [require('keyv'), require('@keyv/sqlite')]
 /** @param {import('./index.js').OpenOptions} options */
 async function open ({ dir }) {
   const [{ Keyv }, { default: KeyvSqlite }] = load()
-  const backend = new KeyvSqlite({ uri: `sqlite://${dir}/data.db`, busyTimeout: 10000 })
+  const backend = new KeyvSqlite({ uri: `sqlite://${dir}/data.db`, busyTimeout: 10000, iterationLimit: 1000 })
   const store = new Keyv({ store: backend })
   store.on('error', (/** @type {Error} */ error) => { throw error })
   return {
     put: (key, value) => store.set(key, value),
-    putMany: (entries) => store.setMany(entries.map(([key, value]) => ({ key, value }))),
     get: (key) => store.get(key),
     getMany: (keys) => store.getMany(keys),
     has: (key) => store.has(key),
@@ -30,6 +29,7 @@ module.exports = {
   durability: { strict: 'as it is: it syncs each write' },
   cannot: {
     relaxed: 'it syncs each write, and has no setting for that',
+    putMany: 'its `setMany` is so many sets, and not all or nothing',
     getSync: 'everything is a promise',
     pages: 'it has none',
     range: 'it has no order',

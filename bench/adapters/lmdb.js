@@ -4,7 +4,10 @@
 
 const lmdb = () => require('lmdb')
 
-/** @param {import('./index.js').OpenOptions} options */
+/**
+ * @param {import('./index.js').OpenOptions} options
+ * @returns {Promise<import('./index.js').Store>}
+ */
 async function open ({ dir, durability, documents }) {
   const db = lmdb().open({
     path: dir,
@@ -23,7 +26,7 @@ async function open ({ dir, durability, documents }) {
     getSync: (key) => db.get(key),
     has: async (key) => db.doesExist(key),
     delete: (key) => db.remove(key),
-    iterate: () => db.getRange().map(({ key, value }) => [key, value]),
+    iterate: () => /** @type {any} */ (db.getRange().map(({ key, value }) => [key, value])),
     pages: (size) => pagesOf(db, size),
     range: async (from, limit) => pageOf(db, { start: from, limit }),
     close: () => db.close()
@@ -45,6 +48,7 @@ async function * pagesOf (db, size) {
 /**
  * @param {any} db
  * @param {object} options
+ * @returns {[string, any][]}
  */
 const pageOf = (db, options) => Array.from(db.getRange(options), ({ key, value }) => [key, value])
 

@@ -11,8 +11,15 @@ async function open ({ dir, durability, cacheBytes, documents }) {
   const valueEncoding = documents ? 'json' : 'utf8'
   const db = new (load().RocksLevel)(dir, { valueEncoding, createIfMissing: true, cacheSize: cacheBytes })
   await db.open()
-  const store = levelStore(db, { sync: durability === 'strict' })
-  return { ...store, get: async (key) => orNothing(store.get(key)) }
+  const writing = { sync: durability === 'strict' }
+  const store = levelStore(db, writing)
+  return {
+    ...store,
+    // Its `put` and `del` forget the option `sync` (seen in 12.2.12); its batches don't.
+    put: (key, value) => db.batch([{ type: 'put', key, value }], writing),
+    delete: (key) => db.batch([{ type: 'del', key }], writing),
+    get: (key) => orNothing(store.get(key))
+  }
 }
 
 /**
@@ -33,7 +40,7 @@ async function orNothing (asked) {
 module.exports = {
   name: 'rocksdb',
   package: '@nxtedition/rocksdb',
-  durability: { strict: '`sync: true` with each write', relaxed: '`sync: false`' },
+  durability: { strict: '`sync: true` with each write, which are batches of one', relaxed: '`sync: false`' },
   cannot: {
     getSync: 'its documentation has none',
     has: 'abstract-level 1 has none',

@@ -51,7 +51,11 @@ function openStore (Database, options) {
     const row = get.get(key)
     return row === undefined ? undefined : read(row.value)
   }
-  const entryOf = (/** @type {any} */ { key, value }) => [key, read(value)]
+  /**
+   * @param {any} row
+   * @returns {[string, any]}
+   */
+  const entryOf = ({ key, value }) => [key, read(value)]
   return {
     put: async (key, value) => put.run(key, write(value)),
     putMany: async (entries) => putAll(entries),

@@ -2,7 +2,7 @@
 
 /* Documents of three sizes under keys, each in the form that the package has for them. */
 
-const { checkDocument } = require('../lib/answers.js')
+const { Cannot, checkDocument } = require('../lib/answers.js')
 const { inSlices, rate } = require('../lib/clock.js')
 const { documentOf, keyOf, permutation, randomNumbers } = require('../lib/data.js')
 const { freshDir, removeDir } = require('../lib/files.js')
@@ -63,7 +63,7 @@ async function putAll (store, seconds, count, { bytes, together }) {
     written += entries.length
     return entries.length
   })
-  if (written < count) throw new Error(`it had ${written} of ${count} documents after ${seconds} s`)
+  if (written < count) throw new Cannot(`it had ${written} of ${count} documents after ${seconds} s`)
   return figure
 }
 

@@ -3,7 +3,7 @@
 /* Writing entries, in the ways that families share. */
 
 const { keyOf, permutation, valueOf } = require('../lib/data.js')
-const { checkValue } = require('../lib/answers.js')
+const { Cannot, checkValue } = require('../lib/answers.js')
 const { inSlices, rate } = require('../lib/clock.js')
 
 const BATCH = 1000
@@ -98,7 +98,7 @@ async function fill (store, scale) {
     return entries.length
   })
   if (written < scale.entries) {
-    throw new Error(`it had ${written} of ${scale.entries} entries after ${scale.fillSeconds} s`)
+    throw new Cannot(`it had ${written} of ${scale.entries} entries after ${scale.fillSeconds} s`)
   }
   return figure
 }

@@ -65,7 +65,7 @@ function scatter (number) {
  *
  * @param {string} ascii
  */
-const flat = (ascii) => Buffer.from(ascii, 'latin1').latin1Slice()
+const flat = (ascii) => Buffer.from(ascii, 'latin1').toString('latin1')
 
 /** @param {number} n */
 const keyOf = (n) => flat(String(2 * n).padStart(KEY_DIGITS, '0'))

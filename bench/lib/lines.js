@@ -99,7 +99,11 @@ class Lines {
   }
 }
 
-/** @param {unknown} error */
+/**
+ * Why there is no figure, as it is told.
+ *
+ * @param {unknown} error
+ */
 function missOf (error) {
   const reason = reasonOf(error)
   if (error instanceof Cannot) return { cannot: reason }
@@ -119,4 +123,4 @@ function reasonOf (error) {
 }
 
 exports.Lines = Lines
-exports.reasonOf = reasonOf
+exports.missOf = missOf

@@ -67,7 +67,7 @@ function readOptions (words, known) {
     if (read === undefined || value === undefined) throw new Error(`${word} is no option, or lacks its value\n${HELP}`)
     read(given, value, word)
   }
-  const preset = PRESETS[/** @type {keyof PRESETS} */ (given.preset)]
+  const preset = PRESETS[/** @type {keyof typeof PRESETS} */ (given.preset)]
   if (!Object.hasOwn(PRESETS, given.preset)) throw new Error(`--preset is one of ${Object.keys(PRESETS).join(', ')}`)
   const unknown = given.engines.filter((/** @type {string} */ name) => !known.includes(name))
   if (unknown.length > 0) throw new Error(`there is no engine ${unknown.join(', ')}; there are ${known.join(', ')}`)

@@ -16,6 +16,7 @@ const SAID_MAX = 2000
  * @typedef {import('./results.js').Row} Row
  * @typedef {import('../families/index.js').Family} Family
  * @typedef {import('../adapters/index.js').Adapter} Adapter
+ * @typedef {{ cannot?: string, failed?: string, wrong?: string }} Miss
  */
 
 /**
@@ -110,32 +111,35 @@ async function runFamily (adapter, family, options, wanted, tell) {
   const { entries, valueBytes, seconds, fillSeconds } = options
   const dir = freshDir(join(options.dir, `flowdb-bench-${process.pid}`))
   const missing = new Set(wanted)
-  let error
+  /** @type {Miss | undefined} */
+  let miss
   try {
-    for (let stage = 0; stage < family.stages.length && error === undefined && missing.size > 0; stage++) {
+    for (let stage = 0; stage < family.stages.length && miss === undefined && missing.size > 0; stage++) {
       const scale = { entries, valueBytes, seconds, fillSeconds }
       const job = { engine: adapter.name, family: family.name, stage, dir, scale, only: options.only }
-      error = await runStage(job, options.timeout, (told) => {
+      miss = await runStage(job, options.timeout, (told) => {
         if (missing.delete(told.line)) tell(told)
       })
     }
   } finally {
     removeDir(dir)
   }
-  for (const line of missing) tell({ line, failed: error ?? 'it told nothing' })
+  // A wrong answer belongs to the line that gave it; for the others the run was over.
+  const rest = miss?.wrong === undefined ? miss : { failed: `its run ended: ${miss.wrong}` }
+  for (const line of missing) tell({ line, ...rest ?? { failed: 'it told nothing' } })
 }
 
 /**
  * @param {object} job
  * @param {number} timeout in seconds
  * @param {(told: any) => void} tell
- * @returns {Promise<string | undefined>} what went wrong
+ * @returns {Promise<Miss | undefined>} what went wrong
  */
 function runStage (job, timeout, tell) {
   return new Promise((resolve) => {
     const child = fork(CHILD, [], { stdio: ['ignore', 'ignore', 'pipe', 'ipc'] })
     let said = ''
-    /** @type {{ error?: string } | undefined} */
+    /** @type {Miss | undefined} */
     let ended
     let isLate = false
     const timer = setTimeout(() => {
@@ -147,12 +151,12 @@ function runStage (job, timeout, tell) {
       if (message.told !== undefined) tell(message.told)
       else ended = message.ended
     })
-    child.on('error', (error) => { ended = { error: error.message } })
+    child.on('error', (error) => { ended = { failed: error.message } })
     child.on('close', (code, signal) => {
       clearTimeout(timer)
-      if (isLate) resolve(`it took more than ${timeout} s`)
-      else if (ended !== undefined) resolve(ended.error)
-      else resolve(`its process ended with ${signal ?? code}: ${lastError(said)}`)
+      if (isLate) resolve({ failed: `it took more than ${timeout} s` })
+      else if (ended === undefined) resolve({ failed: `its process ended with ${signal ?? code}: ${lastError(said)}` })
+      else resolve(Object.keys(ended).length > 0 ? ended : undefined)
     })
     child.send(job, () => {})
   })
