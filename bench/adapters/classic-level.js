@@ -7,8 +7,12 @@ const { levelStore } = require('./level.js')
 const load = () => require('classic-level')
 
 /** @param {import('./index.js').OpenOptions} options */
-async function open ({ dir, durability, cacheBytes, documents }) {
-  const db = new (load().ClassicLevel)(dir, { valueEncoding: documents ? 'json' : 'utf8', cacheSize: cacheBytes })
+async function open ({ dir, durability, cacheBytes, documents, isShared }) {
+  const db = new (load().ClassicLevel)(dir, {
+    valueEncoding: documents ? 'json' : 'utf8',
+    cacheSize: cacheBytes,
+    multithreading: isShared
+  })
   await db.open()
   const store = levelStore(db, { sync: durability === 'strict' })
   return {
@@ -23,7 +27,8 @@ module.exports = {
   name: 'classic-level',
   package: 'classic-level',
   durability: { strict: '`sync: true` with each write', relaxed: '`sync: false`' },
-  cannot: { openPeople: 'it has no secondary indexes', opensTwice: 'a directory is opened by one thread at a time' },
+  cannot: { openPeople: 'it has no secondary indexes' },
   load,
-  open
+  open,
+  opensTwice: true
 }

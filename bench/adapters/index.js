@@ -58,7 +58,14 @@
 
 /**
  * @typedef {'strict' | 'relaxed'} Durability
- * @typedef {{ dir: string, durability: Durability, cacheBytes: number, documents?: boolean }} OpenOptions
+ * What a store is opened for: `documents` instead of strings, `isShared` by several threads.
+ *
+ * @typedef {object} OpenOptions
+ * @property {string} dir
+ * @property {Durability} durability
+ * @property {number} cacheBytes
+ * @property {boolean} [documents]
+ * @property {boolean} [isShared]
  */
 
 /**

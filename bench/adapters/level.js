@@ -2,6 +2,8 @@
 
 /* The calls that databases of abstract-level share. */
 
+const PAGE_BYTES_MAX = 1 << 20
+
 /**
  * @param {any} db
  * @param {{ sync: boolean }} writing
@@ -26,7 +28,8 @@ function levelStore (db, writing) {
  * @param {number} size
  */
 async function * pagesOf (db, size) {
-  const iterator = db.iterator()
+  // By default a page ends at 16 KiB.
+  const iterator = db.iterator({ highWaterMarkBytes: PAGE_BYTES_MAX })
   try {
     for (let page = await iterator.nextv(size); page.length > 0; page = await iterator.nextv(size)) yield page
   } finally {

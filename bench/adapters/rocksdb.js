@@ -45,7 +45,7 @@ module.exports = {
     getSync: 'its documentation has none',
     has: 'abstract-level 1 has none',
     openPeople: 'it has no secondary indexes',
-    opensTwice: 'a directory is opened by one thread at a time'
+    opensTwice: 'its documentation has no way to share a directory between threads'
   },
   load,
   open

@@ -7,7 +7,7 @@
 
 const { Worker } = require('node:worker_threads')
 const { join } = require('node:path')
-const { checkValue } = require('../lib/answers.js')
+const { Cannot, WrongAnswer, checkValue } = require('../lib/answers.js')
 const { diskBytes, evict } = require('../lib/files.js')
 const { keyOf } = require('../lib/data.js')
 const { median } = require('../lib/results.js')
@@ -130,7 +130,7 @@ async function work (lines) {
  * @returns {Promise<any[]>}
  */
 async function inWorkers ({ adapter, scale, dir, fastest }, job) {
-  const options = { dir, durability: fastest, cacheBytes: wholeCache(scale) }
+  const options = { dir, durability: fastest, cacheBytes: wholeCache(scale), isShared: true }
   const workers = [0, 1].map((place) => new Worker(join(__dirname, 'worker.js'), {
     workerData: { engine: adapter.name, options, scale, job, place }
   }))
@@ -138,13 +138,25 @@ async function inWorkers ({ adapter, scale, dir, fastest }, job) {
   try {
     await Promise.all(workers.map(nextMessage))
     for (const worker of workers) worker.postMessage('go')
-    const figures = await Promise.all(workers.map(nextMessage))
+    const figures = (await Promise.all(workers.map(nextMessage))).map(figureOf)
     for (const worker of workers) worker.postMessage('close')
     await Promise.all(exits)
     return figures
   } finally {
     await Promise.all(workers.map((worker) => worker.terminate()))
   }
+}
+
+/**
+ * What a worker told: a figure, or why there is none.
+ *
+ * @param {any} told
+ */
+function figureOf (told) {
+  if (told.wrong !== undefined) throw new WrongAnswer(told.wrong)
+  if (told.cannot !== undefined) throw new Cannot(told.cannot)
+  if (told.failed !== undefined) throw new Error(told.failed)
+  return told
 }
 
 /**
@@ -157,7 +169,13 @@ const nextMessage = (worker) => new Promise((resolve, reject) => {
   worker.once('exit', (code) => reject(new Error(`a worker ended with ${code}`)))
 })
 
-const perSecond = (/** @type {string} */ name) => ({ name, unit: '/s', better: /** @type {const} */ ('more') })
+/** What is counted in lines whose names begin so; in all others it is keys. @type {[string, string][]} */
+const COUNTED = [['fill', 'entries'], ['iteration', 'entries'], ['range', 'ranges']]
+
+const perSecond = (/** @type {string} */ name) => {
+  const [, counted] = COUNTED.find(([beginning]) => name.startsWith(beginning)) ?? ['', 'keys']
+  return { name, unit: `${counted}/s`, better: /** @type {const} */ ('more') }
+}
 const cost = (/** @type {string} */ name, /** @type {string} */ unit) => ({ name, unit, better: /** @type {const} */ ('less') })
 
 exports.base = {

@@ -87,7 +87,7 @@ function getAll (store, seconds, count, { bytes, together }) {
 exports.documents = {
   name: 'documents',
   facet: /** @type {const} */ ('open'),
-  lines: SIZES.flatMap((size) => Object.values(namesOf(size))).map((name) => ({ name, unit: '/s', better: /** @type {const} */ ('more') })),
+  lines: SIZES.flatMap((size) => Object.values(namesOf(size))).map((name) => ({ name, unit: 'documents/s', better: /** @type {const} */ ('more') })),
   stages: SIZES.map((size) => (/** @type {Lines} */ lines) => {
     return Object.values(namesOf(size)).some((name) => lines.wants(name)) ? ofSize(lines, size) : undefined
   })

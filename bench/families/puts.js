@@ -63,7 +63,7 @@ function putsFamily (durability) {
   return {
     name: `puts, ${durability}`,
     facet: /** @type {const} */ ('open'),
-    lines: Object.keys(PUTS).map((name) => ({ name: lineOf(name, durability), unit: '/s', better: /** @type {const} */ ('more') })),
+    lines: Object.keys(PUTS).map((name) => ({ name: lineOf(name, durability), unit: 'entries/s', better: /** @type {const} */ ('more') })),
     stages: [async (/** @type {Lines} */ lines) => {
       for (const [name, measure] of Object.entries(PUTS)) {
         await lines.line(lineOf(name, durability), () => inNewStore(lines, durability, measure))

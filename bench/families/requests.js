@@ -57,6 +57,6 @@ function checkSame (found, expected) {
 exports.requests = {
   name: 'IndexedDB style',
   facet: /** @type {const} */ ('openRequests'),
-  lines: [PUTS, GET, CURSOR].map((name) => ({ name, unit: '/s', better: /** @type {const} */ ('more') })),
+  lines: [PUTS, GET, CURSOR].map((name) => ({ name, unit: 'documents/s', better: /** @type {const} */ ('more') })),
   stages: [requests]
 }

@@ -5,7 +5,7 @@
 const { once } = require('node:events')
 const { parentPort, workerData } = require('node:worker_threads')
 const { adapterOf } = require('../adapters/index.js')
-const { Lines } = require('../lib/lines.js')
+const { Lines, missOf } = require('../lib/lines.js')
 const { JOBS } = require('./worker-jobs.js')
 
 async function main () {
@@ -16,7 +16,12 @@ async function main () {
   const lines = new Lines({ adapter, scale, dir: options.dir, only: [], tell: () => {} })
   port.postMessage('ready')
   await once(port, 'message')
-  port.postMessage(await JOBS[job](lines, store, place))
+  try {
+    port.postMessage(await JOBS[job](lines, store, place))
+  } catch (error) {
+    // As it is told: the kind of an error is lost on its way to another thread.
+    port.postMessage(missOf(error))
+  }
   await once(port, 'message')
   await store.close()
   port.close()
