@@ -138,7 +138,7 @@ test('a process that dies costs its lines and nothing else, and each second roun
   const dir = mkdtempSync(join(tmpdir(), 'flowdb-bench-test-'))
   t.after(() => rmSync(dir, { recursive: true }))
   const options = readOptions(
-    ['--preset', 'smoke', '--entries', '1000', '--rounds', '2', '--only', 'put awaited, relaxed', '--dir', dir], NAMES)
+    ['--preset', 'smoke', '--entries', '2000', '--rounds', '2', '--only', 'put awaited, relaxed', '--dir', dir], NAMES)
   const idle = adapterOf('idle')
   // There is no file for it, so its process fails at once.
   const unknown = { ...idle, name: 'unknown' }

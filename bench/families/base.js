@@ -108,10 +108,11 @@ async function openingMs (lines) {
 
 /** @param {Lines} lines */
 async function work (lines) {
-  for (const name of Object.keys(JOBS)) {
+  const { cannot, opensTwice } = lines.adapter
+  for (const [name, { needs }] of Object.entries(JOBS)) {
     await lines.line(workersLine(name), async () => {
-      if (!lines.adapter.opensTwice) throw lines.lacks('opensTwice')
-      if (name === 'getSync' && lines.adapter.cannot?.getSync) throw lines.lacks('getSync')
+      if (!opensTwice) throw lines.lacks('opensTwice')
+      if (needs !== undefined && cannot?.[needs] !== undefined) throw lines.lacks(needs)
       const figures = await inWorkers(lines, name)
       return {
         value: figures.reduce((sum, { value }) => sum + value, 0),

@@ -9,16 +9,21 @@ const { BATCH, write } = require('./writing.js')
 /** @typedef {import('../lib/clock.js').Figure} Figure */
 
 /**
- * By the name of the line; `place` is the number of the worker, whose entries are its own.
+ * What an adapter must not lack for it, and how it is done; `place` is the number of the worker, whose entries are its
+ * own.
  *
- * @type {Record<string, (lines: import('../lib/lines.js').Lines, store: Store, place: number) => Promise<Figure>>}
+ * @typedef {object} Job
+ * @property {string} [needs]
+ * @property {(lines: import('../lib/lines.js').Lines, store: Store, place: number) => Promise<Figure>} run
  */
+
+/** By the name of the line. @type {Record<string, Job>} */
 const JOBS = {
-  'get, 1,000 at a time': READS['get, 1,000 at a time'],
-  'getSync': READS.getSync,
-  'put, 1,000 at a time, relaxed': (lines, store, place) => {
-    if (lines.fastest === 'strict') throw lines.lacks('relaxed')
-    return write(store, lines.scale, 'together', BATCH, (1 + place) * lines.scale.entries)
+  'get, 1,000 at a time': { run: READS['get, 1,000 at a time'] },
+  'getSync': { needs: 'getSync', run: READS.getSync },
+  'put, 1,000 at a time, relaxed': {
+    needs: 'relaxed',
+    run: ({ scale }, store, place) => write(store, scale, 'together', BATCH, (1 + place) * scale.entries)
   }
 }
 

@@ -17,7 +17,7 @@ async function main () {
   port.postMessage('ready')
   await once(port, 'message')
   try {
-    port.postMessage(await JOBS[job](lines, store, place))
+    port.postMessage(await JOBS[job].run(lines, store, place))
   } catch (error) {
     // As it is told: the kind of an error is lost on its way to another thread.
     port.postMessage(missOf(error))

@@ -22,12 +22,13 @@ const HELP = `node run.js [options]
 const PRESETS = {
   full: { entries: 1000000, seconds: 3, fillSeconds: 180, rounds: 5, timeout: 900 },
   short: { entries: 20000, seconds: 0.15, fillSeconds: 8, rounds: 1, timeout: 60 },
-  smoke: { entries: 1200, seconds: 0.02, fillSeconds: 30, rounds: 1, timeout: 120 }
+  smoke: { entries: 2000, seconds: 0.02, fillSeconds: 30, rounds: 1, timeout: 120 }
 }
 
 const VALUE_BYTES = 100
 const VALUE_BYTES_MIN = 16
-const ENTRIES_MIN = 1000
+/** Twice as many as are written at a time: the first ones are the warm-up. */
+const ENTRIES_MIN = 2000
 const ENTRIES_MAX = 2 ** 28
 
 /**
