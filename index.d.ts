@@ -1099,23 +1099,49 @@ export const FlowDB: {
   readonly prototype: FlowDB
 }
 
-/** Which entries, in which order, and how many. */
-export interface EntryOptions<K> extends ScanOptions {
-  /** Those with their key in a range, or with one key. */
-  range?: KeyQuery<K> | null
+/**
+ * How values are written: `'json'` where that is exact and else `'structured'` (`'auto'`), or as one of them alone. What
+ * an encoding can't give back as it was is refused. Whatever encoding wrote a value, every store reads it.
+ */
+export type ValueEncoding = 'auto' | 'json' | 'structured' | 'utf8' | 'binary'
+
+/** The defaults of a FlashStore's own entries, or of those of a namespace. */
+export interface EntryDefaults {
+  /**
+   * After how many seconds entries expire that are set without an expiry; `null` for never. It is kept with the entries,
+   * and stays as it is where it is left out.
+   */
+  defaultTtl?: number | null
+  /** Default: `'auto'`, or that of the store that a namespace is in. It is not kept. */
+  valueEncoding?: ValueEncoding
 }
 
-/**
- * A Map that stays.
- *
- * Keys keep their type and are in their order; values are whatever structured clone takes, and come back as they
- * went in. It is opened by its first operation.
- */
-export class FlashStore<K = Key, V = any> {
-  /** A store in a directory, or one with options. */
-  constructor (options: string | OpenOptions)
+/** The options of a FlashStore. */
+export interface FlashStoreOptions extends OpenOptions, EntryDefaults {}
+
+/** Which entries, in which order, and how many. */
+export type EntryOptions<K = any> = ScanOptions & {
+  /** So many entries are passed over first. Default: 0. */
+  offset?: number
+} & ({
+  /** Those with their key in a range, or with one key. */
+  range?: KeyQuery<K> | null
+  gt?: undefined
+  gte?: undefined
+  lt?: undefined
+  lte?: undefined
+  prefix?: undefined
+} | (KeyBounds<K> & { range?: undefined }))
+
+/** One of the operations of `batch`. */
+export type BatchOperation<K = Key, V = any> =
+  | ({ type: 'set' | 'put', key: K, value: V } & PutOptions)
+  | { type: 'delete' | 'del', key: K }
+
+/** What can be done with the entries of a FlashStore, or of a namespace. */
+export interface FlashEntries<K = Key, V = any> extends SyncCalls<K, V> {
   /** Stores a value under a key, and resolves to the store itself. */
-  set (key: K, value: V): Promise<this>
+  set (key: K, value: V, options?: PutOptions): Promise<this>
   /** The value under a key, or `undefined`. */
   get (key: K): Promise<V | undefined>
   /** Whether there is an entry with this key. */
@@ -1124,11 +1150,11 @@ export class FlashStore<K = Key, V = any> {
   delete (key: K): Promise<boolean>
   /** The same as `delete`. */
   del (key: K): Promise<boolean>
-  /** Removes every entry. */
+  /** Removes every entry, but none of namespaces within, by one small write. */
   clear (): Promise<void>
-  /** How many entries there are. */
+  /** How many entries there are: exact, at a cost that does not grow with them. */
   readonly size: Promise<number>
-  /** Iterates over the keys as they are when it is called. */
+  /** Iterates over the keys in order, as they are when it is called. */
   keys (options?: EntryOptions<K>): AsyncIterableIterator<K>
   /** Iterates over the values in the order of their keys. */
   values (options?: EntryOptions<K>): AsyncIterableIterator<V>
@@ -1137,10 +1163,146 @@ export class FlashStore<K = Key, V = any> {
   [Symbol.asyncIterator] (): AsyncIterableIterator<[K, V]>
   /** Calls a function for every entry, one after the other, and waits for what it returns. */
   forEach<T = undefined> (callback: (this: T, value: V, key: K, store: this) => unknown, thisArg?: T): Promise<void>
+  /** How many keys lie in a range. */
+  count (range?: KeyQuery<K> | null): Promise<number>
+  /** The entry with the first key of a range, or `undefined`. */
+  first (range?: KeyQuery<K> | null): Promise<[K, V] | undefined>
+  /** The entry with the last key of a range, or `undefined`. */
+  last (range?: KeyQuery<K> | null): Promise<[K, V] | undefined>
+  /** Takes out the entry with the first key of a range, so that nobody else gets it. */
+  popFirst (range?: KeyQuery<K> | null): Promise<[K, V] | undefined>
+  /** Takes out the entry with the last key of a range, so that nobody else gets it. */
+  popLast (range?: KeyQuery<K> | null): Promise<[K, V] | undefined>
+  /** The values in the order of the keys, `undefined` for each that is not there; all of one moment. */
+  getMany (keys: Iterable<K>): Promise<(V | undefined)[]>
+  /** Sets entries, such as those of a Map, all or none; the options are for each of them. */
+  setMany (entries: Iterable<readonly [K, V]>, options?: PutOptions): Promise<this>
+  /** Deletes entries, all or none, and resolves to how many were there. */
+  deleteMany (keys: Iterable<K>): Promise<number>
+  /** Sets and deletes entries in the order given, all or nothing. */
+  batch (operations: Iterable<BatchOperation<K, V>>): Promise<void>
+  /** A store of its own within this one, under any string. It is there once something has been written into it. */
+  namespace<NK = Key, NV = any> (name: string, options?: EntryDefaults): FlashNamespace<NK, NV>
+  /** The names of the namespaces in this one, sorted; not of those within them. */
+  namespaces (): Promise<string[]>
+  /** Removes a namespace and all within it, however many entries they have. Resolves to whether there was one. */
+  dropNamespace (name: string): Promise<boolean>
+  /** The same as `namespace`. */
+  table<NK = Key, NV = any> (name: string, options?: EntryDefaults): FlashNamespace<NK, NV>
+  /** The same as `namespaces`. */
+  listTables (): Promise<string[]>
+  /** The same as `dropNamespace`. */
+  deleteTable (name: string): Promise<boolean>
+  /** How many entries a table has; 0 where there is none. */
+  tableSize (name: string): Promise<number>
+  /** Forgets the entries of a table that have expired, and resolves to how many they were. */
+  cleanupExpired (name: string): Promise<number>
+  /** Forgets what has expired in the whole database, and resolves to how many entries that was. */
+  cleanupAllExpired (): Promise<number>
+}
+
+/** A store within a FlashStore. */
+export interface FlashNamespace<K = Key, V = any> extends FlashEntries<K, V> {
+  /** Its name in the store that it is in. */
+  readonly name: string
+  /** Removes it and all within it, and resolves to whether it was there. What is written later makes it anew. */
+  drop (): Promise<boolean>
+}
+
+/**
+ * A Map that stays.
+ *
+ * Keys keep their type and are in their order; values are whatever structured clone takes, and come back as they
+ * went in. It is opened by its first operation.
+ */
+export interface FlashStore<K = Key, V = any> extends FlashEntries<K, V> {}
+export class FlashStore<K = Key, V = any> {
+  /** A store in a directory, or one with options. */
+  constructor (options: string | FlashStoreOptions)
+  /** Opens a store, and resolves to it once it is open. */
+  static open<K = Key, V = any> (options: string | FlashStoreOptions): Promise<FlashStore<K, V>>
+  /** Makes everything durable that was written before it, whatever the durability of the store is. */
+  flush (): Promise<void>
   /** Waits for what was asked for, and closes. */
   close (): Promise<void>
   /** Closes and removes the database's files, and the directory where nothing else is in it. */
   destroy (): Promise<void>
+  /** Closes. */
+  [Symbol.asyncDispose] (): Promise<void>
+}
+
+/**
+ * Calls that are done when they return. Each keeps its place: it sees what was asked for before it, awaited or not. The
+ * event loop stands still meanwhile, for about a microsecond where a read finds its entry in memory, and as long as the disk
+ * takes where it doesn't or where something is written. They throw what the others reject with.
+ */
+export interface SyncCalls<K = Key, V = any> {
+  /** The value under a key, or `undefined`. */
+  getSync (key: K): V | undefined
+  /** Whether there is an entry with this key. */
+  hasSync (key: K): boolean
+  /** Stores a value under a key, as durable as the store's `durability` says when it returns. */
+  setSync (key: K, value: V, options?: PutOptions): this
+  /** Removes an entry, as durably as `setSync` sets one, and says whether it was there. */
+  deleteSync (key: K): boolean
+}
+
+/** What a key of a `FlashStoreSync` can be: any primitive but a symbol. */
+export type SyncKey = string | number | bigint | boolean | null | undefined
+
+/**
+ * A Map in memory that stays: every call of an ES6 Map, with its order of insertion, and with what is set written behind
+ * in that order. It is loaded in the background; a call that needs what is stored before that loads the rest at once.
+ *
+ * What is stored is a value as it was when it was set. One `FlashStoreSync` at a time may have a store.
+ */
+export class FlashStoreSync<K extends SyncKey = SyncKey, V = any> implements Map<K, V> {
+  /** A store in a directory, or one with options. */
+  constructor (options: string | OpenOptions)
+  /** Opens a store, and resolves to it when it is loaded. */
+  static open<K extends SyncKey = SyncKey, V = any> (options: string | OpenOptions): Promise<FlashStoreSync<K, V>>
+  /** Opens a store and loads it in the call. */
+  static openSync<K extends SyncKey = SyncKey, V = any> (options: string | OpenOptions): FlashStoreSync<K, V>
+  /** Resolves when it is loaded; rejects when it can't be, or is closed before. */
+  readonly ready: Promise<void>
+  /** Where it is; `'failed'` when it could not be loaded. */
+  readonly state: 'loading' | 'open' | 'closed' | 'failed'
+  /** About how many bytes wait to be stored: 32 MiB at most, and one entry. */
+  readonly pendingBytes: number
+  /** Called when something that was set could not be stored. Until `flush` has stored it, every write throws. */
+  onerror: ((error: FlowDBError) => void) | undefined
+  /** How many entries there are. */
+  readonly size: number
+  get (key: K): V | undefined
+  has (key: K): boolean
+  /** Sets an entry. One that is there keeps its place. Where 32 MiB wait to be stored, it waits for some of them. */
+  set (key: K, value: V): this
+  /** Removes an entry, and says whether it was there. */
+  delete (key: K): boolean
+  /** Removes every entry, by one small write. */
+  clear (): void
+  /** The value of an entry, which is set where there is none. */
+  getOrInsert (key: K, value: V): V
+  /** The value of an entry, which is computed and set where there is none. */
+  getOrInsertComputed (key: K, compute: (key: K) => V): V
+  keys (): ReturnType<Map<K, V>['keys']>
+  values (): ReturnType<Map<K, V>['values']>
+  entries (): ReturnType<Map<K, V>['entries']>
+  [Symbol.iterator] (): ReturnType<Map<K, V>['entries']>
+  forEach (callback: (value: V, key: K, map: Map<K, V>) => void, thisArg?: any): void
+  readonly [Symbol.toStringTag]: string
+  /** Resolves when everything that was set is durable. What could not be stored before is tried again. */
+  flush (): Promise<void>
+  /** The same in the call. */
+  flushSync (): void
+  /** Resolves when at most half of what may wait to be stored does. */
+  drain (): Promise<void>
+  /** Stores what was set, and closes. It is closed whatever it rejects with. */
+  close (): Promise<void>
+  /** Closes and removes the database's files, and the directory where nothing else is in it. */
+  destroy (): Promise<void>
+  /** Makes everything that was set durable, and begins to close. */
+  [Symbol.dispose] (): void
   /** Closes. */
   [Symbol.asyncDispose] (): Promise<void>
 }

@@ -5,7 +5,7 @@
 const assert = require('node:assert/strict')
 const { test } = require('node:test')
 const { FlashStore, FlowDB } = require('..')
-const { errorOf, flashInMemory, gathered, temporary } = require('./support')
+const { errorOf, flashInMemory, flashOnDisk, gathered } = require('./support')
 
 /** Names at the edge of what a name can be, all different. */
 const ODD_NAMES = [
@@ -29,16 +29,15 @@ test('the boundaries of a namespace are exact', async (t) => {
 })
 
 test('any string names a namespace, and none is taken for another, nested or not, also when it is opened again', async (t) => {
-  const folder = temporary(t)
-  const store = new FlashStore(folder)
+  const { open } = flashOnDisk(t)
+  const store = open()
   for (const name of ODD_NAMES) {
     store.namespace(name).set('key', name)
     for (const inner of ODD_NAMES) store.namespace(name).namespace(inner).set('key', [name, inner])
   }
   await store.close()
 
-  const again = new FlashStore(folder)
-  t.after(() => again.close())
+  const again = open()
   assert.deepEqual(await again.namespaces(), [...ODD_NAMES].sort())
   for (const name of ODD_NAMES) {
     assert.deepEqual(await gathered(again.namespace(name)), [['key', name]])
@@ -100,13 +99,12 @@ test('the first write is seen by all that is asked after it, though nobody waite
 })
 
 test('a store that is read only reads namespaces that are not there as empty', async (t) => {
-  const folder = temporary(t)
-  const store = new FlashStore(folder)
+  const { open } = flashOnDisk(t)
+  const store = open()
   await store.namespace('a').set('key', 1)
   await store.close()
 
-  const reader = new FlashStore({ dataDir: folder, readOnly: true })
-  t.after(() => reader.close())
+  const reader = open({ readOnly: true })
   assert.equal(await reader.size, 0)
   assert.equal(await reader.get('key'), undefined)
   assert.equal(await reader.namespace('a').get('key'), 1)
@@ -167,9 +165,8 @@ test('clearing a namespace or the store leaves the namespaces in it', async (t) 
 })
 
 test('what another handle drops or makes is no failure of a write', async (t) => {
-  const folder = temporary(t)
-  const [one, two] = [new FlashStore(folder), new FlashStore(folder)]
-  t.after(() => Promise.all([one.close(), two.close()]))
+  const { open } = flashOnDisk(t)
+  const [one, two] = [open(), open()]
   await one.namespace('a').set('key', 1)
   for (let round = 0; round < 30; round++) {
     const writes = Array.from({ length: 20 }, (_, key) => one.namespace('a').set(key, round))
@@ -181,33 +178,31 @@ test('what another handle drops or makes is no failure of a write', async (t) =>
 })
 
 test('an object store of another kind under the name of a namespace is told as the reason', async (t) => {
-  const folder = temporary(t)
+  const { folder, open } = flashOnDisk(t)
   const db = FlowDB.open({ dataDir: folder })
   await db.createObjectStore('flash/a', 'id')
   await db.close()
-  const store = new FlashStore(folder)
-  t.after(() => store.close())
+  const store = open()
   await assert.rejects(store.namespace('a').get('x'), { code: 'FLOWDB_EXISTS' })
   await assert.rejects(store.namespace('a').set('x', 1), { code: 'FLOWDB_EXISTS' })
   await store.namespace('b').set('x', 1)
 })
 
 test('a store of before namespaces opens as it is', async (t) => {
-  const folder = temporary(t)
+  const { folder, open } = flashOnDisk(t)
   const db = FlowDB.open({ dataDir: folder })
   await db.createObjectStore('flash')
   await db.put('flash', { deep: 1 }, 'key')
   await db.close()
-  const store = new FlashStore(folder)
-  t.after(() => store.close())
+  const store = open()
   assert.deepEqual(await gathered(store), [['key', { deep: 1 }]])
   await store.namespace('new').set('key', 1)
   assert.deepEqual(await store.namespaces(), ['new'])
 })
 
 test('the default expiry of a namespace is its own, and is kept', async (t) => {
-  const folder = temporary(t)
-  const store = new FlashStore({ dataDir: folder, defaultTtl: 1000 })
+  const { folder, open } = flashOnDisk(t)
+  const store = open({ defaultTtl: 1000 })
   const sessions = store.namespace('sessions', { defaultTtl: 0.05 })
   await Promise.all([store.set('a', 1), sessions.set('a', 1), sessions.setMany([['b', 2]]), store.namespace('c').set('a', 1)])
   await sessions.batch([{ type: 'set', key: 'c', value: 3 }, { type: 'set', key: 'd', value: 4, expiresAt: null }])
@@ -224,8 +219,7 @@ test('the default expiry of a namespace is its own, and is kept', async (t) => {
   await db.close()
 
   // Who asks for none leaves it, and who asks for another changes it for what is written from then on.
-  const again = new FlashStore(folder)
-  t.after(() => again.close())
+  const again = open()
   await again.namespace('sessions').set('e', 5)
   await new Promise((resolve) => setTimeout(resolve, 80))
   assert.equal(await again.namespace('sessions').has('e'), false)
@@ -268,15 +262,14 @@ test('a closed store refuses what is asked of its namespaces, and a namespace ke
 })
 
 test('a database of ten thousand namespaces is one like others', async (t) => {
-  const folder = temporary(t)
-  const store = new FlashStore(folder)
+  const { open } = flashOnDisk(t)
+  const store = open()
   const writes = []
   for (let name = 0; name < 10_000; name++) writes.push(store.namespace(`n${name}`).set('key', name))
   await Promise.all(writes)
   await store.close()
 
-  const again = new FlashStore(folder)
-  t.after(() => again.close())
+  const again = open()
   assert.equal((await again.namespaces()).length, 10_000)
   assert.equal(await again.namespace('n9999').get('key'), 9999)
   assert.equal(await again.namespace('n5').drop(), true)

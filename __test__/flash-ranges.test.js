@@ -6,11 +6,11 @@ const assert = require('node:assert/strict')
 const { once } = require('node:events')
 const { test } = require('node:test')
 const { Worker } = require('node:worker_threads')
-const { FlashStore, KeyRange } = require('..')
-const { flashInMemory, gathered, temporary } = require('./support')
+const { KeyRange } = require('..')
+const { flashInMemory, flashOnDisk, gathered } = require('./support')
 
 /** A key of every type, in order. */
-const KEYS = [null, false, true, -1, 0, 1n, 2.5, new Date(0), '', 'a', 'ab', 'abc', 'b', Buffer.from([1]), [], ['a'], ['a', 1], ['b']]
+const KEYS = [null, false, true, -1, 0, 1n, 2.5, new Date(0), '', 'a', 'ab', 'abc', 'b', new Uint8Array([1]), [], ['a'], ['a', 1], ['b']]
 
 async function filled (t) {
   const store = flashInMemory(t)
@@ -105,9 +105,8 @@ test('a hundred pops at once take the first hundred entries, each once', async (
 })
 
 test('pops of several threads give no entry twice and miss none', async (t) => {
-  const folder = temporary(t)
-  const store = new FlashStore(folder)
-  t.after(() => store.close())
+  const { folder, open } = flashOnDisk(t)
+  const store = open()
   const count = 1200
   await store.setMany(Array.from({ length: count }, (_, key) => [key, `value of ${key}`]))
   const program = `

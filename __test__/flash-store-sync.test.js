@@ -191,8 +191,13 @@ test('a call before the end of loading ends it, wherever it was', async (t) => {
     let expected = 0
     for (const key of store.keys()) assert.equal(key, expected++)
     assert.equal(store.get(12_345), `value 12345 ${'x'.repeat(50)}`)
+    // What comes of the reading in the background is too late to bring anything back.
+    const last = store.get(19_999)
+    store.delete(19_999)
+    store.set(3, 'changed')
     await store.ready
-    assert.equal(store.size, 20_000)
+    assert.deepEqual([store.size, store.get(3)], [19_999, 'changed'])
+    store.set(3, `value 3 ${'x'.repeat(50)}`).set(19_999, last)
     await store.close()
   }
 })
@@ -333,6 +338,13 @@ test('a process ends by itself when everything that was set is stored', async (t
   const { code, errors } = await runProgram('sets-and-ends.js', [folder])
   assert.deepEqual({ code, errors }, { code: 0, errors: '' })
   assert.equal((await storedIn(folder)).length, 50_000)
+})
+
+test('a store that is forgotten stores what was set, and is closed when it is collected', async (t) => {
+  const folder = temporary(t)
+  const { code, output, errors } = await runProgram('forgets-a-map.js', [folder], { flags: ['--expose-gc'] })
+  assert.deepEqual({ code, output, errors }, { code: 0, output: 'closed', errors: '' })
+  assert.equal((await storedIn(folder)).length, 20_000)
 })
 
 test('overwriting one entry many times writes only what is needed', async (t) => {

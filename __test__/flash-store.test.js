@@ -3,7 +3,7 @@
 /* FlashStore's calls, one promise a test. */
 
 const assert = require('node:assert/strict')
-const { existsSync, mkdirSync, readdirSync, writeFileSync } = require('node:fs')
+const { cpSync, existsSync, mkdirSync, readdirSync, writeFileSync } = require('node:fs')
 const { join } = require('node:path')
 const { test } = require('node:test')
 const { FlashStore, FlowDB, KeyRange } = require('..')
@@ -234,4 +234,49 @@ test('an object store of another kind in its place is told as the reason', async
   await assert.rejects(store.get('a'), { code: 'FLOWDB_EXISTS' })
   await assert.rejects(store.set('a', 1), { code: 'FLOWDB_EXISTS' })
   await store.close()
+})
+
+test('open resolves when the store is open, and rejects when it can\'t be', async (t) => {
+  const folder = temporary(t)
+  const store = await FlashStore.open({ dataDir: join(folder, 'store'), durability: 'relaxed' })
+  assert.ok(store instanceof FlashStore)
+  assert.ok(existsSync(join(folder, 'store')))
+  await store.set('a', 1)
+  await store.close()
+  writeFileSync(join(folder, 'file'), 'no directory')
+  await assert.rejects(FlashStore.open(join(folder, 'file')), { code: 'FLOWDB_IO' })
+  await assert.rejects(FlashStore.open({ dataDir: join(folder, 'none'), readOnly: true }), { code: 'FLOWDB_NOT_FOUND' })
+  await assert.rejects(FlashStore.open(), { code: 'FLOWDB_INVALID_ARGUMENT' })
+  await assert.rejects(FlashStore.open({ dataDir: folder, valueEncoding: 1 }), { code: 'FLOWDB_INVALID_ARGUMENT' })
+})
+
+test('size is exact with entries that expire', async (t) => {
+  const store = flashInMemory(t)
+  const keys = Array.from({ length: 100 }, (_, key) => key)
+  await store.setMany(keys.map((key) => [key, key]), { ttl: 0.03 })
+  await store.setMany(keys.map((key) => [-1 - key, key]))
+  await store.set(0, 'for good')
+  await new Promise((resolve) => setTimeout(resolve, 60))
+  assert.equal(await store.size, 101)
+  await store.delete(0)
+  await store.set(1, 'again')
+  assert.equal(await store.size, 101)
+  assert.equal(await store.count(), (await gathered(store)).length)
+  await store.cleanupAllExpired()
+  assert.equal(await store.size, 101)
+})
+
+test('flush makes durable what was written before it, whatever the durability', async (t) => {
+  const folder = temporary(t)
+  const store = new FlashStore({ dataDir: join(folder, 'store'), durability: 'none' })
+  for (let key = 0; key < 500; key++) store.set(key, key)
+  await store.flush()
+  cpSync(join(folder, 'store'), join(folder, 'copy'), { recursive: true })
+  await store.close()
+
+  const copy = new FlashStore({ dataDir: join(folder, 'copy'), readOnly: true })
+  assert.equal(await copy.size, 500)
+  await copy.flush()
+  await copy.close()
+  await assert.rejects(store.flush(), { code: 'FLOWDB_CLOSED' })
 })

@@ -1,9 +1,9 @@
 'use strict'
 
 /*
- * Every JavaScript snippet of README.md, docs/series.md and docs/flowdb/ runs as it is written, in a folder of its own
- * where `require('flowdb')` finds this package. A snippet says in comments (`// → value`) what it prints, and the test
- * holds it to that.
+ * Every JavaScript snippet of README.md, docs/series.md, docs/flashstore.md, docs/flashstore-sync.md and docs/flowdb/
+ * runs as it is written, in a folder of its own where `require('flowdb')` finds this package. A snippet says in
+ * comments (`// → value`) what it prints, and the test holds it to that.
  */
 
 const assert = require('node:assert/strict')
@@ -49,7 +49,8 @@ async function runSnippet (code) {
 }
 
 const parts = readdirSync(join(root, 'docs/flowdb')).map((page) => `docs/flowdb/${page}`)
-const pages = ['README.md', 'docs/series.md', ...parts]
+const ofFlashStore = ['docs/flashstore.md', 'docs/flashstore-sync.md']
+const pages = ['README.md', 'docs/series.md', ...ofFlashStore, ...parts]
 const snippets = pages.flatMap((page) => snippetsOf(readFileSync(join(root, page), 'utf8')))
 
 test('the README has snippets, and the check finds them', () => {

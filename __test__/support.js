@@ -35,6 +35,21 @@ function flashInMemory (t) {
 }
 
 /**
+ * A folder that is gone after the test, and a function that opens a FlashStore in it, closed before that.
+ */
+function flashOnDisk (t) {
+  const stores = []
+  // Hooks run in the order they are given.
+  t.after(() => Promise.all(stores.map((store) => store.close())))
+  const folder = temporary(t)
+  const open = (options = {}) => {
+    stores.push(new FlashStore({ dataDir: folder, ...options }))
+    return stores.at(-1)
+  }
+  return { folder, open }
+}
+
+/**
  * Runs a JavaScript program in a process of its own: text, or the name of a file in __test__/programs.
  *
  * The program finds the package as `require('flowdb')` under `root` and the arguments in `process.argv`.
@@ -106,5 +121,6 @@ function randomSource (seed) {
 }
 
 module.exports = {
-  collectGarbage, errorOf, flashInMemory, gathered, openInMemory, randomSource, runProgram, seedOf, temporary
+  collectGarbage, errorOf, flashInMemory, flashOnDisk, gathered, openInMemory, randomSource, runProgram, seedOf,
+  temporary
 }

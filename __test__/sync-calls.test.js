@@ -6,11 +6,15 @@ const assert = require('node:assert/strict')
 const { writeFileSync } = require('node:fs')
 const { join } = require('node:path')
 const { test } = require('node:test')
+const { createContext, runInContext } = require('node:vm')
 const { Worker } = require('node:worker_threads')
 const { FlashStore, FlowDB } = require('..')
 const { Connection } = require('../lib/connection')
+const { Calls } = require('../lib/flash/namespace')
+const { PLACE } = require('../lib/flash/place')
 const { readOptions } = require('../lib/options')
 const { VERB } = require('../lib/packing')
+const { TransactionSession } = require('../lib/transaction')
 const { flashInMemory, gathered, runProgram, temporary } = require('./support')
 
 test('the calls do what their names say, and give it at once', (t) => {
@@ -195,6 +199,54 @@ test('a worker thread that does nothing but such calls can be terminated', async
   const store = new FlashStore(folder)
   assert.ok(store.getSync('count') >= 20)
   await store.close()
+})
+
+test('a call that is broken off by a time limit leaves the store sound', async (t) => {
+  const store = new FlashStore(temporary(t))
+  const context = createContext({ store, count: 0 })
+  for (let round = 0; round < 10; round++) {
+    for (let key = 0; key < 2000; key++) store.set(key, 'x'.repeat(500))
+    const endless = 'for (;;) store.setSync("count", ++count)'
+    assert.throws(() => runInContext(endless, context, { timeout: 10 }), { code: 'ERR_SCRIPT_EXECUTION_TIMEOUT' })
+  }
+  const [stored, { count }] = [store.getSync('count'), context]
+  assert.ok(stored === count || stored === count - 1, `${stored} is stored of ${count}`)
+  await store.close()
+})
+
+test('namespaces have the calls, with their own encodings', async (t) => {
+  const store = flashInMemory(t)
+  const texts = store.namespace('texts', { valueEncoding: 'utf8' })
+  assert.equal(texts.getSync('a'), undefined)
+  assert.equal(texts.deleteSync('a'), false)
+  assert.equal(texts.setSync('a', 'text').getSync('a'), 'text')
+  assert.throws(() => texts.setSync('a', 1), { code: 'FLOWDB_INVALID_VALUE' })
+  assert.equal(store.hasSync('a'), false)
+  store.namespace('other').set('b', 1)
+  assert.equal(store.namespace('other').getSync('b'), 1)
+  assert.deepEqual(await store.namespaces(), ['other', 'texts'])
+})
+
+test('in a transaction the calls belong to it', async (t) => {
+  const store = flashInMemory(t)
+  store.setSync('key', 'before')
+  const place = store[PLACE]
+  const begin = (isReadOnly) => {
+    const session = new TransactionSession(place.session, ['flash'], isReadOnly, false)
+    return { session, calls: new Calls(place.within(session)) }
+  }
+  const [writing, reading] = [begin(false), begin(true)]
+  assert.equal(writing.calls.setSync('key', 'within').getSync('key'), 'within')
+  assert.equal(writing.calls.deleteSync('nothing'), false)
+  assert.equal(store.getSync('key'), 'before')
+  assert.equal(reading.calls.getSync('key'), 'before')
+  assert.throws(() => reading.calls.setSync('key', 1), { code: 'FLOWDB_READ_ONLY' })
+  await writing.session.commit()
+
+  assert.equal(store.getSync('key'), 'within')
+  assert.equal(reading.calls.getSync('key'), 'before')
+  assert.throws(() => writing.calls.getSync('key'), { code: 'FLOWDB_TRANSACTION_INACTIVE' })
+  await reading.session.abort()
 })
 
 test('two threads that wait in calls on one directory don\'t wait for each other', async (t) => {

@@ -1,6 +1,6 @@
 /* Checked by `tsc` and never run: what users' code may say, and what must be an error. */
 
-import { FlashStore, FlowDB, FlowDBError, KeyRange } from 'flowdb'
+import { FlashNamespace, FlashStore, FlashStoreSync, FlowDB, FlowDBError, KeyRange } from 'flowdb'
 import type {
   AnySchema, DocumentEntry, ExportResult, ImportError, ImportResult, Key, Query, QueryExplanation, RepairReport, SeriesRecord,
   SeriesWindow, Stats, StoreDescription, StoreStats, Transaction
@@ -317,6 +317,70 @@ async function maps (store: FlashStore<string, Map<string, Date>>) {
   await store.set('a', 1)
 }
 
+function syncCalls (store: FlashStore<string, Map<string, Date>>) {
+  exactly<Map<string, Date> | undefined>()(store.getSync('a'))
+  exactly<FlashStore<string, Map<string, Date>>>()(store.setSync('a', new Map(), { ttl: 60, ifAbsent: true }))
+  exactly<boolean>()(store.hasSync('a'))
+  exactly<boolean>()(store.deleteSync('a'))
+  // @ts-expect-error the values are maps
+  store.setSync('a', 1)
+}
+
+async function syncMaps (store: FlashStoreSync<string, Date[]>) {
+  const map: Map<string, Date[]> = store
+  exactly<Date[] | undefined>()(map.get('a'))
+  exactly<FlashStoreSync<string, Date[]>>()(store.set('a', []))
+  exactly<number>()(store.size)
+  for (const [key, value] of store) {
+    exactly<string>()(key)
+    exactly<Date[]>()(value)
+  }
+  store.forEach((value, key) => { value.at(0)?.getTime() ?? key.length })
+  exactly<'loading' | 'open' | 'closed' | 'failed'>()(store.state)
+  store.onerror = (error) => { exactly<FlowDBError>()(error) }
+  exactly<void>()(await store.flush())
+  exactly<FlashStoreSync<number, string>>()(await FlashStoreSync.open<number, string>('folder'))
+  using other = FlashStoreSync.openSync({ dataDir: 'folder', durability: 'relaxed' })
+  other.set(undefined, 1).set(1n, 2)
+  // @ts-expect-error an object is no key
+  other.set({}, 1)
+  // @ts-expect-error the keys are strings
+  store.get(1)
+}
+
+async function flash (store: FlashStore<string, { n: number }>) {
+  exactly<FlashStore<number, Date>>()(await FlashStore.open<number, Date>({ dataDir: 'dir', defaultTtl: 5 }))
+  new FlashStore({ inMemory: true, valueEncoding: 'utf8', defaultTtl: null })
+  // @ts-expect-error there is no such encoding
+  new FlashStore({ inMemory: true, valueEncoding: 'msgpack' })
+  exactly<FlashStore<string, { n: number }>>()(await store.setMany(new Map([['a', { n: 1 }]]), { ttl: 1 }))
+  await store.set('a', { n: 1 }, { expiresAt: new Date(), ifAbsent: true })
+  exactly<({ n: number } | undefined)[]>()(await store.getMany(new Set(['a'])))
+  exactly<number>()(await store.deleteMany(['a']))
+  exactly<number>()(await store.count({ prefix: 'a' }))
+  for (const entry of [await store.first(), await store.last({ gt: 'a' }), await store.popFirst(), await store.popLast('a')]) {
+    exactly<[string, { n: number }] | undefined>()(entry)
+  }
+  for await (const key of store.keys({ gt: 'a', lte: 'b', reverse: true, limit: 1, offset: 2 })) exactly<string>()(key)
+  for await (const value of store.values({ prefix: 'a' })) exactly<{ n: number }>()(value)
+  // @ts-expect-error a range, or the names of its bounds
+  store.entries({ range: KeyRange.only('a'), gt: 'b' })
+  await store.batch([{ type: 'set', key: 'a', value: { n: 1 }, ttl: 1 }, { type: 'del', key: 'b' }])
+  // @ts-expect-error the value is missing
+  await store.batch([{ type: 'put', key: 'a' }])
+  // @ts-expect-error a delete has no value
+  await store.batch([{ type: 'delete', key: 'a', value: { n: 1 } }])
+  const users = store.namespace<number, string>('users', { defaultTtl: 1, valueEncoding: 'json' })
+  exactly<string>()(users.name)
+  exactly<string | undefined>()(await users.get(1))
+  exactly<string | undefined>()(users.getSync(1))
+  exactly<FlashNamespace<number, string>>()(await users.set(1, 'a'))
+  exactly<FlashNamespace<number, string>>()(store.table<number, string>('users'))
+  exactly<string[]>()(await users.namespaces())
+  exactly<boolean>()(await users.drop())
+  exactly<number>()(await store.cleanupExpired('users') + await store.cleanupAllExpired() + await store.tableSize('a'))
+}
+
 function ranges (range: KeyRange<number>, key: Key) {
   exactly<number | undefined>()(range.lower)
   exactly<boolean>()(range.includes(key))
@@ -332,6 +396,6 @@ function errors (error: unknown) {
 }
 
 export {
-  attempts, documents, errors, maps, moving, operations, queries, ranges, schema, series, transactions, untyped, upgrades,
-  upkeep, versions, watching
+  attempts, documents, errors, flash, maps, moving, operations, queries, ranges, schema, series, syncCalls, syncMaps,
+  transactions, untyped, upgrades, upkeep, versions, watching
 }

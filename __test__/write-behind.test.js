@@ -146,6 +146,19 @@ test('what could not be stored is kept, in order, and stored when flush tries ag
   assert.deepEqual(disk.told, ['FLOWDB_IO', 'FLOWDB_IO'])
 })
 
+test('a batch that can\'t even be sent is kept as one that the disk refused', async () => {
+  const disk = new Disk()
+  const behind = new WriteBehind(disk.session, Buffer.from('s'), (error) => disk.told.push(error.code))
+  behind.begin(0, 0)
+  disk.issueTo = () => { throw new RangeError('no memory') }
+  behind.put(1, text('a'))
+  await disk.turn()
+  assert.deepEqual(disk.told, ['FLOWDB_INTERNAL'])
+  delete disk.issueTo
+  await behind.flush()
+  assert.deepEqual([disk.batches.length, behind.bytes], [1, 0])
+})
+
 test('a batch waits for the one before it, and takes up what comes meanwhile', async () => {
   const disk = new Disk()
   const behind = new WriteBehind(disk.session, Buffer.from('s'), assert.ifError)

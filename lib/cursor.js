@@ -286,3 +286,4 @@ class Rows {
 }
 
 exports.Rows = Rows
+exports.rowsOfStore = rowsOfStore

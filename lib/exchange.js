@@ -25,6 +25,9 @@ const TIME_MAX = Number.MAX_SAFE_INTEGER
 
 const INFINITIES = new Map([['Infinity', Infinity], ['-Infinity', -Infinity]])
 
+/** What a line calls the formats of documents that are not JSON. @type {Record<string, number>} */
+const ENCODINGS = { structured: FORMAT.STRUCTURED, raw: FORMAT.RAW, text: FORMAT.TEXT }
+
 /** @param {string} what */
 const bad = (what) => new FlowDBError('FLOWDB_INVALID_VALUE', what)
 
@@ -114,7 +117,7 @@ function documentLine (store, { key, version, updatedAt, expiresAt, format, docu
     const text = /[\n\r]/.test(document) ? document.replace(/[\n\r]/g, ' ') : document
     return [head + VALUE, text, '}\n']
   }
-  const encoding = format === FORMAT.STRUCTURED ? 'structured' : 'raw'
+  const encoding = Object.keys(ENCODINGS).find((name) => ENCODINGS[name] === format)
   return [`${head},"encoding":"${encoding}"${VALUE}`, `"${document.toString('base64')}"`, '}\n']
 }
 
@@ -163,8 +166,8 @@ function readLine (line) {
  */
 function readValue (encoding, text, value) {
   if (encoding === undefined) return { format: FORMAT.JSON, document: text }
-  if (encoding !== 'structured' && encoding !== 'raw') throw bad('its encoding is none that is known')
-  return { format: encoding === 'raw' ? FORMAT.RAW : FORMAT.STRUCTURED, document: fromBase64(value) }
+  if (typeof encoding !== 'string' || !Object.hasOwn(ENCODINGS, encoding)) throw bad('its encoding is none that is known')
+  return { format: ENCODINGS[encoding], document: fromBase64(value) }
 }
 
 /**

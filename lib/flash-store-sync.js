@@ -12,11 +12,12 @@
 
 const { inspect } = require('node:util')
 const { Connection } = require('./connection.js')
-const { FlowDBError } = require('./errors.js')
+const { FlowDBError, isOwn, reasonOf } = require('./errors.js')
+const { EarlyChanges } = require('./flash-sync/early.js')
 const { checkKey, encodeEntry } = require('./flash-sync/entry.js')
 const { Loading } = require('./flash-sync/loading.js')
 const { Reads } = require('./flash-sync/reads.js')
-const { HEAD, WAITING_BYTES_MAX, WriteBehind, sizeOf } = require('./flash-sync/write-behind.js')
+const { HEAD, WAITING_BYTES_MAX, WriteBehind } = require('./flash-sync/write-behind.js')
 const { invalid, kindOf, nameBytes } = require('./names.js')
 const { readOptions } = require('./options.js')
 const { Session } = require('./session.js')
@@ -27,12 +28,10 @@ const DEFINITION = JSON.stringify({ name: STORE, keyPath: null, autoIncrement: f
 
 /** What was set before the end of loading is applied for so long before the event loop gets a turn. */
 const SLICE_MS_MAX = 5
-const PUTS_BETWEEN_LOOKS = 32
 
 const ignore = () => {}
 
 /** @typedef {import('./values.js').Encoded} Encoded */
-/** @typedef {{ key: unknown, value: unknown, encoded: Encoded }} Early */
 
 class FlashStoreSync extends Reads {
   #options
@@ -50,11 +49,7 @@ class FlashStoreSync extends Reads {
   #lastNumber = 0
   /** How many batches had been stored when it was loaded. */
   #position = 0
-  /** What was set before the end of loading, in order. @type {Early[]} */
-  #early = []
-  #earlyBytes = 0
-  /** Whether everything that is stored was removed before that. */
-  #isClearedEarly = false
+  #early = new EarlyChanges()
   /** @type {Promise<void> | undefined} */
   #closing
   /**
@@ -87,7 +82,12 @@ class FlashStoreSync extends Reads {
    */
   static async open (options) {
     const store = new FlashStoreSync(options)
-    await store.ready
+    try {
+      await store.ready
+    } catch (error) {
+      await store.close()
+      throw error
+    }
     return store
   }
 
@@ -99,7 +99,12 @@ class FlashStoreSync extends Reads {
    */
   static openSync (options) {
     const store = new FlashStoreSync(options)
-    store.#loaded()
+    try {
+      store.#loaded()
+    } catch (error) {
+      store.close().catch(ignore)
+      throw error
+    }
     return store
   }
 
@@ -116,13 +121,13 @@ class FlashStoreSync extends Reads {
 
   /** How many bytes wait to be stored. */
   get pendingBytes () {
-    return this.#behind.bytes + this.#earlyBytes
+    return this.#behind.bytes + this.#early.bytes
   }
 
   async #load () {
     try {
       await this.#loading.inBackground()
-      if (!this.#isLoaded) await this.#openInSlices()
+      if (!this.#isLoaded && this.#failure === undefined) await this.#openInSlices()
     } catch (error) {
       // What it fails for may have been got over by a call meanwhile.
       if (!this.#isLoaded) this.#failure ??= { error }
@@ -147,7 +152,7 @@ class FlashStoreSync extends Reads {
 
   /** Applies what was set before everything was read. More may be set meanwhile, or the rest applied by a call. */
   async #openInSlices () {
-    if (this.#isClosed && !this.#hasEarly) throw closed()
+    if (this.#isClosed && this.#early.isEmpty) throw closed()
     while (!this.#isLoaded && !this.#applyEarly(performance.now() + SLICE_MS_MAX)) {
       await new Promise((resolve) => setImmediate(resolve))
     }
@@ -158,20 +163,9 @@ class FlashStoreSync extends Reads {
    * @returns {boolean} whether all of it has been applied, so that the store is open
    */
   #applyEarly (deadline) {
-    if (this.#isClearedEarly) this.#clear()
-    this.#isClearedEarly = false
-    for (let place = 0; place < this.#early.length; place++) {
-      if (place % PUTS_BETWEEN_LOOKS === 1 && performance.now() > deadline) {
-        this.#early.splice(0, place)
-        return false
-      }
-      const { key, value, encoded } = this.#early[place]
-      this.#earlyBytes -= sizeOf(encoded)
-      this.#put(key, value, encoded)
-    }
-    this.#early = []
-    this.#isLoaded = true
-    return true
+    this.#early.apply(deadline, () => this.#clear(), ({ key, value, encoded }) => this.#put(key, value, encoded))
+    this.#isLoaded = this.#early.isEmpty
+    return this.#isLoaded
   }
 
   /** The entries, loaded if they are not yet. */
@@ -227,7 +221,8 @@ class FlashStoreSync extends Reads {
     // Looked at again, because getters of the value may have done anything.
     this.#checkWritable()
     if (this.#isLoaded) this.#put(plain, value, encoded)
-    else this.#putEarly(plain, value, encoded)
+    else this.#early.put(plain, value, encoded)
+    if (this.#early.bytes > WAITING_BYTES_MAX) this.#loaded()
     return this
   }
 
@@ -240,17 +235,6 @@ class FlashStoreSync extends Reads {
   #holds (key, value) {
     if ((typeof value === 'object' && value !== null) || !this.#values.has(key)) return false
     return Object.is(this.#values.get(key), value)
-  }
-
-  /**
-   * @param {unknown} key
-   * @param {unknown} value
-   * @param {Encoded} encoded
-   */
-  #putEarly (key, value, encoded) {
-    this.#early.push({ key, value, encoded })
-    this.#earlyBytes += sizeOf(encoded)
-    if (this.#earlyBytes > WAITING_BYTES_MAX) this.#loaded()
   }
 
   /**
@@ -283,10 +267,8 @@ class FlashStoreSync extends Reads {
   /** Removes every entry. */
   clear () {
     this.#checkWritable()
-    if (this.#isLoaded) return this.#clear()
-    this.#isClearedEarly = true
-    this.#early = []
-    this.#earlyBytes = 0
+    if (this.#isLoaded) this.#clear()
+    else this.#early.clear()
   }
 
   #clear () {
@@ -365,7 +347,7 @@ class FlashStoreSync extends Reads {
   async #close () {
     this.#isClosed = true
     try {
-      if (this.#isLoaded || this.#hasEarly) await this.#finish()
+      if (this.#isLoaded || !this.#early.isEmpty) await this.#finish()
       else this.#loading.stop()
     } finally {
       await this.#session.connection.close()
@@ -392,7 +374,7 @@ class FlashStoreSync extends Reads {
   [Symbol.dispose] () {
     if (this.#isClosed) return
     try {
-      if (this.#isLoaded || this.#hasEarly) this.flushSync()
+      if (this.#isLoaded || !this.#early.isEmpty) this.flushSync()
     } finally {
       this.close().catch(ignore)
     }
@@ -409,11 +391,6 @@ class FlashStoreSync extends Reads {
   [inspect.custom] (_depth, options) {
     return this.#isLoaded ? `FlashStoreSync ${inspect(this.#values, options)}` : `FlashStoreSync <${this.state}>`
   }
-
-  /** Whether something was changed before the end of loading. */
-  get #hasEarly () {
-    return this.#early.length > 0 || this.#isClearedEarly
-  }
 }
 
 Object.defineProperty(FlashStoreSync.prototype, Symbol.toStringTag, { value: 'FlashStoreSync', configurable: true })
@@ -422,8 +399,8 @@ const closed = () => new FlowDBError('FLOWDB_CLOSED', 'the store is closed')
 
 /** @param {unknown} error */
 function notLoaded (error) {
-  const { code = 'FLOWDB_INTERNAL', message } = /** @type {FlowDBError} */ (error)
-  return new FlowDBError(code, `the store could not be loaded: ${message}`, { cause: error })
+  const code = isOwn(error) ? error.code : 'FLOWDB_INTERNAL'
+  return new FlowDBError(code, `the store could not be loaded: ${reasonOf(error)}`, { cause: error })
 }
 
 exports.FlashStoreSync = FlashStoreSync

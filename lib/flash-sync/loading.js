@@ -7,7 +7,7 @@
  * Invariant: each entry is given once. Nothing is written before the end, so the rest can be read by another cursor.
  */
 
-const { Rows } = require('../cursor.js')
+const { Rows, rowsOfStore } = require('../cursor.js')
 const { VERB, WANTS } = require('../packing.js')
 
 /** The size of pages that are read in a call. */
@@ -44,23 +44,21 @@ class Loading {
     return this.#isDone
   }
 
+  /** What is left to read. @returns {import('../cursor.js').Scan} */
+  get #rest () {
+    const last = this.#last
+    const bounds = last === undefined ? undefined : { lower: last, lowerOpen: true, upper: undefined, upperOpen: false }
+    return { store: this.#store, index: undefined, bounds, reverse: false, limit: Infinity, wants: WANTED }
+  }
+
   /**
    * Reads until the end, or until the rest has been read in a call.
    *
    * @returns {Promise<void>}
    */
   async inBackground () {
-    const scan = {
-      store: this.#store,
-      index: undefined,
-      bounds: undefined,
-      reverse: false,
-      limit: Infinity,
-      wants: WANTED,
-      isGathered: true
-    }
-    this.#rows = new Rows(this.#session, scan, undefined, (page) => {
-      if (!this.#isDone) this.#read(page)
+    this.#rows = new Rows(this.#session, { ...this.#rest, isGathered: true }, undefined, (page) => {
+      this.#read(page)
       return []
     })
     await this.#rows.gather()
@@ -71,15 +69,15 @@ class Loading {
   inCall () {
     const { connection } = this.#session
     const cursor = connection.nextId()
-    const bounds = { lower: this.#last, lowerOpen: true, upper: undefined, upperOpen: false }
+    const { verb, wants, pack } = rowsOfStore(this.#rest)
     /** @type {Page} */
-    let page = connection.issueSync(VERB.OPEN_CURSOR, { wants: WANTED }, (run) => {
-      run.u32(cursor).bytes32(this.#store).absent().range(this.#last === undefined ? undefined : bounds)
-      run.u8(0).u8(WANTED).u32(ROWS_MAX).u32(PAGE_BYTES)
+    let page = connection.issueSync(verb, { wants }, (run) => {
+      pack(run.u32(cursor))
+      run.u32(ROWS_MAX).u32(PAGE_BYTES)
     })
     this.#read(page)
     while (page.more) {
-      page = connection.issueSync(VERB.NEXT_PAGE, { wants: WANTED }, (run) => {
+      page = connection.issueSync(VERB.NEXT_PAGE, { wants }, (run) => {
         run.u32(cursor).u32(ROWS_MAX).u32(PAGE_BYTES)
       })
       this.#read(page)

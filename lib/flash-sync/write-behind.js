@@ -11,7 +11,7 @@
  * what the map was at some moment, whatever fails, and whoever else writes to the store.
  */
 
-const { FlowDBError } = require('../errors.js')
+const { FlowDBError, isOwn } = require('../errors.js')
 const { FORMAT, VERB } = require('../packing.js')
 
 /** A batch with so many bytes is full. */
@@ -220,7 +220,12 @@ class WriteBehind {
     this.#onTheWay++
     const pack = (/** @type {import('../packing.js').Run} */ run) => batch.pack(run, this.#store)
     const { connection } = this.#session
-    batch.request = connection.issueTo(VERB.APPLY, { isWrite: true }, pack, (error) => this.#answered(batch, error))
+    try {
+      batch.request = connection.issueTo(VERB.APPLY, { isWrite: true }, pack, (error) => this.#answered(batch, error))
+    } catch (error) {
+      // No memory to pack it into, say. It stays where it is, as any other that fails.
+      this.#answered(batch, /** @type {Error} */ (error))
+    }
   }
 
   /**
@@ -326,7 +331,7 @@ class WriteBehind {
 
 /** @param {Error} error */
 function notStored (error) {
-  const { code = 'FLOWDB_INTERNAL' } = /** @type {FlowDBError} */ (error)
+  const code = isOwn(error) ? error.code : 'FLOWDB_INTERNAL'
   if (code === 'FLOWDB_CONSTRAINT') {
     const message = 'another FlashStoreSync has written to this store since it was loaded here: one at a time may have it'
     return new FlowDBError('FLOWDB_CONFLICT', message, { cause: error })

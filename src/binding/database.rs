@@ -427,6 +427,8 @@ fn busy() -> Error {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::super::outbox::Taken;
     use super::*;
 
@@ -457,6 +459,20 @@ mod tests {
 
         assert_eq!(database.submit(&SCHEMA).unwrap_err().code(), Code::Busy);
         assert_eq!(database.lane.lock().runs.len(), 1);
+    }
+
+    #[test]
+    fn who_waits_does_the_work_of_a_lane_that_no_worker_is_at() {
+        let database = database();
+        database.outbox.connect(Arc::new(|| {}));
+
+        database.submit_here(&SCHEMA).unwrap();
+
+        assert!(database.outbox.wait_for(1, Duration::ZERO).is_some(), "it was not done in the call");
+        assert!(!database.lane.lock().scheduled);
+        database.lane.lock().scheduled = true;
+        database.submit_here(&SCHEMA).unwrap();
+        assert_eq!(database.lane.lock().runs.len(), 1, "the worker that is there does it");
     }
 
     #[test]

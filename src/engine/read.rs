@@ -170,6 +170,11 @@ impl Scan {
         Ok(true)
     }
 
+    /// How many entries the scan has passed over that made no row, because they are deleted or have expired.
+    pub(crate) fn passed(&self) -> u64 {
+        self.rows.passed()
+    }
+
     #[inline]
     fn advance_row(&mut self) -> Result<bool> {
         match self.within {

@@ -45,6 +45,8 @@ pub(crate) struct VisibleIterator<I> {
     place: Place,
     /// How many entries in a row made no row.
     passed: u32,
+    /// How many entries made no row in all.
+    passed_in_all: u64,
 }
 
 /// After so many entries that made no row, it is worth looking whether a range deletion can be left in one leap.
@@ -95,7 +97,9 @@ impl<I: InternalIterator> VisibleIterator<I> {
         reverse: bool,
     ) -> Self {
         let row = SavedRow::default();
-        Self { inner, visibility, start, end, reverse, started: false, row, place: Place::Nowhere, passed: 0 }
+        let place = Place::Nowhere;
+        let (started, passed, passed_in_all) = (false, 0, 0);
+        Self { inner, visibility, start, end, reverse, started, row, place, passed, passed_in_all }
     }
 
     /// Moves to the next row in the direction of travel; false at the end of the range.
@@ -225,10 +229,21 @@ impl<I: InternalIterator> VisibleIterator<I> {
         Ok(Place::Nowhere)
     }
 
+    #[inline]
+    fn pass(&mut self) {
+        self.passed = self.passed.saturating_add(1);
+        self.passed_in_all += 1;
+    }
+
+    /// How many deleted, replaced or expired entries the rows so far stood behind.
+    pub(crate) fn passed(&self) -> u64 {
+        self.passed_in_all
+    }
+
     /// Leaves the range deletion that the entry lies in, if there is one and the source knows how. Whether it did.
     #[inline]
     fn leap(&mut self, travel: Travel) -> Result<bool> {
-        self.passed = self.passed.saturating_add(1);
+        self.pass();
         if self.passed < PASSED_BEFORE_LEAP || self.visibility.holes.is_empty() {
             return Ok(false);
         }
@@ -254,7 +269,7 @@ impl<I: InternalIterator> VisibleIterator<I> {
                     self.passed = 0;
                     return Ok(Place::Saved);
                 }
-                self.passed = self.passed.saturating_add(1);
+                self.pass();
             } else if entry.seqno <= self.visibility.snapshot && self.visibility.shows(&entry)? {
                 self.passed = 0;
                 return Ok(Place::InStream);

@@ -56,6 +56,16 @@ pub(crate) struct RowRange {
 }
 
 impl RowRange {
+    /// The part of it before `end`, which lies in it.
+    pub(crate) fn up_to(&self, end: Vec<u8>) -> Self {
+        Self { start: self.start.clone(), end }
+    }
+
+    /// The part of it from `start` on, which lies in it.
+    pub(crate) fn down_to(&self, start: Vec<u8>) -> Self {
+        Self { start, end: self.end.clone() }
+    }
+
     /// Every row whose key begins with `prefix`.
     pub(crate) fn prefix(prefix: Vec<u8>) -> Self {
         let end = behind(&prefix, &[]);

@@ -157,6 +157,7 @@ impl Base {
             written: overlay.walk(range, direction).peekable(),
             direction,
             current: Current::Start,
+            passed: 0,
             now_ms: self.now_ms(),
         };
         if let Some(cleared) = overlay.cleared_at(&rows.left.start) {
@@ -206,6 +207,8 @@ pub(crate) struct Rows<'a> {
     written: Peekable<Walk<'a>>,
     direction: Direction,
     current: Current,
+    /// How many entries were passed over that made no row, but for those of the scan that is open.
+    passed: u64,
     /// By which own writes have expired; the scan has looked at the clock, too.
     now_ms: u64,
 }
@@ -232,8 +235,11 @@ impl Rows<'_> {
                     return Ok(true);
                 }
                 // The transaction deleted the row, or set one that has expired.
-                _ => self.written.next(),
-            };
+                _ => {
+                    self.passed += 1;
+                    self.written.next();
+                }
+            }
         }
     }
 
@@ -265,6 +271,7 @@ impl Rows<'_> {
         if let Some(scan) = &mut self.scan
             && !scan.advance()?
         {
+            self.passed += scan.passed();
             self.scan = None;
         }
         self.leap_over_cleared()
@@ -275,13 +282,15 @@ impl Rows<'_> {
         self.leap_over_cleared()
     }
 
-    fn scan_left(&self) -> Result<Option<Scan>> {
+    fn scan_left(&mut self) -> Result<Option<Scan>> {
         if self.left.is_empty() {
             return Ok(None);
         }
         let range = ScanRange::between(self.left.start.clone(), self.left.end.clone());
         let mut scan = self.base.database.engine.scan(range, self.direction, Some(&self.base.snapshot))?;
-        Ok(scan.advance()?.then_some(scan))
+        let is_there = scan.advance()?;
+        self.passed += if is_there { 0 } else { scan.passed() };
+        Ok(is_there.then_some(scan))
     }
 
     /// Where the scan has come into a cleared range, opens it again behind that.
@@ -294,6 +303,11 @@ impl Rows<'_> {
             self.scan = self.scan_left()?;
         }
         Ok(())
+    }
+
+    /// How many entries were passed over that made no row, because they are deleted or have expired.
+    pub(crate) fn passed(&self) -> u64 {
+        self.passed + self.scan.as_ref().map_or(0, Scan::passed)
     }
 
     /// The current row's key and value.

@@ -8,10 +8,12 @@ mod support;
 #[expect(dead_code, reason = "other tests use the rest of it")]
 mod watched;
 
+mod batch;
 mod bulk;
 mod conflicts;
 mod courses;
 mod crash;
+mod declared;
 mod documents;
 mod expiry;
 mod feeding;

@@ -97,9 +97,13 @@ fn names_and_definitions_out_of_bounds_are_refused() {
 #[test]
 fn there_are_limits_to_stores_and_indexes() {
     let db = open();
-    for number in 0..STORES_MAX {
-        db.create_object_store(&format!("s{number}"), out_of_line()).unwrap();
-    }
+    db.upgrade(1, None, |tx, _| {
+        (0..STORES_MAX)
+            .try_for_each(|number| tx.create_object_store(&format!("s{number}"), out_of_line(), 0))?;
+        assert_eq!(code(tx.create_object_store("more", out_of_line(), 0)), Code::InvalidArgument);
+        Ok(())
+    })
+    .unwrap();
     assert_eq!(code(db.create_object_store("more", out_of_line())), Code::InvalidArgument);
     for number in 0..INDEXES_MAX {
         db.create_index("s7", &format!("i{number}"), index_on("n")).unwrap();
