@@ -10,7 +10,7 @@ const { FAMILIES } = require('./families/index.js')
 const { chart } = require('./lib/charts.js')
 const { readOptions } = require('./lib/options.js')
 const { Results } = require('./lib/results.js')
-const { runAll } = require('./lib/runs.js')
+const { runAll, whyNotHere } = require('./lib/runs.js')
 const { delayTable, figureTable, missList, replaceSection } = require('./lib/table.js')
 
 const OURS = 'flowdb'
@@ -51,6 +51,8 @@ async function main () {
 async function measure (options, results) {
   const { preset, entries, valueBytes, seconds, rounds, engines } = options
   const adapters = engines.map(adapterOf)
+  const broken = engines.includes(OURS) ? whyNotHere(adapterOf(OURS)) : undefined
+  if (broken !== undefined) throw new Error(`FlowDB can't be loaded: run \`npm run build\` first (${broken})`)
   const versions = Object.fromEntries(adapters.map((adapter) => [adapter.name, versionOf(adapter)]))
   const about = { about: true, preset, entries, valueBytes, seconds, rounds, engines, versions, machine: machine() }
   if (options.out !== undefined) writeFileSync(options.out, '')

@@ -105,6 +105,7 @@ async function fill (store, scale) {
 
 exports.AWAITED = AWAITED
 exports.BATCH = BATCH
+exports.WAYS = WAYS
 exports.entriesOf = entriesOf
 exports.fill = fill
 exports.write = write

@@ -170,3 +170,4 @@ function lastError (said) {
 
 exports.linesOf = linesOf
 exports.runAll = runAll
+exports.whyNotHere = whyNotHere
