@@ -3,7 +3,7 @@
 /* What the tests of the facades share: temporary folders, open databases, child processes, random numbers. */
 
 const { spawn } = require('node:child_process')
-const { mkdtempSync, rmSync } = require('node:fs')
+const { mkdtempSync, readFileSync, rmSync } = require('node:fs')
 const { tmpdir } = require('node:os')
 const { join } = require('node:path')
 const { setFlagsFromString } = require('node:v8')
@@ -98,6 +98,34 @@ async function errorOf (promise) {
   throw new Error(`it resolved to ${value} and should have rejected`)
 }
 
+/**
+ * For how many milliseconds this thread has run. Where the system tells that, time in which it was put aside for others
+ * does not count.
+ */
+function msRun () {
+  try {
+    return Number(readFileSync('/proc/thread-self/schedstat', 'utf8').split(' ')[0]) / 1e6
+  } catch {
+    return performance.now()
+  }
+}
+
+/** How long the longest turn of the event loop took until a promise was settled. */
+async function longestTurnUntil (promise) {
+  let isSettled = false
+  const settled = promise.finally(() => { isSettled = true })
+  let longest = 0
+  let last = msRun()
+  while (!isSettled) {
+    await new Promise((resolve) => setImmediate(resolve))
+    const now = msRun()
+    longest = Math.max(longest, now - last)
+    last = now
+  }
+  await settled
+  return longest
+}
+
 /** The seed of a test's random numbers, printed and taken back. */
 function seedOf (t) {
   const seed = Number(process.env.FLOWDB_SEED ?? Date.now() % 2 ** 32)
@@ -124,6 +152,6 @@ function randomSource (seed) {
 const randomFrom = (seed) => randomSource(seed).below
 
 module.exports = {
-  collectGarbage, errorOf, flashInMemory, flashOnDisk, gathered, openInMemory, randomFrom, randomSource, runProgram,
-  seedOf, temporary
+  collectGarbage, errorOf, flashInMemory, flashOnDisk, gathered, longestTurnUntil, openInMemory, randomFrom,
+  randomSource, runProgram, seedOf, temporary
 }

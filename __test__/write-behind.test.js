@@ -3,12 +3,11 @@
 /* What FlashStoreSync writes behind: in order, in bounded batches, whole; and what becomes of it when it fails. */
 
 const assert = require('node:assert/strict')
-const { readFileSync } = require('node:fs')
 const { join } = require('node:path')
 const { test } = require('node:test')
 const { FlashStoreSync, FlowDBError } = require('..')
 const { WAITING_BYTES_MAX, WriteBehind } = require('../lib/flash-sync/write-behind')
-const { errorOf, runProgram, temporary } = require('./support')
+const { errorOf, longestTurnUntil, runProgram, temporary } = require('./support')
 const { changesOfTurn } = require('./programs/sets-until-killed')
 
 /** A turn of the event loop that takes longer than this is a block. */
@@ -211,34 +210,6 @@ class Disk {
 }
 
 const text = (of) => ({ format: 1, text: `[1,"${of}"]` })
-
-/**
- * For how many milliseconds this thread has run. Where the system tells that, time in which it was put aside for others
- * does not count.
- */
-function msRun () {
-  try {
-    return Number(readFileSync('/proc/thread-self/schedstat', 'utf8').split(' ')[0]) / 1e6
-  } catch {
-    return performance.now()
-  }
-}
-
-/** How long the longest turn of the event loop took until a promise was settled. */
-async function longestTurnUntil (promise) {
-  let isSettled = false
-  const settled = promise.finally(() => { isSettled = true })
-  let longest = 0
-  let last = msRun()
-  while (!isSettled) {
-    await new Promise((resolve) => setImmediate(resolve))
-    const now = msRun()
-    longest = Math.max(longest, now - last)
-    last = now
-  }
-  await settled
-  return longest
-}
 
 /** Whether entries are those of a map, or of what it becomes by some of the next changes. */
 function isFurtherBy (map, changes, entries) {

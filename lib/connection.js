@@ -62,6 +62,7 @@ const ignore = () => {}
  * @property {boolean} [isFirst] it belongs to the upgrade for which everything else waits
  * @property {boolean} [isStep] it is a part of a call that is held, which was made before the database was closed
  * @property {number} [wants] what the page that it asks for carries
+ * @property {unknown} [result] what it resolves to in place of its answer
  * @property {(failed: boolean) => void} [settled] called with the answer, before anybody who waits for it goes on
  */
 
@@ -152,7 +153,7 @@ class Connection {
   #release () {
     this.#flush()
     this.#upgrade = undefined
-    this.#settled(true)
+    this.settled(true)
     this.#flush()
   }
 
@@ -249,7 +250,7 @@ class Connection {
     try {
       return await work()
     } finally {
-      this.#settled(false)
+      this.settled(false)
     }
   }
 
@@ -312,15 +313,28 @@ class Connection {
    * @returns {Promise<any>}
    */
   #issue (verb, way, pack) {
-    const { isWrite = false, wants = 0, settled = ignore } = way
-    const { number, answer } = native.request(wants, (failed) => {
-      settled(failed)
-      this.#settled(isWrite)
-    })
+    const { isWrite = false, wants = 0, settled, result } = way
+    const owner = settled === undefined ? this : this.#ownerWith(settled)
+    const { number, answer } = native.request(wants, owner, isWrite, result)
     const lane = this.#laneFor(way)
     this.#enter(lane, number, verb, way, pack)
     this.#flushLater(lane)
     return answer
+  }
+
+  /**
+   * Somebody who is told of a request before this is.
+   *
+   * @param {(failed: boolean) => void} first
+   * @returns {import('./native.js').Owner}
+   */
+  #ownerWith (first) {
+    return {
+      settled: (isWrite, failed) => {
+        first(failed)
+        this.settled(isWrite)
+      }
+    }
   }
 
   /**
@@ -359,7 +373,7 @@ class Connection {
   issueTo (verb, way, pack, done) {
     this.checkOpen()
     const { isWrite = false, wants = 0 } = way
-    const number = native.requestOf(wants, () => this.#settled(isWrite), done)
+    const number = native.requestOf(wants, this, isWrite, done)
     this.#enter(this.#ordered, number, verb, way, pack)
     this.#flushLater(this.#ordered)
     return number
@@ -393,7 +407,7 @@ class Connection {
     let failure
     let answer
     const { isWrite = false, wants = 0 } = way
-    const number = native.requestOf(wants, () => this.#settled(isWrite), (error, value) => {
+    const number = native.requestOf(wants, this, isWrite, (error, value) => {
       failure = error
       answer = value
     })
@@ -426,8 +440,12 @@ class Connection {
     return isWrite || isOrdered || (this.#pendingWrites > 0 && !isFree) ? this.#ordered : this.#reads
   }
 
-  /** @param {boolean} wasWrite */
-  #settled (wasWrite) {
+  /**
+   * One of its requests has ended, or something that it waits for.
+   *
+   * @param {boolean} wasWrite
+   */
+  settled (wasWrite) {
     if (wasWrite) this.#pendingWrites--
     if (--this.#pending === 0 && this.#onIdle !== undefined) this.#onIdle()
   }

@@ -65,12 +65,20 @@ const NOT_AT_HAND = Symbol('not at hand')
  * @property {(value: any) => void} resolve
  * @property {(failure: unknown) => void} reject
  * @property {number} wants what the page that it asked for carries
- * @property {(failed: boolean) => void} settled called once, before the promise settles
+ * @property {Owner} owner told once, before the promise settles
+ * @property {boolean} isWrite what the owner calls a write
+ * @property {unknown} result what it resolves to in place of its answer, unless that is `ITS_ANSWER`
  */
+
+/** Whose requests these are. @typedef {{ settled: (isWrite: boolean, failed: boolean) => void }} Owner */
+
+/** A request that resolves to its answer. */
+const ITS_ANSWER = Symbol('its answer')
+/** Requests of nobody. @type {Owner} */
+const NOBODY = { settled: () => {} }
 
 /** @type {(Request | undefined)[]} by number; number 0 means that no answer is wanted */
 const requests = [undefined]
-const ignore = () => {}
 /** @type {number[]} */
 const freeNumbers = []
 let pending = 0
@@ -170,12 +178,16 @@ const nearestOption = (name) => addon.nearestOption(Buffer.from(name)) ?? undefi
  * Makes a request that is about to be packed under the number that it gets.
  *
  * @param {number} [wants] what the page that it asks for carries
- * @param {(failed: boolean) => void} [settled] called once, before the answer
+ * @param {Owner} [owner] told once, before the answer
+ * @param {boolean} [isWrite]
+ * @param {unknown} [result] what it resolves to in place of its answer
  * @returns {{ number: number, answer: Promise<any> }}
  */
-function request (wants = 0, settled = ignore) {
+function request (wants = 0, owner = NOBODY, isWrite = false, result = ITS_ANSWER) {
   let number = 0
-  const promise = new Promise((resolve, reject) => { number = register({ resolve, reject, wants, settled }) })
+  const promise = new Promise((resolve, reject) => {
+    number = register({ resolve, reject, wants, owner, isWrite, result })
+  })
   return { number, answer: promise.then(undefined, toThrown) }
 }
 
@@ -196,11 +208,12 @@ function register (request) {
  * Makes a request whose answer is given to a function in place of a promise, so that it can be waited for in a call.
  *
  * @param {number} wants what the page that it asks for carries
- * @param {() => void} settled called once, before the answer, and when the request is taken back
+ * @param {Owner} owner told once, before the answer, and when the request is taken back
+ * @param {boolean} isWrite
  * @param {(error: Error | undefined, value: any) => void} done must not throw
  * @returns {number}
  */
-function requestOf (wants, settled, done) {
+function requestOf (wants, owner, isWrite, done) {
   return register({
     resolve: (value) => done(undefined, value),
     reject: (failure) => {
@@ -208,7 +221,9 @@ function requestOf (wants, settled, done) {
       done(/** @type {Error} */ (error), undefined)
     },
     wants,
-    settled
+    owner,
+    isWrite,
+    result: ITS_ANSWER
   })
 }
 
@@ -256,7 +271,7 @@ function unregister (number, failed) {
   requests[number] = undefined
   freeNumbers.push(number)
   if (--pending === 0) addon.keepAlive(link(), false)
-  request.settled(failed)
+  request.owner.settled(request.isWrite, failed)
   return request
 }
 
@@ -323,7 +338,7 @@ function answer (number, value) {
   const request = unregister(number, value instanceof Failure)
   if (request === undefined) return
   if (value instanceof Failure) request.reject(value)
-  else request.resolve(value)
+  else request.resolve(request.result === ITS_ANSWER ? value : request.result)
 }
 
 /**

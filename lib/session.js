@@ -28,6 +28,7 @@ const forgotten = new FinalizationRegistry((connection) => connection.close().ca
  * @property {boolean} [isStep] it is a part of a call that is held, and goes on although the database is being closed
  * @property {boolean} [isFree] it belongs to a cursor that has been opened
  * @property {number} [wants]
+ * @property {unknown} [result] what it resolves to in place of its answer, on the database itself
  */
 
 /**
@@ -61,6 +62,11 @@ class Session {
     const session = new Session(connection)
     forgotten.register(session, connection)
     return session
+  }
+
+  /** Whether its operations resolve to the results that they are given. */
+  get givesResults () {
+    return true
   }
 
   /** Throws when nothing can be issued any more. */
@@ -162,10 +168,11 @@ class Session {
    * @param {unknown} store
    * @param {() => import('./values.js').Encoded} encode
    * @param {unknown} [key] `undefined` where the document holds it or it is generated
-   * @returns {Promise<import('./key.js').Key>}
+   * @param {unknown} [result] what it resolves to in place of the key, where the session `givesResults`
+   * @returns {Promise<any>} the key
    */
-  put (overwrite, store, encode, key) {
-    return this.#try(overwrite ? VERB.PUT : VERB.ADD, { store, isWrite: true }, () => {
+  put (overwrite, store, encode, key, result) {
+    return this.#try(overwrite ? VERB.PUT : VERB.ADD, { store, isWrite: true, result }, () => {
       const name = nameBytes('store', store)
       const plain = plainKey(key)
       const encoded = encode()

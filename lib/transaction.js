@@ -111,6 +111,11 @@ class TransactionSession extends Session {
     return { transaction: this.#id, isOrdered: !isFree, isFree, isFirst, isStep: isStep || this.#isHeld, wants }
   }
 
+  /** What a write was is known here before its result. */
+  get givesResults () {
+    return false
+  }
+
   /**
    * @param {number} verb
    * @param {import('./session.js').What} what

@@ -28,12 +28,19 @@ class Entries {
    * @param {unknown} [options]
    * @returns {Promise<this>}
    */
-  async set (key, value, options) {
-    checkKey(key)
-    const { session, store, encode } = this.#place
-    if (options === undefined) await session.put(true, store, () => encode(value), key)
-    else await session.putWith('set', store, () => encode(value), key, options)
-    return this
+  set (key, value, options) {
+    try {
+      checkKey(key)
+      const { session, store, encode } = this.#place
+      const isPlain = options === undefined
+      const done = isPlain
+        ? session.put(true, store, () => encode(value), key, this)
+        : session.putWith('set', store, () => encode(value), key, options)
+      // Nothing is made anew for the most frequent write.
+      return isPlain && session.givesResults ? done : done.then(() => this)
+    } catch (error) {
+      return Promise.reject(error)
+    }
   }
 
   /**
@@ -52,16 +59,24 @@ class Entries {
    * @param {unknown} key
    * @returns {Promise<boolean>}
    */
-  async has (key) {
-    return await this.#place.session.has(this.#place.store, key)
+  has (key) {
+    try {
+      return this.#place.session.has(this.#place.store, key)
+    } catch (error) {
+      return Promise.reject(error)
+    }
   }
 
   /**
    * @param {unknown} key
    * @returns {Promise<boolean>} whether it was there
    */
-  async delete (key) {
-    return await this.#place.session.delete(this.#place.store, key)
+  delete (key) {
+    try {
+      return this.#place.session.delete(this.#place.store, key)
+    } catch (error) {
+      return Promise.reject(error)
+    }
   }
 
   /**
