@@ -7,6 +7,10 @@
 
 const { decodeKey } = require('./key.js')
 
+/** How a column is written: each value by itself, or all as one array in JSON, which may be of ASCII. */
+const EACH = 0
+const AS_ASCII = 2
+
 /** What tells one state of a document from another is so long. */
 const STAMP_BYTES = 16
 
@@ -84,15 +88,45 @@ class AnswerReader {
    *
    * @template T
    * @param {() => T} read
+   * @param {number} [count]
    * @returns {T[]}
    */
-  list (read) {
-    const count = this.u32()
+  list (read, count = this.u32()) {
     const list = []
     for (let place = 0; place < count; place++) list.push(read())
     return list
   }
+
+  /**
+   * @param {number} count
+   * @returns {import('./key.js').Key[]}
+   */
+  keys (count) {
+    return this.#column(() => this.key(), count)
+  }
+
+  /**
+   * @param {number} count
+   * @returns {any[]} `undefined` where there is none
+   */
+  documents (count) {
+    return this.#column(() => this.document(), count)
+  }
+
+  /**
+   * What rows have of one thing; see `src/binding/columns.rs`.
+   *
+   * @template T
+   * @param {() => T} read
+   * @param {number} count
+   * @returns {T[]}
+   */
+  #column (read, count) {
+    const how = this.byte()
+    if (how === EACH) return this.list(read, count)
+    const start = this.#bytes()
+    return JSON.parse(this.#buffer.toString(how === AS_ASCII ? 'latin1' : 'utf8', start, this.#at))
+  }
 }
 
 exports.AnswerReader = AnswerReader
-exports.STAMP_BYTES = STAMP_BYTES

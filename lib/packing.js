@@ -10,7 +10,7 @@
  * an operation is begun, so an operation is packed whole or, when a key can't be, not at all.
  */
 
-const { AnswerReader, STAMP_BYTES } = require('./answer-reader.js')
+const { AnswerReader } = require('./answer-reader.js')
 const { readChanges } = require('./change-reader.js')
 const { isOwn } = require('./errors.js')
 const { KEY_BYTES_MAX, decodeKey, writeKey } = require('./key.js')
@@ -390,7 +390,7 @@ function readAnswer (kind, buffer, start, end, wants, readDocument) {
     case 2: return readDocument(buffer[start], buffer, start + 1, end)
     case 3: return buffer[start] !== 0
     case 4: return buffer.readDoubleLE(start)
-    case 5: return readPage(buffer, start, wants, readDocument)
+    case 5: return readPage(reader(), wants)
     case 6: return JSON.parse(buffer.toString('utf8', start, end))
     case 7: return new Failure(JSON.parse(buffer.toString('utf8', start, end)))
     case 8: return readOneRecord(reader())
@@ -408,49 +408,27 @@ function readAnswer (kind, buffer, start, end, wants, readDocument) {
 }
 
 /**
- * @param {Buffer} buffer
- * @param {number} at
+ * @param {AnswerReader} reader
  * @param {number} wants
- * @param {ReadDocument} readDocument
  * @returns {Page}
  */
-function readPage (buffer, at, wants, readDocument) {
-  const more = buffer[at] !== 0
-  const count = buffer.readUInt32LE(at + 1)
-  at += 5
-  /** @type {Page} */
-  const page = { keys: [], indexKeys: [], documents: [], stamps: [], more }
-  for (let row = 0; row < count; row++) {
-    if (wants & WANTS.KEYS) {
-      const start = at + 4
-      at = start + buffer.readUInt32LE(at)
-      page.keys.push(decodeKey(buffer, start, at))
-    }
-    if (wants & WANTS.INDEX_KEYS) {
-      const start = at + 4
-      at = start + buffer.readUInt32LE(at)
-      page.indexKeys.push(decodeKey(buffer, start, at))
-    }
-    if (wants & WANTS.DOCUMENTS) {
-      const start = at + 5
-      const format = buffer[at]
-      at = start + buffer.readUInt32LE(at + 1)
-      page.documents.push(readDocument(format, buffer, start, at))
-    }
-    if (wants & WANTS.STAMPS) {
-      const start = at
-      at += STAMP_BYTES
-      page.stamps.push(Uint8Array.prototype.slice.call(buffer, start, at))
-    }
+function readPage (reader, wants) {
+  const more = reader.flag()
+  const count = reader.u32()
+  return {
+    keys: wants & WANTS.KEYS ? reader.keys(count) : [],
+    indexKeys: wants & WANTS.INDEX_KEYS ? reader.keys(count) : [],
+    documents: wants & WANTS.DOCUMENTS ? reader.documents(count) : [],
+    stamps: wants & WANTS.STAMPS ? reader.list(() => reader.stamp(), count) : [],
+    more
   }
-  return page
 }
 
 /** @param {AnswerReader} reader */
-const readDocuments = (reader) => reader.list(() => reader.document())
+const readDocuments = (reader) => reader.documents(reader.u32())
 
 /** @param {AnswerReader} reader */
-const readKeys = (reader) => reader.list(() => reader.key())
+const readKeys = (reader) => reader.keys(reader.u32())
 
 /**
  * What a call that reads or changes a document with its stamp is answered with.

@@ -7,9 +7,10 @@ use crate::error::{Code, Error, Result};
 use crate::jsondb::{Changed, Document, Format, Key, PutOptions, Reckoning, Row, Stamp};
 
 use super::atomic::reckoning;
+use super::columns::{put_document, put_documents, put_keys};
 use super::packing::{
-    RawRange, put_bytes, take_bytes, take_format, take_optional_bytes, take_optional_text, take_range,
-    take_text, take_u8, take_u32,
+    RawRange, take_bytes, take_format, take_optional_bytes, take_optional_text, take_range, take_text,
+    take_u8, take_u32,
 };
 use super::versions::take_options;
 
@@ -271,11 +272,11 @@ impl BulkAnswer {
         match self {
             Self::Documents(documents) => {
                 put_count(out, documents.len());
-                documents.iter().for_each(|document| put_document(out, document.as_ref()));
+                put_documents(out, documents.iter().map(Option::as_ref));
             }
             Self::Keys(keys) => {
                 put_count(out, keys.len());
-                keys.iter().for_each(|key| put_bytes(out, key.as_bytes()));
+                put_keys(out, keys.iter());
             }
             Self::Stamped(done, stamp, document) => {
                 out.push(u8::from(*done));
@@ -291,18 +292,9 @@ fn put_count(out: &mut Vec<u8>, count: usize) {
     out.extend_from_slice(&u32::try_from(count).unwrap_or(u32::MAX).to_le_bytes());
 }
 
-fn put_document(out: &mut Vec<u8>, document: Option<&Document>) {
-    match document {
-        None => out.push(0),
-        Some(document) => {
-            out.push(document.format as u8);
-            put_bytes(out, &document.bytes);
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
+    use super::super::packing::put_bytes;
     use super::*;
 
     #[test]

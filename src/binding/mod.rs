@@ -12,6 +12,7 @@ mod atomic;
 mod bulk;
 mod bulk_packing;
 mod changes;
+mod columns;
 mod cursor;
 mod database;
 mod definitions;

@@ -19,6 +19,7 @@ use crate::series::{Record, Window};
 use super::atomic::{self, AtomicVerb};
 use super::bulk_packing::{BulkAnswer, BulkVerb, FIRST_BULK_VERB, LAST_BULK_VERB, take_bulk};
 use super::changes::{self, Changes};
+use super::columns;
 use super::error::to_json;
 use super::moving::{self, MovingVerb};
 use super::namespaces::{self, NamespaceVerb};
@@ -591,22 +592,24 @@ pub(crate) fn answer_at(answers: &[u8]) -> Option<(u32, usize)> {
     Some((u32::from_le_bytes(*request), ANSWER_HEAD_BYTES + length as usize))
 }
 
+/// About what a row takes in a page beside its key and its document.
+const ROW_BYTES: usize = 8;
+
 fn put_page(out: &mut Vec<u8>, more: bool, rows: &[Row], wants: u8) {
+    // At once, where it would grow and be copied many times.
+    out.reserve(rows.iter().map(|row| row.key.as_bytes().len() + row.document.bytes.len() + ROW_BYTES).sum());
     put_page_head(out, more, rows.len());
-    for row in rows {
-        if wants & WANTS_KEYS != 0 {
-            put_bytes(out, row.key.as_bytes());
-        }
-        if wants & WANTS_INDEX_KEYS != 0 {
-            put_bytes(out, row.index_key.as_ref().unwrap_or(&row.key).as_bytes());
-        }
-        if wants & WANTS_DOCUMENTS != 0 {
-            out.push(row.document.format as u8);
-            put_bytes(out, &row.document.bytes);
-        }
-        if wants & WANTS_STAMPS != 0 {
-            out.extend_from_slice(&Stamp::of(Some(row)).to_bytes());
-        }
+    if wants & WANTS_KEYS != 0 {
+        columns::put_keys(out, rows.iter().map(|row| &row.key));
+    }
+    if wants & WANTS_INDEX_KEYS != 0 {
+        columns::put_keys(out, rows.iter().map(|row| row.index_key.as_ref().unwrap_or(&row.key)));
+    }
+    if wants & WANTS_DOCUMENTS != 0 {
+        columns::put_documents(out, rows.iter().map(|row| Some(&row.document)));
+    }
+    if wants & WANTS_STAMPS != 0 {
+        rows.iter().for_each(|row| out.extend_from_slice(&Stamp::of(Some(row)).to_bytes()));
     }
 }
 
