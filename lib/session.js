@@ -25,6 +25,7 @@ const forgotten = new FinalizationRegistry((connection) => connection.close().ca
  * @typedef {object} What
  * @property {unknown} [store] the store that it names
  * @property {boolean} [isWrite]
+ * @property {boolean} [isOrdered] it is no write, and keeps its place among them
  * @property {boolean} [isStep] it is a part of a call that was composed
  * @property {boolean} [isFree] it belongs to a cursor that has been opened
  * @property {number} [wants]
