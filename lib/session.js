@@ -26,6 +26,7 @@ const forgotten = new FinalizationRegistry((connection) => connection.close().ca
  * @property {unknown} [store] the store that it names
  * @property {boolean} [isWrite]
  * @property {boolean} [isStep] it is a part of a call that is held, and goes on although the database is being closed
+ * @property {boolean} [isOrdered] it is no write, and keeps its place among them
  * @property {boolean} [isFree] it belongs to a cursor that has been opened
  * @property {number} [wants]
  * @property {unknown} [result] what it resolves to in place of its answer, on the database itself

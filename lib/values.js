@@ -205,11 +205,18 @@ function encodeValue (value) {
 function encodeJson (value) {
   const encoded = exactJson(value, DEPTH_MAX)
   if (encoded !== undefined) return encoded
-  const damage = findDamage(value, '', [])
-  const why = damage === undefined
-    ? 'the value has something that would not come back from JSON as it is: -0, undefined, or what an own class or toJSON makes'
-    : `${damage.place.replace('the document', 'the value')} ${damage.what}, which JSON can't hold`
-  throw new FlowDBError('FLOWDB_INVALID_VALUE', why)
+  throw new FlowDBError('FLOWDB_INVALID_VALUE', whyNotExact(value))
+}
+
+/** @param {unknown} value that JSON would damage */
+function whyNotExact (value) {
+  try {
+    const damage = findDamage(value, '', [])
+    if (damage !== undefined) return `${damage.place.replace('the document', 'the value')} ${damage.what}, which JSON can't hold`
+  } catch {
+    // Another reason is given than the one that could not be looked for.
+  }
+  return 'the value has something that does not come back from JSON as it is, such as -0, undefined or an object of a class'
 }
 
 /**

@@ -37,7 +37,8 @@ class Calls extends Transactions {
    */
   async namespaces () {
     const { session, store } = this[PLACE]
-    const escaped = await session.attempt(VERB.NAMESPACE_NAMES, {}, () => packStore(store))
+    // In its place among the writes: which stores there are is no part of a snapshot.
+    const escaped = await session.attempt(VERB.NAMESPACE_NAMES, { isOrdered: true }, () => packStore(store))
     return escaped.map(unescape).sort()
   }
 
