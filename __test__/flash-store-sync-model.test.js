@@ -49,16 +49,21 @@ class Pair {
     this.random = random
     this.t = t
     this.map = new Map()
+    this.durability = random.pick(['strict', 'relaxed', 'none'])
     this.move(temporary(t))
   }
 
   /** Goes on in a folder, with what its map has. */
   move (folder) {
     this.folder = folder
-    this.store = new FlashStoreSync(folder)
+    this.store = this.open(folder)
     this.moments.clear()
     this.note()
     this.flushed = this.moment
+  }
+
+  open (dataDir) {
+    return new FlashStoreSync({ dataDir, durability: this.durability })
   }
 
   note () {
@@ -120,7 +125,7 @@ class Pair {
 
   async reopen () {
     await this.store.close()
-    this.store = new FlashStoreSync(this.folder)
+    this.store = this.open(this.folder)
     this.flushed = this.moment
     // Half of the time the next sequence begins before it is loaded.
     if (this.random.below(2) === 0) this.compare('after a reopening')
@@ -137,7 +142,8 @@ class Pair {
     copyOf(folder, copy)
     if (isTorn) tear(copy, random)
     await store.close()
-    const after = await FlashStoreSync.open(copy)
+    const after = this.open(copy)
+    await after.ready
     const moment = this.moments.get(stateOf(after))
     assert.ok(moment !== undefined, `it never was like this: ${stateOf(after)}`)
     if (!isTorn) assert.ok(moment >= flushed, 'what was flushed is lost')
@@ -157,7 +163,7 @@ class Pair {
 
   async end () {
     await this.store.close()
-    const again = await FlashStoreSync.open(this.folder)
+    const again = this.open(this.folder)
     assert.equal(stateOf(again), stateOf(this.map), 'at the end')
     await again.close()
   }
