@@ -222,11 +222,11 @@ impl Database {
 
     fn open_with(&self, definition: Option<&str>) -> Result<JsonDb> {
         let json = JsonDb::open(self.config.clone())?;
-        if let Some(definition) = definition {
-            if let Err(error) = provide(&json, definition) {
-                json.close()?;
-                return Err(error);
-            }
+        if let Some(definition) = definition
+            && let Err(error) = provide(&json, definition)
+        {
+            json.close()?;
+            return Err(error);
         }
         Ok(json)
     }
