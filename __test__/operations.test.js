@@ -393,6 +393,31 @@ test('a modification within another of the same key does not wait for ever', asy
   assert.deepEqual(await db.get('people', 1), { ...people[0], inner: true, outer: true })
 })
 
+test('a machine that stands still makes no modification go out of turn, and a slow function only the next', async (t) => {
+  const db = await withPeople(t)
+  let calls = 0
+  const all = Array.from({ length: 100 }, () => db.modify('people', 1, (person) => ({ ...person, calls: ++calls })))
+  // Timers are late now, and the answers have not been taken.
+  await new Promise(setImmediate)
+  for (const end = performance.now() + 300; performance.now() < end;);
+  await Promise.all(all)
+  assert.equal(calls, 100, 'each function was called once')
+
+  let release
+  const released = new Promise((resolve) => { release = resolve })
+  let slowCalls = 0
+  const slow = db.modify('people', 1, async (person) => {
+    if (++slowCalls === 1) await released
+    return { ...person, slow: true }
+  })
+  const others = Array.from({ length: 50 }, () => db.modify('people', 1, (person) => ({ ...person, calls: ++calls })))
+  await Promise.all(others)
+  release()
+  await slow
+  const { calls: counted, slow: isSlow } = await db.get('people', 1)
+  assert.deepEqual([calls, counted, isSlow, slowCalls], [150, 150, true, 2])
+})
+
 test('modifications of one document on the disk, hundreds at once, all count', async (t) => {
   const db = FlowDB.open({ dataDir: temporary(t) })
   await db.createObjectStore('counters')

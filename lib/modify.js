@@ -8,7 +8,7 @@
  * the function is called again, with the document that there is now.
  *
  * Invariant: of the calls on one key of one session, one at a time runs its function, so that they don't undo each
- * other's attempts. A call waits for its turn only while others end: one within another must not wait for ever.
+ * other's attempts. A call does not wait long for a function, though: one within another must not wait for ever.
  */
 
 const timers = require('node:timers/promises')
@@ -23,7 +23,7 @@ const DELETE = Symbol('FlowDB.DELETE')
 
 /** After so many attempts `modify` gives up. */
 const ATTEMPTS_MAX = 100
-/** So long a call waits for its turn when no other ends. */
+/** So long a call waits for the function of the one before it. */
 const TURN_MS_MAX = 100
 /** So many attempts follow each other at once; each further one comes after a pause, and reads the document anew. */
 const ATTEMPTS_AT_ONCE = 10
@@ -40,8 +40,6 @@ const PAUSE_MS_MAX = 20
  * @property {unknown} document `undefined` where there is none
  */
 
-/** @typedef {{ isDone: boolean, done: Promise<void> }} Turn */
-
 /**
  * What the call is named for its user, and how it writes what the function returns.
  *
@@ -51,13 +49,7 @@ const PAUSE_MS_MAX = 20
 /** @type {How} */
 const HOW = { where: 'modify', encode: encodeDocument }
 
-/**
- * The calls on one key.
- *
- * @typedef {{ last: Turn | undefined, movedAt: number }} Queue `movedAt`: when a turn ended, or one began out of turn
- */
-
-/** For each session by store and key. @type {WeakMap<Session, Map<string, Queue>>} */
+/** The last call on each key, for each session by store and key. @type {WeakMap<Session, Map<string, Turn>>} */
 const turns = new WeakMap()
 
 /**
@@ -73,7 +65,7 @@ function modify (session, store, key, change, how = HOW) {
     const place = toPlace(store, key)
     if (typeof change !== 'function') throw invalid(`${how.where} takes a function, not ${kindOf(change)}`)
     const compute = /** @type {(document: unknown) => unknown} */ (change)
-    return inTurn(session, `${store}\0${place.key.toString('latin1')}`, () => attempts(session, place, compute, how))
+    return inTurn(session, `${store}\0${place.key.toString('latin1')}`, (turn) => attempts(session, place, compute, how, turn))
   })
 }
 
@@ -113,11 +105,12 @@ const toPlace = (store, key) => ({ store, name: nameBytes('store', store), key: 
  * @param {Place} place
  * @param {(document: unknown) => unknown} compute
  * @param {How} how
+ * @param {Turn} turn
  */
-async function attempts (session, place, compute, { where, encode }) {
+async function attempts (session, place, compute, { where, encode }, turn) {
   let now = await readStamped(session, place)
   for (let attempt = 1; attempt <= ATTEMPTS_MAX; attempt++) {
-    const wanted = await compute(now.document)
+    const wanted = await turn.compute(compute, now.document)
     if (wanted === undefined) return now.document
     const document = wanted === DELETE ? undefined : wanted
     now = await changeStamped(session, place, now.stamp, document, encode)
@@ -158,57 +151,71 @@ function changeStamped (session, { store, name, key }, stamp, document, encode =
   })
 }
 
-/**
- * @template T
- * @param {Session} session
- * @param {string} id
- * @param {() => Promise<T>} work
- * @returns {Promise<T>}
- */
-async function inTurn (session, id, work) {
-  const queue = queueOf(session, id)
-  const before = queue.last
-  let end = () => {}
-  /** @type {Turn} */
-  const turn = { isDone: false, done: new Promise((resolve) => { end = () => resolve(undefined) }) }
-  queue.last = turn
-  try {
-    if (before !== undefined) await waitFor(before, queue)
-    return await work()
-  } finally {
-    turn.isDone = true
-    queue.movedAt = performance.now()
-    if (queue.last === turn) turns.get(session)?.delete(id)
-    end()
+/** A call's place in the queue of those on its key. */
+class Turn {
+  #isDone = false
+  /** When its function was called, while that has not ended. @type {number | undefined} */
+  #computesSince
+  begin = () => {}
+  #done = () => {}
+  #whenBegun = new Promise((resolve) => { this.begin = () => resolve(undefined) })
+  /** @type {Promise<void>} */
+  #whenDone = new Promise((resolve) => { this.#done = resolve })
+
+  end () {
+    this.#isDone = true
+    this.begin()
+    this.#done()
+  }
+
+  /**
+   * @param {(document: unknown) => unknown} compute
+   * @param {unknown} document
+   */
+  async compute (compute, document) {
+    this.#computesSince = performance.now()
+    try {
+      return await compute(document)
+    } finally {
+      this.#computesSince = undefined
+    }
+  }
+
+  /**
+   * Waits until it has ended, or its function takes so long that it may be waiting for who waits here. A machine that
+   * is slow in all else makes nobody go out of turn: that would make it slower.
+   */
+  async over () {
+    await this.#whenBegun
+    while (!this.#isDone) {
+      const since = this.#computesSince ?? performance.now()
+      const left = since + TURN_MS_MAX - performance.now()
+      if (left <= 0) return
+      await atMost(left, this.#whenDone)
+    }
   }
 }
 
 /**
+ * @template T
  * @param {Session} session
  * @param {string} id
+ * @param {(turn: Turn) => Promise<T>} work
+ * @returns {Promise<T>}
  */
-function queueOf (session, id) {
-  let queues = turns.get(session)
-  if (queues === undefined) turns.set(session, queues = new Map())
-  let queue = queues.get(id)
-  if (queue === undefined) queues.set(id, queue = { last: undefined, movedAt: performance.now() })
-  return queue
-}
-
-/**
- * Waits for the turn before, while the queue moves on. Where it doesn't, one goes out of turn, and later one more.
- *
- * @param {Turn} before
- * @param {Queue} queue
- */
-async function waitFor (before, queue) {
-  while (!before.isDone) {
-    const left = queue.movedAt + TURN_MS_MAX - performance.now()
-    if (left <= 0) {
-      queue.movedAt = performance.now()
-      return
-    }
-    await atMost(left, before.done)
+async function inTurn (session, id, work) {
+  let ofSession = turns.get(session)
+  if (ofSession === undefined) turns.set(session, ofSession = new Map())
+  const before = ofSession.get(id)
+  const turn = new Turn()
+  ofSession.set(id, turn)
+  try {
+    if (before !== undefined) await before.over()
+    turn.begin()
+    return await work(turn)
+  } finally {
+    turn.end()
+    if (ofSession.get(id) === turn) ofSession.delete(id)
   }
 }
 

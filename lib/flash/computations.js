@@ -13,6 +13,7 @@
 const { isOwn } = require('../errors.js')
 const { plainKey } = require('../key.js')
 const { toPlace } = require('../modify.js')
+const { nameBytes } = require('../names.js')
 const native = require('../native.js')
 const { VERB } = require('../packing.js')
 const { packWriteOptions } = require('../write-options.js')
@@ -44,13 +45,14 @@ function computeOnce (place, key, compute, options) {
   const { session, store } = place
   return session.compose({ store, isWrite: true }, async () => {
     checkKey(key)
-    const at = { ...toPlace(store, key), plain: plainKey(key) }
-    const inMemory = session.readInCall(at.name, at.plain, native.tryGet)
+    const plain = plainKey(key)
+    const inMemory = session.readInCall(nameBytes('store', store), plain, native.tryGet)
     if (inMemory !== native.NOT_AT_HAND && inMemory !== undefined) return await session.connection.resolved(inMemory)
-    return await sharing(session, `${store}\0${at.key.toString('latin1')}`, async (calls, ended) => {
-      const found = await read(session, at)
+    const spot = toPlace(store, plain)
+    return await sharing(session, `${store}\0${spot.key.toString('latin1')}`, async (calls, ended) => {
+      const found = await read(session, spot)
       if (found !== undefined) return found.value
-      calls.computed ??= computeAndSet(place, at, compute, options).finally(ended)
+      calls.computed ??= computeAndSet(place, spot, compute, options).finally(ended)
       return await calls.computed
     })
   })
@@ -89,8 +91,7 @@ async function sharing (session, id, work) {
  * @returns {Promise<{ value: unknown } | undefined>} `undefined` where there is none
  */
 async function read (session, { store, name, key }) {
-  const entry = await session.issue(VERB.GET_ENTRY, { store, isStep: true }, (run) => run.bytes32(name).bytes32(key))
-  return entry
+  return await session.issue(VERB.GET_ENTRY, { store, isStep: true }, (run) => run.bytes32(name).bytes32(key))
 }
 
 /**
