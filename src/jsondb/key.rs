@@ -156,7 +156,8 @@ impl Key {
     }
 
     /// The letters, where the key is a string whose letters are all of ASCII and above U+0001.
-    pub(crate) fn plain_ascii(&self) -> Option<&[u8]> {
+    #[must_use]
+    pub fn plain_ascii(&self) -> Option<&[u8]> {
         match &self.0[..] {
             [STRING, text @ .., 0] if text.iter().all(|byte| (2..0x80).contains(byte)) => Some(text),
             _ => None,
