@@ -224,8 +224,8 @@ fn admit(ledger: &mut Ledger, claim: Claim, batch: &mut WriteBatch, seqno: u64) 
     admit_writes(ledger, claim, batch, seqno)
 }
 
-fn admit_writes(ledger: &mut Ledger, claim: Claim, batch: &mut WriteBatch, seqno: u64) -> Result<()> {
-    if let Err(clash) = ledger.writes.check(&claim.reads, claim.snapshot) {
+fn admit_writes(ledger: &mut Ledger, mut claim: Claim, batch: &mut WriteBatch, seqno: u64) -> Result<()> {
+    if let Err(clash) = ledger.writes.check(&mut claim.reads, claim.snapshot) {
         return Err(conflict(&clash, &claim.stores));
     }
     for Involved { store, change, gaps, .. } in claim.stores.iter().filter(|involved| involved.written) {

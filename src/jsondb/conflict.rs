@@ -4,7 +4,7 @@
 //! the commit is at or below `forgotten`. A commit is listed before it becomes visible, in commit order.
 #![forbid(unsafe_code)]
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeMap, VecDeque};
 use std::ops::Bound;
 use std::sync::Arc;
 
@@ -29,7 +29,9 @@ const PRUNED_MAX: usize = 10_000;
 /// The rows that a transaction's outcome depends on.
 #[derive(Debug)]
 pub(crate) struct ReadSet {
-    points: BTreeSet<Vec<u8>>,
+    /// In the order in which they were read, or, where `is_settled`, sorted and each once.
+    points: Vec<Vec<u8>>,
+    is_settled: bool,
     ranges: Vec<RowRange>,
     bytes: usize,
     bytes_max: usize,
@@ -37,17 +39,44 @@ pub(crate) struct ReadSet {
 
 impl Default for ReadSet {
     fn default() -> Self {
-        Self { points: BTreeSet::new(), ranges: Vec::new(), bytes: 0, bytes_max: READS_BYTES_MAX }
+        let (points, ranges) = (Vec::new(), Vec::new());
+        Self { points, is_settled: true, ranges, bytes: 0, bytes_max: READS_BYTES_MAX }
     }
 }
 
 impl ReadSet {
     /// Remembers that the row at `key` was looked up, whether it was there or not.
     pub(crate) fn point(&mut self, key: &[u8]) {
-        if self.points.insert(key.to_vec()) {
-            self.bytes += key.len() + READ_BYTES;
-            self.keep_bounded();
+        self.bytes += key.len() + READ_BYTES;
+        self.points.push(key.to_vec());
+        self.is_settled = false;
+        self.keep_bounded();
+    }
+
+    /// Sorts the points. Most transactions are never compared with a write of others, so this is done when one is.
+    fn settle(&mut self) {
+        if self.is_settled {
+            return;
         }
+        self.points.sort_unstable();
+        let before: usize = self.points.iter().map(Vec::len).sum();
+        let count = self.points.len();
+        self.points.dedup();
+        let after: usize = self.points.iter().map(Vec::len).sum();
+        self.bytes -= before - after + (count - self.points.len()) * READ_BYTES;
+        self.is_settled = true;
+    }
+
+    /// The first point in `range`, once they are settled.
+    fn point_in(&self, range: &RowRange) -> Option<&Vec<u8>> {
+        let first = self.points.partition_point(|key| *key < range.start);
+        self.points.get(first).filter(|key| **key < range.end)
+    }
+
+    /// Whether the row at `key` was read, once the points are settled.
+    fn holds(&self, key: &[u8]) -> bool {
+        self.points.binary_search_by(|point| point.as_slice().cmp(key)).is_ok()
+            || self.ranges.iter().any(|range| range.contains(key))
     }
 
     /// Remembers that every row in `range` was read, missing ones included.
@@ -72,6 +101,11 @@ impl ReadSet {
     /// the first that was read to the last: it may conflict with more than was read, and stays small.
     fn keep_bounded(&mut self) {
         if self.bytes <= self.bytes_max {
+            return;
+        }
+        self.settle();
+        // Were it more, the next point would have all of them sorted again.
+        if self.bytes <= self.bytes_max / 2 {
             return;
         }
         let points = std::mem::take(&mut self.points).into_iter();
@@ -109,13 +143,18 @@ pub(crate) enum Clash {
     Forgotten,
 }
 
+/// So many later writes are gone through one by one.
+const FEW_WRITES: usize = 16;
+
 /// The rows that commits have written since the snapshots of the transactions that are under way.
 #[derive(Debug)]
 pub(crate) struct CommittedWrites {
-    /// The last commit of each row.
+    /// The last commit of each row, for the first `indexed` writes of the log.
     points: BTreeMap<Arc<[u8]>, u64>,
     /// Every listed write in commit order.
     log: VecDeque<(u64, Written)>,
+    /// Writes are indexed when somebody looks for them. Where nobody writes beside them, they are dropped before that.
+    indexed: usize,
     /// How many ranges are in the log.
     range_count: usize,
     bytes: usize,
@@ -146,6 +185,7 @@ impl Default for CommittedWrites {
         Self {
             points: BTreeMap::new(),
             log: VecDeque::new(),
+            indexed: 0,
             range_count: 0,
             bytes: 0,
             forgotten: 0,
@@ -180,7 +220,7 @@ impl CommittedWrites {
     }
 
     /// Whether nothing in `reads` was written after `snapshot`.
-    pub(crate) fn check(&self, reads: &ReadSet, snapshot: u64) -> Result<(), Clash> {
+    pub(crate) fn check(&mut self, reads: &mut ReadSet, snapshot: u64) -> Result<(), Clash> {
         if snapshot < self.forgotten {
             return Err(Clash::Forgotten);
         }
@@ -188,6 +228,11 @@ impl CommittedWrites {
         if first_later == self.log.len() {
             return Ok(());
         }
+        reads.settle();
+        if self.log.len() - first_later <= FEW_WRITES {
+            return self.check_few(reads, first_later);
+        }
+        self.index();
         let is_later = |seqno: &u64| *seqno > snapshot;
         for range in &reads.ranges {
             let bounds = (Bound::Included(range.start.as_slice()), Bound::Excluded(range.end.as_slice()));
@@ -206,11 +251,22 @@ impl CommittedWrites {
             });
             return later
                 .map(|key| &key[..])
-                .find(|key| reads.points.contains(*key))
+                .find(|key| reads.holds(key))
                 .map_or(Ok(()), |key| Err(Clash::Row(key.to_vec())));
         }
         let read_later = |key: &&Vec<u8>| self.points.get(key.as_slice()).is_some_and(is_later);
         reads.points.iter().find(read_later).map_or(Ok(()), |key| Err(Clash::Row(key.clone())))
+    }
+
+    fn check_few(&self, reads: &ReadSet, first_later: usize) -> Result<(), Clash> {
+        for (_, written) in self.log.range(first_later..) {
+            if let Written::Row(key) = written
+                && reads.holds(key)
+            {
+                return Err(Clash::Row(key.to_vec()));
+            }
+        }
+        if self.range_count > 0 { self.check_ranges(reads, first_later) } else { Ok(()) }
     }
 
     /// Ranges are written only where a store or many documents are cleared, which is rare: they are looked for in the
@@ -218,8 +274,7 @@ impl CommittedWrites {
     fn check_ranges(&self, reads: &ReadSet, first_later: usize) -> Result<(), Clash> {
         for (_, written) in self.log.range(first_later..) {
             let Written::Range(range) = written else { continue };
-            let bounds = (Bound::Included(&range.start), Bound::Excluded(&range.end));
-            if let Some(key) = reads.points.range::<Vec<u8>, _>(bounds).next() {
+            if let Some(key) = reads.point_in(range) {
                 return Err(Clash::Row(key.clone()));
             }
             if reads.ranges.iter().any(|read| read.start < range.end && range.start < read.end) {
@@ -231,7 +286,7 @@ impl CommittedWrites {
 
     /// Lists what the commit at `seqno` writes.
     pub(crate) fn record(&mut self, seqno: u64, rows: Vec<Arc<[u8]>>, ranges: Vec<RowRange>) {
-        rows.into_iter().for_each(|key| self.list_row(seqno, key));
+        rows.into_iter().for_each(|key| self.push(seqno, Written::Row(key)));
         for range in ranges {
             self.range_count += 1;
             self.push(seqno, Written::Range(range));
@@ -241,13 +296,18 @@ impl CommittedWrites {
 
     /// As [`CommittedWrites::record`], one row.
     pub(crate) fn record_row(&mut self, seqno: u64, row: Arc<[u8]>) {
-        self.list_row(seqno, row);
+        self.push(seqno, Written::Row(row));
         self.keep_bounded();
     }
 
-    fn list_row(&mut self, seqno: u64, row: Arc<[u8]>) {
-        self.points.insert(Arc::clone(&row), seqno);
-        self.push(seqno, Written::Row(row));
+    /// Indexes the writes that are not yet.
+    fn index(&mut self) {
+        for (seqno, written) in self.log.range(self.indexed..) {
+            if let Written::Row(key) = written {
+                self.points.insert(Arc::clone(key), *seqno);
+            }
+        }
+        self.indexed = self.log.len();
     }
 
     fn keep_bounded(&mut self) {
@@ -261,7 +321,12 @@ impl CommittedWrites {
     pub(crate) fn retract(&mut self, seqno: u64) {
         while self.log.back().is_some_and(|(at, _)| *at >= seqno) {
             let Some((at, written)) = self.log.pop_back() else { break };
-            self.unlist(at, &written);
+            if self.indexed > self.log.len() {
+                // Of a row that was written before as well, the index knows the last write only.
+                self.points.clear();
+                self.indexed = 0;
+            }
+            self.unlist(at, &written, false);
         }
     }
 
@@ -273,16 +338,18 @@ impl CommittedWrites {
     /// Drops the oldest listed write, and returns its seqno.
     fn drop_oldest(&mut self) -> u64 {
         let Some((seqno, written)) = self.log.pop_front() else { return 0 };
-        self.unlist(seqno, &written);
+        let was_indexed = self.indexed > 0;
+        self.indexed = self.indexed.saturating_sub(1);
+        self.unlist(seqno, &written, was_indexed);
         seqno
     }
 
-    fn unlist(&mut self, seqno: u64, written: &Written) {
+    fn unlist(&mut self, seqno: u64, written: &Written, was_indexed: bool) {
         self.bytes -= written.bytes();
         match written {
             Written::Range(_) => self.range_count -= 1,
             Written::Row(key) => {
-                if self.points.get(key) == Some(&seqno) {
+                if was_indexed && self.points.get(key) == Some(&seqno) {
                     self.points.remove(key);
                 }
             }
@@ -317,14 +384,14 @@ mod tests {
         writes.record(6, rows(&["m"]), vec![]);
         writes.record(8, rows(&[]), vec![range("p", "r")]);
 
-        let check = |points: &[&str], ranges: &[RowRange]| writes.check(&reading(points, ranges), 5);
+        let mut check = |points: &[&str], ranges: &[RowRange]| writes.check(&mut reading(points, ranges), 5);
 
         assert_eq!(check(&["a", "b", "r"], &[range("a", "m"), range("n", "p"), range("r", "z")]), Ok(()));
         assert_eq!(check(&["m"], &[]), Err(Clash::Row(b"m".to_vec())));
         assert_eq!(check(&[], &[range("l", "n")]), Err(Clash::Row(b"m".to_vec())));
         assert_eq!(check(&["q"], &[]), Err(Clash::Row(b"q".to_vec())));
         assert_eq!(check(&[], &[range("o", "q")]), Err(Clash::Row(b"p".to_vec())));
-        assert_eq!(writes.check(&reading(&["m", "q"], &[]), 8), Ok(()));
+        assert_eq!(writes.check(&mut reading(&["m", "q"], &[]), 8), Ok(()));
     }
 
     #[test]
@@ -337,7 +404,7 @@ mod tests {
 
         writes.end(1, 4);
         assert_eq!(writes.log.len(), 2);
-        assert_eq!(writes.check(&reading(&["a"], &[]), 3), Err(Clash::Row(b"a".to_vec())));
+        assert_eq!(writes.check(&mut reading(&["a"], &[]), 3), Err(Clash::Row(b"a".to_vec())));
 
         // What is not visible yet is kept: a transaction that begins now does not see it.
         writes.end(3, 3);
@@ -353,12 +420,12 @@ mod tests {
         writes.begin(1);
         writes.record(2, rows(&["a"]), vec![]);
         writes.record(3, rows(&["b"]), vec![]);
-        assert_eq!(writes.check(&reading(&["z"], &[]), 1), Ok(()));
+        assert_eq!(writes.check(&mut reading(&["z"], &[]), 1), Ok(()));
 
         writes.record(4, rows(&["c"]), vec![]);
 
-        assert_eq!(writes.check(&reading(&["z"], &[]), 1), Err(Clash::Forgotten));
-        assert_eq!(writes.check(&reading(&["z"], &[]), 2), Ok(()));
+        assert_eq!(writes.check(&mut reading(&["z"], &[]), 1), Err(Clash::Forgotten));
+        assert_eq!(writes.check(&mut reading(&["z"], &[]), 2), Ok(()));
     }
 
     #[test]
@@ -370,8 +437,8 @@ mod tests {
 
         writes.retract(3);
 
-        assert_eq!(writes.check(&reading(&["b", "x"], &[]), 1), Ok(()));
-        assert_eq!(writes.check(&reading(&["a"], &[]), 1), Err(Clash::Row(b"a".to_vec())));
+        assert_eq!(writes.check(&mut reading(&["b", "x"], &[]), 1), Ok(()));
+        assert_eq!(writes.check(&mut reading(&["a"], &[]), 1), Err(Clash::Row(b"a".to_vec())));
     }
 
     #[test]
@@ -384,11 +451,11 @@ mod tests {
             reads.range(RowRange { start: row(4, 1, key), end: row(4, 1, key + 1) });
         }
         assert!(reads.points.len() + reads.ranges.len() < 100 && reads.bytes < 4_200);
-        let clashes = |kind, store, key| {
+        let mut clashes = |kind, store, key| {
             let mut writes = CommittedWrites::default();
             writes.record(2, vec![Arc::from(row(kind, store, key))], vec![]);
-            assert_eq!(writes.check(&reads, 2), Ok(()));
-            writes.check(&reads, 1).is_err()
+            assert_eq!(writes.check(&mut reads, 2), Ok(()));
+            writes.check(&mut reads, 1).is_err()
         };
 
         assert!((0..100).all(|key| clashes(3, 1, key) && clashes(4, 1, key)));
@@ -399,13 +466,39 @@ mod tests {
     #[test]
     fn few_writes_against_many_reads_clash_alike() {
         let many: Vec<String> = (0..100).map(|number| format!("k{number:03}")).collect();
-        let reads = reading(&many.iter().map(String::as_str).collect::<Vec<_>>(), &[]);
+        let mut reads = reading(&many.iter().map(String::as_str).collect::<Vec<_>>(), &[]);
         let mut writes = CommittedWrites::default();
         writes.record(2, rows(&["k007"]), vec![]);
         writes.record(4, rows(&["j", "k0070"]), vec![]);
 
-        assert_eq!(writes.check(&reads, 2), Ok(()));
-        assert_eq!(writes.check(&reads, 1), Err(Clash::Row(b"k007".to_vec())));
+        assert_eq!(writes.check(&mut reads, 2), Ok(()));
+        assert_eq!(writes.check(&mut reads, 1), Err(Clash::Row(b"k007".to_vec())));
+    }
+
+    /// Few later writes are gone through, many are looked up: both find the same.
+    #[test]
+    fn many_writes_clash_as_few_do_also_after_some_were_taken_back() {
+        let mut writes = CommittedWrites::default();
+        writes.begin(1);
+        writes.record(2, rows(&["a"]), vec![]);
+        let names: Vec<String> = (0..100).map(|number| format!("k{number:03}")).collect();
+        writes.record(3, names.iter().map(|name| Arc::from(name.as_bytes())).collect(), vec![]);
+        let clash = |writes: &mut CommittedWrites, points: &[&str], ranges: &[RowRange], since| {
+            writes.check(&mut reading(points, ranges), since).err()
+        };
+        let row = |key: &str| Some(Clash::Row(key.into()));
+
+        assert_eq!(clash(&mut writes, &["k050", "z"], &[], 1), row("k050"));
+        assert_eq!(clash(&mut writes, &["z", "k05"], &[range("k0500", "k051")], 1), None);
+        assert_eq!(clash(&mut writes, &[], &[range("k0500", "k052")], 1), row("k051"));
+        assert_eq!(clash(&mut writes, &["a"], &[], 1), row("a"));
+        assert_eq!(clash(&mut writes, &["a"], &[], 2), None);
+        // The same row again, and not written after all: the write before it counts as it did.
+        writes.record(4, rows(&["a", "k050"]), vec![]);
+        assert_eq!(clash(&mut writes, &["a"], &[range("x", "y")], 1), row("a"));
+        writes.retract(4);
+        assert_eq!(clash(&mut writes, &["a"], &[range("x", "y")], 1), row("a"));
+        assert_eq!(clash(&mut writes, &["a"], &[], 2), None);
     }
 
     #[test]

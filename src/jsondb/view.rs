@@ -66,7 +66,8 @@ impl View {
         let (writes, checks_reads) = (self.base.writes, self.base.checks_reads);
         let (snapshot, _) = database.begin(writes);
         let base = Base { database, snapshot, writes, checks_reads };
-        let checked = base.database.ledger.lock().writes.check(&self.reads, self.base.snapshot.seqno());
+        let since = self.base.snapshot.seqno();
+        let checked = base.database.ledger.lock().writes.check(&mut self.reads, since);
         checked?;
         self.base = base;
         Ok(())
