@@ -95,7 +95,7 @@ const UNSAFE_FILES: &[(&str, &str)] = &[
 const LINES_MAX: usize = 900;
 
 /// The JavaScript files that a user's class lives in. None may know another.
-const FACADES: &[&str] = &["flowdb.js", "flash-store.js"];
+const FACADES: &[&str] = &["flowdb.js", "flash-store.js", "flash-store-sync.js"];
 
 /// The one JavaScript file that may load the addon.
 const ADDON_IMPORTER: &str = "native.js";
@@ -316,20 +316,37 @@ fn wrong_requires(name: &str, text: &str) -> Vec<String> {
     let mut complaints = Vec::new();
     for target in required_by(text) {
         let file = target.rsplit('/').next().unwrap_or(&target).trim_end_matches(".js");
-        let in_lib = target.starts_with("./") && target.matches('/').count() == 1;
+        let inside = within_lib(name, &target);
+        let in_lib = inside.is_some();
         let is_facade = |name: &str| FACADES.contains(&name);
-        if is_facade(name) && in_lib && is_facade(&format!("{file}.js")) {
+        if is_facade(name) && inside.is_some_and(|path| is_facade(&path)) {
             complaints.push(format!("lib/{name}: a facade requires another one, {target}"));
         }
         let addon = target.ends_with(".node") || (!in_lib && file == "native");
         if addon && name != ADDON_IMPORTER {
             complaints.push(format!("lib/{name}: only lib/{ADDON_IMPORTER} may load the addon ({target})"));
         }
-        if target.starts_with("../") && !addon && !target.ends_with("package.json") {
+        if target.starts_with("../") && !in_lib && !addon && !target.ends_with("package.json") {
             complaints.push(format!("lib/{name}: reaches out of lib/ ({target})"));
         }
     }
     complaints
+}
+
+/// Which file of lib/ the file `name` of it means by `target`; `None` for what is not in lib/.
+fn within_lib(name: &str, target: &str) -> Option<String> {
+    let mut path: Vec<&str> = name.split('/').collect();
+    path.pop();
+    for (place, part) in target.split('/').enumerate() {
+        match part {
+            "." => {}
+            ".." => _ = path.pop()?,
+            // A package.
+            _ if place == 0 => return None,
+            _ => path.push(part),
+        }
+    }
+    Some(format!("{}.js", path.join("/").trim_end_matches(".js")))
 }
 
 /// What a JavaScript file requires or imports by a literal name. Types in comments may come from anywhere.
@@ -463,5 +480,8 @@ mod samples {
         assert_eq!(wrong_requires("flowdb.js", "const addon = require('../native')").len(), 1);
         assert_eq!(wrong_requires("errors.js", "require('../flowdb.linux-x64-gnu.node')").len(), 1);
         assert_eq!(wrong_requires("errors.js", "require('../scripts/setup')").len(), 1);
+        assert!(wrong_requires("flash/sync.js", "require('../native.js'), require('./place.js')").is_empty());
+        assert_eq!(wrong_requires("flash/sync.js", "const addon = require('../../native.js')").len(), 1);
+        assert_eq!(wrong_requires("flash/sync.js", "require('../../scripts/setup')").len(), 1);
     }
 }
