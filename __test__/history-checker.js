@@ -138,6 +138,7 @@ class Run {
     const [before, isFirst] = [this.#get(step.k), !this.written.has(step.k)]
     this.#write(step, before)
     const after = this.written.get(step.k)
+    if (after === undefined) return
     // Who touches a document with the expiry that it has writes nothing.
     if (isFirst && String(before.expires) === String(after.expires)) after.isUnsure = true
   }
@@ -146,7 +147,12 @@ class Run {
   #write (step, document) {
     const { k, then, expires } = step
     if (then.seen === null) {
-      this.written.set(k, { ...document, ...expiredAlready(step) })
+      const expired = expiredAlready(step)
+      const before = this.#get(k)
+      // What may have found nothing in its place has written nothing, or what was gone at once. Who reads with an
+      // earlier clock what was there before, and commits later, would have conflicted otherwise.
+      if (expired.isUnsure && before !== undefined && this.#isThere(before, step) !== true) return
+      this.written.set(k, { ...document, ...expired })
       return
     }
     const { expiresAt } = then.seen
