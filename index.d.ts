@@ -370,6 +370,11 @@ export type PutCondition =
 /** How a document is put: without any of these, it replaces what is there and expires as its store says. */
 export type PutOptions = DocumentExpiry & PutCondition
 
+/** As durable as one write is to be, whatever the database is; not in a transaction, nor for several writes at once. */
+export interface WriteDurability {
+  durability?: 'strict' | 'relaxed' | 'none'
+}
+
 /** A document with what is known of it. Times are milliseconds since 1970. */
 export interface DocumentEntry<V = any, K = Key> {
   key: K
@@ -558,8 +563,8 @@ export interface Documents<S extends Schema<S>> {
    * document's key for another one, or when a condition of the options is not met: then the message has the key, and the
    * version that was expected and the one that was found. A put without an expiry takes that of the document before away.
    */
-  put<Name extends StoreName<S>> (store: Name, document: DocumentOf<S, Name>, key?: KeyOf<S, Name>, options?: PutOptions): Promise<KeyOf<S, Name>>
-  put<Name extends StoreName<S>> (store: Name, document: DocumentOf<S, Name>, options: PutOptions): Promise<KeyOf<S, Name>>
+  put<Name extends StoreName<S>> (store: Name, document: DocumentOf<S, Name>, key?: KeyOf<S, Name>, options?: PutOptions & WriteDurability): Promise<KeyOf<S, Name>>
+  put<Name extends StoreName<S>> (store: Name, document: DocumentOf<S, Name>, options: PutOptions & WriteDurability): Promise<KeyOf<S, Name>>
   /** As `put`, but rejects with `FLOWDB_CONSTRAINT` when a document has the key already. */
   add<Name extends StoreName<S>> (store: Name, document: DocumentOf<S, Name>, key?: KeyOf<S, Name>, options?: DocumentExpiry): Promise<KeyOf<S, Name>>
   add<Name extends StoreName<S>> (store: Name, document: DocumentOf<S, Name>, options: DocumentExpiry): Promise<KeyOf<S, Name>>
@@ -1294,7 +1299,7 @@ export interface StoreCalls<K = Key, V = any> extends EntryCalls<K, V> {
 /** What can be done with the entries of a FlashStore, or of a namespace. */
 export interface FlashEntries<K = Key, V = any> extends StoreCalls<K, V>, SyncCalls<K, V> {
   /** Stores a value under a key, and resolves to the store itself. */
-  set (key: K, value: V, options?: PutOptions): Promise<this>
+  set (key: K, value: V, options?: PutOptions & WriteDurability): Promise<this>
   /** The value under a key, or `undefined`. */
   get (key: K): Promise<V | undefined>
   /** Whether there is an entry with this key. */
@@ -1399,7 +1404,7 @@ export interface SyncCalls<K = Key, V = any> {
   /** Whether there is an entry with this key. */
   hasSync (key: K): boolean
   /** Stores a value under a key, as durable as the store's `durability` says when it returns. */
-  setSync (key: K, value: V, options?: PutOptions): this
+  setSync (key: K, value: V, options?: PutOptions & WriteDurability): this
   /** Removes an entry, as durably as `setSync` sets one, and says whether it was there. */
   deleteSync (key: K): boolean
 }

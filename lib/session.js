@@ -65,8 +65,8 @@ class Session {
     return session
   }
 
-  /** Whether its operations resolve to the results that they are given. */
-  get givesResults () {
+  /** Whether each of its writes is a commit of its own: then it can have a durability of its own, and a result. */
+  get commitsEach () {
     return true
   }
 
@@ -169,7 +169,7 @@ class Session {
    * @param {unknown} store
    * @param {() => import('./values.js').Encoded} encode
    * @param {unknown} [key] `undefined` where the document holds it or it is generated
-   * @param {unknown} [result] what it resolves to in place of the key, where the session `givesResults`
+   * @param {unknown} [result] what it resolves to in place of the key, where the session `commitsEach`
    * @returns {Promise<any>} the key
    */
   put (overwrite, store, encode, key, result) {
@@ -197,7 +197,7 @@ class Session {
     return this.#try(VERB.PUT_WITH, { store, isWrite: true }, () => {
       const name = nameBytes('store', store)
       const isKey = options !== undefined || !isOptions(key)
-      const asked = toWriteOptions(where, isKey ? options : key)
+      const asked = toWriteOptions(where, isKey ? options : key, this.commitsEach)
       const plain = isKey ? plainKey(key) : undefined
       const encoded = encode()
       return (run) => {

@@ -111,8 +111,8 @@ class TransactionSession extends Session {
     return { transaction: this.#id, isOrdered: !isFree, isFree, isFirst, isStep: isStep || this.#isHeld, wants }
   }
 
-  /** What a write was is known here before its result. */
-  get givesResults () {
+  /** They are committed together. */
+  get commitsEach () {
     return false
   }
 

@@ -22,6 +22,13 @@ const EXPIRES = Object.freeze({ DEFAULT: 0, NEVER: 1, AT: 2, AFTER: 3 })
 const IF_ABSENT = 1
 const IF_VERSION = 2
 
+/** The durability of one write stands in the flags so many bits up. */
+const DURABILITY_SHIFT = 2
+/** @type {Record<string, number>} */
+const DURABILITIES = { strict: 1, relaxed: 2, none: 3 }
+
+const OPTIONS = /** @type {const} */ ({ ttl: 'any', expiresAt: 'any', ifVersion: 'any', ifAbsent: 'boolean' })
+
 /** @typedef {{ kind: number, ms: number }} Expiry */
 
 /** @typedef {Expiry & { flags: number, version: number }} WriteOptions */
@@ -40,10 +47,12 @@ function isOptions (value) {
 /**
  * @param {'put' | 'add' | 'set'} where
  * @param {unknown} options
+ * @param {boolean} [isAlone] whether it is a commit of its own, and so can have a durability of its own
  * @returns {WriteOptions}
  */
-function toWriteOptions (where, options) {
-  const asked = checkOptions(where, options, { ttl: 'any', expiresAt: 'any', ifVersion: 'any', ifAbsent: 'boolean' })
+function toWriteOptions (where, options, isAlone = false) {
+  /** @type {Record<string, any>} */
+  const asked = checkOptions(where, options, isAlone ? { ...OPTIONS, durability: 'any' } : OPTIONS)
   const { ifVersion, ifAbsent = where === 'add' } = asked
   if (where === 'add' && (ifVersion !== undefined || !ifAbsent)) {
     throw invalid('add stores a document only where none has its key, so it takes no other condition')
@@ -52,8 +61,20 @@ function toWriteOptions (where, options) {
   if (ifVersion !== undefined && (!Number.isSafeInteger(ifVersion) || ifVersion < 0)) {
     throw invalid(`ifVersion of ${where} is a version, or 0 for none, not ${kindOf(ifVersion)}`)
   }
-  const flags = (ifAbsent ? IF_ABSENT : 0) | (ifVersion === undefined ? 0 : IF_VERSION)
+  const conditions = (ifAbsent ? IF_ABSENT : 0) | (ifVersion === undefined ? 0 : IF_VERSION)
+  const flags = conditions | toDurability(where, asked.durability) << DURABILITY_SHIFT
   return { ...toExpiry(where, asked), flags, version: ifVersion ?? 0 }
+}
+
+/**
+ * @param {string} where
+ * @param {unknown} durability
+ * @returns {number} 0 where it is that of the database
+ */
+function toDurability (where, durability) {
+  if (durability === undefined) return 0
+  if (typeof durability === 'string' && Object.hasOwn(DURABILITIES, durability)) return DURABILITIES[durability]
+  throw invalid(`durability of ${where} is "strict", "relaxed" or "none", not ${kindOf(durability)}`)
 }
 
 /**

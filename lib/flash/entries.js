@@ -37,7 +37,7 @@ class Entries {
         ? session.put(true, store, () => encode(value), key, this)
         : session.putWith('set', store, () => encode(value), key, options)
       // Nothing is made anew for the most frequent write.
-      return isPlain && session.givesResults ? done : done.then(() => this)
+      return isPlain && session.commitsEach ? done : done.then(() => this)
     } catch (error) {
       return Promise.reject(error)
     }

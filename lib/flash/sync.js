@@ -44,7 +44,7 @@ class Sync extends Entries {
     const { session, store, encode } = this[PLACE]
     session.checkUsable()
     const name = nameBytes('store', store)
-    const asked = options === undefined ? undefined : toWriteOptions('set', options)
+    const asked = options === undefined ? undefined : toWriteOptions('set', options, session.commitsEach)
     const plain = plainKey(key)
     const encoded = encode(value)
     session.issueSync(asked === undefined ? VERB.PUT : VERB.PUT_WITH, { store, isWrite: true }, (run) => {

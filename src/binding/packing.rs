@@ -9,6 +9,7 @@
 
 use std::ops::Bound;
 
+use crate::config::SyncMode;
 use crate::error::{Code, Error, Result};
 use crate::jsondb::{
     Document, Expires, Format, Isolation, Key, KeyRange, Mode, Page, PutOptions, QueryPage, Row, Savepoint,
@@ -83,13 +84,14 @@ pub(crate) enum Verb<'a> {
         document: &'a [u8],
         overwrite: bool,
     },
-    /// A put with conditions or an expiry.
+    /// A put with conditions, an expiry or a durability of its own.
     PutWith {
         store: &'a str,
         key: Option<&'a [u8]>,
         format: Format,
         document: &'a [u8],
         options: PutOptions,
+        sync: Option<SyncMode>,
     },
     Touch {
         store: &'a str,

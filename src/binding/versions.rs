@@ -1,6 +1,7 @@
 //! The packed operations on versions, expiries and savepoints: docs/binding.md lists every byte.
 #![forbid(unsafe_code)]
 
+use crate::config::{SYNC_INTERVAL_MS, SyncMode};
 use crate::jsondb::{Expires, PutOptions, Row, Savepoint};
 
 use super::packing::{
@@ -13,6 +14,7 @@ pub(super) const LAST_VERB: u8 = 46;
 
 const IF_ABSENT: u8 = 1;
 const IF_VERSION: u8 = 2;
+const DURABILITY_SHIFT: u8 = 2;
 
 /// The fields of the operation with this number.
 pub(super) fn take_verb<'a>(number: u8, input: &mut &'a [u8]) -> Option<Verb<'a>> {
@@ -22,6 +24,7 @@ pub(super) fn take_verb<'a>(number: u8, input: &mut &'a [u8]) -> Option<Verb<'a>
             key: take_optional_bytes(input)?,
             format: take_format(input)?,
             document: take_bytes(input)?,
+            sync: sync_of(*input.first()?),
             options: take_options(input)?,
         },
         41 => {
@@ -34,6 +37,16 @@ pub(super) fn take_verb<'a>(number: u8, input: &mut &'a [u8]) -> Option<Verb<'a>
         46 => Verb::RollbackTo { savepoint: Savepoint::with_number(take_u64(input)?) },
         _ => return None,
     })
+}
+
+/// The durability that the flags of a put ask for.
+fn sync_of(flags: u8) -> Option<SyncMode> {
+    match flags >> DURABILITY_SHIFT & 3 {
+        0 => None,
+        1 => Some(SyncMode::Always),
+        2 => Some(SyncMode::Interval(SYNC_INTERVAL_MS)),
+        _ => Some(SyncMode::Never),
+    }
 }
 
 pub(super) fn take_options(input: &mut &[u8]) -> Option<PutOptions> {
@@ -87,7 +100,7 @@ mod tests {
         put_bytes(&mut fields, b"key");
         fields.push(1);
         put_bytes(&mut fields, b"{}");
-        fields.push(IF_VERSION);
+        fields.push(IF_VERSION | 1 << DURABILITY_SHIFT);
         fields.extend_from_slice(&7u64.to_le_bytes());
         fields.push(3);
         fields.extend_from_slice(&60_000u64.to_le_bytes());
@@ -99,6 +112,7 @@ mod tests {
             format: Format::Json,
             document: b"{}",
             options,
+            sync: Some(SyncMode::Always),
         };
         assert_eq!(take_verb(40, &mut &fields[..]), Some(expected));
         for end in 0..fields.len() {

@@ -5,6 +5,7 @@
 //! until the one that is at fault stands alone.
 #![forbid(unsafe_code)]
 
+use crate::config::SyncMode;
 use crate::error::{Code, Error, Result};
 use crate::jsondb::{Document, JsonDb, Key, Transaction};
 
@@ -82,8 +83,32 @@ fn attempt(json: &JsonDb, group: &[Operation<'_>]) -> Result<Vec<Result<Answer>>
             scope.push(store);
         }
     }
-    json.update(&scope, None, |transaction| {
+    json.update(&scope, sync_of(json, group), |transaction| {
         Ok(group.iter().map(|operation| write(transaction, &operation.verb)).collect())
+    })
+}
+
+/// As durable as that of its writes has to be that has to be it most; `None` where none has said.
+///
+/// A write that is to be synced within the interval, in a database that never syncs by itself, is synced at once.
+fn sync_of(json: &JsonDb, group: &[Operation<'_>]) -> Option<SyncMode> {
+    let asked = |operation: &Operation<'_>| match &operation.verb {
+        Verb::PutWith { sync, .. } => *sync,
+        _ => None,
+    };
+    if group.iter().all(|operation| asked(operation).is_none()) {
+        return None;
+    }
+    let usual = json.engine().config().wal_sync_mode;
+    let modes = group.iter().map(|operation| asked(operation).unwrap_or(usual));
+    let most = modes.min_by_key(|mode| match mode {
+        SyncMode::Always => 0,
+        SyncMode::Interval(_) => 1,
+        SyncMode::Never => 2,
+    });
+    most.map(|most| match (most, usual) {
+        (SyncMode::Interval(_), SyncMode::Never) => SyncMode::Always,
+        (most, _) => most,
     })
 }
 
@@ -123,7 +148,7 @@ pub(crate) fn write(transaction: &mut Transaction, verb: &Verb<'_>) -> Result<An
             let put = if *overwrite { Transaction::put } else { Transaction::add };
             put(transaction, store, key, document).map(Answer::Key)
         }
-        Verb::PutWith { store, key, format, document, options } => {
+        Verb::PutWith { store, key, format, document, options, .. } => {
             let key = key.map(Key::from_encoded).transpose()?;
             let document = Document { format: *format, bytes: document.to_vec() };
             transaction.put_with(store, key, document, *options).map(Answer::Key)
