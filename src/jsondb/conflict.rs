@@ -259,9 +259,31 @@ impl CommittedWrites {
 
     /// Takes back what commits at or above `seqno` listed: they were not written after all.
     pub(crate) fn retract(&mut self, seqno: u64) {
-        while self.log.back().is_some_and(|(at, _)| *at >= seqno) {
-            let Some((at, written)) = self.log.pop_back() else { break };
-            self.unlist(at, &written);
+        // Every commit asks, and almost none has anything to take back.
+        if self.log.back().is_none_or(|(at, _)| *at < seqno) {
+            return;
+        }
+        let kept = self.log.partition_point(|(at, _)| *at < seqno);
+        let retracted: Vec<(u64, Written)> = self.log.drain(kept..).collect();
+        retracted.iter().for_each(|(at, written)| self.unlist(*at, written));
+        self.list_again(retracted.into_iter().filter_map(|(_, written)| match written {
+            Written::Row(key) => Some(key),
+            Written::Range(_) => None,
+        }));
+    }
+
+    /// Finds the last commit of rows of which a later one was taken back. That is rare, and the log is gone through.
+    fn list_again(&mut self, rows: impl Iterator<Item = Arc<[u8]>>) {
+        let rows: BTreeSet<Arc<[u8]>> = rows.collect();
+        if rows.is_empty() {
+            return;
+        }
+        for (seqno, written) in &self.log {
+            if let Written::Row(key) = written
+                && rows.contains(key)
+            {
+                self.points.insert(Arc::clone(key), *seqno);
+            }
         }
     }
 
@@ -372,6 +394,22 @@ mod tests {
 
         assert_eq!(writes.check(&reading(&["b", "x"], &[]), 1), Ok(()));
         assert_eq!(writes.check(&reading(&["a"], &[]), 1), Err(Clash::Row(b"a".to_vec())));
+    }
+
+    #[test]
+    fn what_was_written_before_clashes_though_a_later_write_of_the_same_row_was_taken_back() {
+        let mut writes = CommittedWrites::default();
+        writes.begin(1);
+        writes.record(2, rows(&["a"]), vec![]);
+        writes.record(3, rows(&["a", "b"]), vec![]);
+
+        writes.retract(3);
+
+        assert_eq!(writes.check(&reading(&["a"], &[]), 1), Err(Clash::Row(b"a".to_vec())));
+        assert_eq!(writes.check(&reading(&["a"], &[]), 2), Ok(()));
+        assert_eq!(writes.check(&reading(&["b"], &[]), 1), Ok(()));
+        writes.end(1, 3);
+        assert!(writes.points.is_empty());
     }
 
     #[test]
