@@ -74,6 +74,21 @@ test('bytes of any Uint8Array come back as a Buffer with memory of its own', asy
   assert.equal(one.buffer.byteLength, 3)
 })
 
+test('bytes that are gone are refused, and a length of their own is not believed', async (t) => {
+  const store = new FlashStore({ inMemory: true, valueEncoding: 'binary' })
+  t.after(() => store.close())
+  const bytes = new Uint8Array(8)
+  structuredClone(bytes.buffer, { transfer: [bytes.buffer] })
+  await assert.rejects(store.set('key', bytes), { code: 'FLOWDB_INVALID_VALUE', message: /detached/ })
+  await assert.rejects(store.setMany([['key', bytes]]), { code: 'FLOWDB_INVALID_VALUE' })
+  assert.throws(() => store.setSync('key', bytes), { code: 'FLOWDB_INVALID_VALUE' })
+  assert.equal(await store.has('key'), false)
+  for (const length of [0, 1, 100, 2 ** 40]) {
+    await store.set('key', Object.defineProperty(Buffer.from('abc'), 'length', { value: length }))
+    assert.deepEqual(await store.get('key'), Buffer.from('abc'))
+  }
+})
+
 test('a value is taken as it is, whatever toJSON it has', async (t) => {
   const values = [() => 'another', () => undefined].map((toJSON) => Object.defineProperty({ a: 1 }, 'toJSON', { value: toJSON }))
   for (const valueEncoding of ['auto', 'structured']) {
