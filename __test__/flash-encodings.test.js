@@ -74,6 +74,57 @@ test('bytes of any Uint8Array come back as a Buffer with memory of its own', asy
   assert.equal(one.buffer.byteLength, 3)
 })
 
+test('bytes that are gone are refused, and a length of their own is not believed', async (t) => {
+  const store = new FlashStore({ inMemory: true, valueEncoding: 'binary' })
+  t.after(() => store.close())
+  const bytes = new Uint8Array(8)
+  structuredClone(bytes.buffer, { transfer: [bytes.buffer] })
+  await assert.rejects(store.set('key', bytes), { code: 'FLOWDB_INVALID_VALUE', message: /detached/ })
+  await assert.rejects(store.setMany([['key', bytes]]), { code: 'FLOWDB_INVALID_VALUE' })
+  assert.throws(() => store.setSync('key', bytes), { code: 'FLOWDB_INVALID_VALUE' })
+  assert.equal(await store.has('key'), false)
+  for (const length of [0, 1, 100, 2 ** 40]) {
+    await store.set('key', Object.defineProperty(Buffer.from('abc'), 'length', { value: length }))
+    assert.deepEqual(await store.get('key'), Buffer.from('abc'))
+  }
+})
+
+test('a value is taken as it is, whatever toJSON it has', async (t) => {
+  const values = [() => 'another', () => undefined].map((toJSON) => Object.defineProperty({ a: 1 }, 'toJSON', { value: toJSON }))
+  for (const valueEncoding of ['auto', 'structured']) {
+    const store = new FlashStore({ inMemory: true, valueEncoding })
+    t.after(() => store.close())
+    for (const value of values) {
+      await store.set('key', [value])
+      assert.deepEqual(await store.get('key'), [{ a: 1 }])
+    }
+  }
+  const store = new FlashStore({ inMemory: true, valueEncoding: 'json' })
+  t.after(() => store.close())
+  for (const value of values) await assert.rejects(store.set('key', value), { code: 'FLOWDB_INVALID_VALUE' })
+  await store.set('key', { toJSON: 'no function' })
+  assert.deepEqual(await store.get('key'), { toJSON: 'no function' })
+})
+
+test('bytes are taken as they are in the call, also where a call takes many', async (t) => {
+  const store = new FlashStore({ inMemory: true, valueEncoding: 'binary' })
+  t.after(() => store.close())
+  const bytes = Buffer.alloc(1)
+  const filled = function * (of) {
+    for (bytes[0] = 1; bytes[0] <= 3; bytes[0]++) yield of(bytes[0])
+  }
+  await store.setMany(filled((n) => [n, bytes]))
+  assert.deepEqual(await gathered(store), [1, 2, 3].map((n) => [n, Buffer.from([n])]))
+  await store.batch(filled((n) => ({ type: 'set', key: -n, value: bytes })))
+  assert.deepEqual(await store.getMany([-1, -2, -3]), [1, 2, 3].map((n) => Buffer.from([n])))
+
+  bytes[0] = 7
+  const atomic = store.atomic().set('key', bytes)
+  bytes[0] = 8
+  await atomic.commit()
+  assert.deepEqual(await store.get('key'), Buffer.from([7]))
+})
+
 test('a namespace has an encoding of its own, or that of the store that it is in', async (t) => {
   const store = new FlashStore({ inMemory: true, valueEncoding: 'utf8' })
   t.after(() => store.close())

@@ -25,6 +25,17 @@ test('keys of every type are in one order, and come back as they went in', async
   for (const [place, key] of KEYS.entries()) assert.equal(await store.get(key), place)
 })
 
+test('null is a key like any other, and not everything', async (t) => {
+  const store = await filled(t)
+  assert.deepEqual(await gathered(store.keys({ range: null })), [null])
+  assert.equal(await store.count(null), 1)
+  assert.deepEqual([await store.first(null), await store.last(null)], [[null, 0], [null, 0]])
+  assert.deepEqual(await store.popLast(null), [null, 0])
+  assert.deepEqual([await store.popFirst(null), await store.first(null)], [undefined, undefined])
+  assert.equal(await store.count(null), 0)
+  assert.equal(await store.count(), KEYS.length - 1)
+})
+
 test('a range is named by prefix, gt, gte, lt and lte among the other options', async (t) => {
   const store = await filled(t)
   const from = async (options) => await gathered(store.values(options))

@@ -218,3 +218,14 @@ test('atomic in a transaction is over the namespaces that the transaction is on'
   })
   assert.equal(await b.get('y'), 2)
 })
+
+test('a transaction that makes a namespace does not overlook who writes into it before the commit', async (t) => {
+  const names = flashInMemory(t).namespace('names')
+  let attempts = 0
+  await names.transaction(async (tx) => {
+    const before = await tx.get('n') ?? 0
+    await tx.set('n', before + 1)
+    if (attempts++ === 0) await names.set('n', 10)
+  })
+  assert.deepEqual([await names.get('n'), await names.size, attempts], [11, 1, 2])
+})

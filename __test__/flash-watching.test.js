@@ -189,3 +189,14 @@ test('what can not be watched is refused in the call', async (t) => {
   }
   assert.throws(() => store.watch({ key: {} }), { code: 'FLOWDB_INVALID_KEY' })
 })
+
+test('a watch of what was computed wrongly is refused, and is not one of everything', async (t) => {
+  const store = flashInMemory(t)
+  for (const options of [{ key: undefined }, { key: undefined, values: false }]) {
+    assert.throws(() => store.watch(options), { code: 'FLOWDB_INVALID_KEY' })
+  }
+  for (const options of [{ prefix: undefined }, { gte: undefined, lt: undefined }]) {
+    assert.throws(() => store.watch(options), { code: 'FLOWDB_INVALID_ARGUMENT' })
+  }
+  store.watch({ values: undefined, signal: undefined }).return()
+})

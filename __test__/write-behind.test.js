@@ -6,7 +6,9 @@ const assert = require('node:assert/strict')
 const { join } = require('node:path')
 const { test } = require('node:test')
 const { FlashStoreSync, FlowDBError } = require('..')
+const { encodeEntry } = require('../lib/flash-sync/entry')
 const { WAITING_BYTES_MAX, WriteBehind } = require('../lib/flash-sync/write-behind')
+const { FORMAT } = require('../lib/packing')
 const { errorOf, longestTurnUntil, runProgram, temporary } = require('./support')
 const { changesOfTurn } = require('./programs/sets-until-killed')
 
@@ -156,6 +158,27 @@ test('a batch that can\'t even be sent is kept as one that the disk refused', as
   delete disk.issueTo
   await behind.flush()
   assert.deepEqual([disk.batches.length, behind.bytes], [1, 0])
+})
+
+test('a flush of what can\'t even be sent is told so, and does not wait for ever', async () => {
+  const disk = new Disk()
+  const behind = new WriteBehind(disk.session, Buffer.from('s'), (error) => disk.told.push(error.code))
+  behind.begin(0, 0)
+  disk.issueTo = () => { throw new RangeError('no memory') }
+  behind.put(1, text('a'))
+  for (let times = 1; times <= 2; times++) {
+    await assert.rejects(behind.flush(), { code: 'FLOWDB_INTERNAL', message: /no memory/ })
+    assert.equal(disk.told.length, times)
+  }
+  delete disk.issueTo
+  await behind.flush()
+  assert.deepEqual([disk.batches.length, behind.bytes], [1, 0])
+})
+
+test('an entry of more than 256 MiB is refused, however few characters these are', () => {
+  const text = '\u4e00'.repeat(90 * 1024 * 1024)
+  assert.throws(() => encodeEntry('key', text), { code: 'FLOWDB_INVALID_VALUE', message: /268435456/ })
+  assert.equal(encodeEntry('key', text.slice(0, 80 * 1024 * 1024)).format, FORMAT.JSON)
 })
 
 test('a batch waits for the one before it, and takes up what comes meanwhile', async () => {

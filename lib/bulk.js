@@ -9,7 +9,7 @@ const { FlowDBError, reading } = require('./errors.js')
 const { encodeKey, plainKey } = require('./key.js')
 const { toBounds, toBoundsOf, toKeyOrBounds } = require('./key-range.js')
 const { invalid, kindOf, nameBytes } = require('./names.js')
-const { VERB } = require('./packing.js')
+const { FORMAT, VERB } = require('./packing.js')
 const { encodeDocument } = require('./values.js')
 
 /** One call takes so many bytes of keys and documents. */
@@ -205,11 +205,16 @@ class Budget {
     return encoded
   }
 
-  /** @param {import('./values.js').Encoded} encoded */
+  /**
+   * @param {import('./values.js').Encoded} encoded
+   * @returns {import('./values.js').Encoded} that stays as it is, whatever the user does with the document
+   */
   document (encoded) {
-    const { text, bytes } = encoded
+    const { format, text, bytes } = encoded
     this.#take(bytes === undefined ? Buffer.byteLength(/** @type {string} */ (text)) : bytes.length)
-    return encoded
+    // Bytes are the user's own: an iterable may give the same buffer again, filled anew.
+    if (bytes === undefined || format !== FORMAT.RAW) return encoded
+    return { format, bytes: Uint8Array.prototype.slice.call(bytes) }
   }
 
   /** @param {number} bytes */

@@ -295,6 +295,8 @@ function survivesJson (value, levels) {
     case 'object':
       if (value === null) return true
       if (levels === 0) return false
+      // Another value would be written in the place of one that has it, be it inherited or not enumerable.
+      if (typeof (/** @type {{ toJSON?: unknown }} */ (value).toJSON) === 'function') return false
       return Array.isArray(value) ? arraySurvives(value, levels - 1) : objectSurvives(value, levels - 1)
     default:
       return false

@@ -6,8 +6,10 @@ const { FlowDBError } = require('../errors.js')
 const { kindOf } = require('../names.js')
 const { encodeValue } = require('../values.js')
 
-/** The text or bytes of an entry may have so many units or bytes. */
-const ENTRY_SIZE_MAX = 256 * 1024 * 1024
+/** An entry may take so many bytes. Two have room in what may wait at once, so it never has to wait for itself. */
+const ENTRY_BYTES_MAX = 256 * 1024 * 1024
+/** A unit of UTF-16 takes so many bytes of UTF-8 at most. */
+const UNIT_BYTES_MAX = 3
 
 /** @typedef {import('../values.js').Encoded} Encoded */
 
@@ -25,9 +27,20 @@ function checkKey (key) {
  */
 function encodeEntry (key, value) {
   const encoded = encodeValue([key, value])
-  const size = encoded.text?.length ?? encoded.bytes?.length ?? 0
-  if (size <= ENTRY_SIZE_MAX) return encoded
-  throw new FlowDBError('FLOWDB_INVALID_VALUE', `an entry takes ${size} bytes: the most is ${ENTRY_SIZE_MAX}`)
+  const size = bytesOf(encoded)
+  if (size <= ENTRY_BYTES_MAX) return encoded
+  throw new FlowDBError('FLOWDB_INVALID_VALUE', `an entry takes ${size} bytes: the most is ${ENTRY_BYTES_MAX}`)
+}
+
+/**
+ * How many bytes a value takes; where it is small, no fewer than it takes, because they are not counted then.
+ *
+ * @param {Encoded} encoded
+ */
+function bytesOf ({ text, bytes }) {
+  if (text === undefined) return bytes?.length ?? 0
+  const most = text.length * UNIT_BYTES_MAX
+  return most <= ENTRY_BYTES_MAX ? most : Buffer.byteLength(text)
 }
 
 exports.checkKey = checkKey

@@ -277,6 +277,8 @@ class WriteBehind {
    */
   async #until (isMet) {
     if (isMet()) return
+    // Whoever waits is told by an answer, and none will come.
+    if (this.#onTheWay === 0) this.check()
     try {
       await new Promise((resolve, reject) => {
         this.#waiters.push({ isMet, resolve: () => resolve(undefined), reject })

@@ -9,6 +9,7 @@
 
 const { types } = require('node:util')
 const { FlowDBError } = require('../errors.js')
+const { bytesOf, lengthOf } = require('../key-intrinsics.js')
 const { invalid, kindOf } = require('../names.js')
 const { FORMAT } = require('../packing.js')
 const { encodeJson, encodeStructured, encodeValue } = require('../values.js')
@@ -30,7 +31,13 @@ function encodeText (value) {
  */
 function encodeBytes (value) {
   if (!types.isUint8Array(value)) throw refused('binary', 'a Buffer or another Uint8Array', value)
-  return { format: FORMAT.RAW, bytes: value }
+  try {
+    const bytes = bytesOf(value)
+    // A length of the user's own would be believed by whoever packs it.
+    return { format: FORMAT.RAW, bytes: bytes.length === lengthOf(bytes) ? bytes : new Uint8Array(bytes) }
+  } catch {
+    throw new FlowDBError('FLOWDB_INVALID_VALUE', 'a value of valueEncoding "binary" can\'t be a detached buffer')
+  }
 }
 
 /**

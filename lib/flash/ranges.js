@@ -5,7 +5,7 @@
  * taking it out there.
  */
 
-const { BOUND_NAMES, toBounds } = require('../key-range.js')
+const { BOUND_NAMES, toBoundsOf } = require('../key-range.js')
 const { checkOptions, entriesOf, invalid, nameBytes } = require('../names.js')
 const { VERB, WANTS } = require('../packing.js')
 const { PLACE } = require('./place.js')
@@ -86,7 +86,10 @@ class Ranges extends Sync {
    */
   async count (range) {
     const { session, store } = this[PLACE]
-    return await session.count(store, range)
+    return await session.attempt(VERB.COUNT, { store }, () => {
+      const [name, bounds] = [nameBytes('store', store), toRange(range)]
+      return (run) => run.bytes32(name).absent().range(bounds)
+    })
   }
 
   /**
@@ -116,7 +119,7 @@ class Ranges extends Sync {
    */
   async #end (range, reverse) {
     const { session, store } = this[PLACE]
-    const scan = { store, bounds: toBounds(range), reverse, limit: 1, wants: WANTS.KEYS | WANTS.DOCUMENTS }
+    const scan = { store, bounds: toRange(range), reverse, limit: 1, wants: WANTS.KEYS | WANTS.DOCUMENTS }
     const [entry] = await session.rows({ ...scan, isGathered: true }, entriesIn).gather()
     return entry
   }
@@ -149,12 +152,19 @@ class Ranges extends Sync {
   async #pop (range, reverse) {
     const { session, store } = this[PLACE]
     const entry = await session.attempt(VERB.POP, { store, isWrite: true }, () => {
-      const [name, bounds] = [nameBytes('store', store), toBounds(range)]
+      const [name, bounds] = [nameBytes('store', store), toRange(range)]
       return (run) => { run.bytes32(name).range(bounds).u8(reverse ? 1 : 0) }
     })
     return entry === undefined ? undefined : [entry.key, entry.value]
   }
 }
+
+/**
+ * The bounds that an argument means. Left out it means everything; `null` is a key like any other.
+ *
+ * @param {unknown} range a range or a key
+ */
+const toRange = (range) => range === undefined ? undefined : toBoundsOf(range)
 
 /**
  * What an iteration is asked for: the names of a range stand among the other options.
@@ -175,7 +185,7 @@ function toScan (where, options = {}) {
   })
   if (bounds.length > 0 && range !== undefined) throw invalid(`${where} takes a range or the names of its bounds, not both`)
   const asked = bounds.length > 0 ? Object.fromEntries(bounds) : range
-  return { bounds: toBounds(asked), reverse, limit, offset: Math.min(offset, Number.MAX_SAFE_INTEGER) }
+  return { bounds: toRange(asked), reverse, limit, offset: Math.min(offset, Number.MAX_SAFE_INTEGER) }
 }
 
 exports.Ranges = Ranges

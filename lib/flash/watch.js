@@ -36,9 +36,9 @@ function split (given) {
   const others = {}
   for (const [name, value] of given) {
     if (name === 'store') throw invalid('watch has no option "store": watch the namespace')
-    if (value === undefined) continue
+    // What says where is refused where it is undefined, so that who computed it wrongly does not watch everything.
     if (BOUND_NAMES.includes(name)) bounds[name] = value
-    else others[name] = value
+    else if (value !== undefined || name === 'key') others[name] = value
   }
   const ranges = []
   if (Object.hasOwn(others, 'key')) ranges.push(KeyRange.only(others.key))

@@ -442,6 +442,22 @@ mod tests {
     }
 
     #[test]
+    fn what_was_written_before_clashes_though_a_later_write_of_the_same_row_was_taken_back() {
+        let mut writes = CommittedWrites::default();
+        writes.begin(1);
+        writes.record(2, rows(&["a"]), vec![]);
+        writes.record(3, rows(&["a", "b"]), vec![]);
+
+        writes.retract(3);
+
+        assert_eq!(writes.check(&mut reading(&["a"], &[]), 1), Err(Clash::Row(b"a".to_vec())));
+        assert_eq!(writes.check(&mut reading(&["a"], &[]), 2), Ok(()));
+        assert_eq!(writes.check(&mut reading(&["b"], &[]), 1), Ok(()));
+        writes.end(1, 3);
+        assert!(writes.points.is_empty());
+    }
+
+    #[test]
     fn a_read_set_stays_bounded_and_still_clashes_store_by_store() {
         let row = |kind: u8, store: u8, key: u8| vec![kind, store, key, key];
         let mut reads = ReadSet { bytes_max: 4_000, ..ReadSet::default() };

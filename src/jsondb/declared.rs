@@ -13,6 +13,7 @@ use parking_lot::RwLock;
 use super::catalog::exists;
 use super::handle::Handle;
 use super::ledger::Database;
+use super::rows::{RowRange, document_prefix};
 use super::schema::{Schema, StoreDef, StoreOptions, check_name};
 use super::scope::Involved;
 use super::{JsonDb, Transaction};
@@ -202,7 +203,8 @@ impl Involved {
 impl Transaction {
     /// The store, to put a document into: it is made where it does not exist.
     ///
-    /// What the transaction has read of it stays right: nobody else can have written into it before it was made.
+    /// Nobody else can have written into it before it was made; what others write into it from then on conflicts with the
+    /// transaction, because it has read the store when that had no id to remember its rows by.
     pub(super) fn existing(&mut self, store: Arc<StoreDef>) -> Result<Arc<StoreDef>> {
         if !store.is_absent() {
             return Ok(store);
@@ -217,6 +219,7 @@ impl Transaction {
             involved.store = Arc::clone(&store);
             involved.is_new = true;
         }
+        self.view.reads.range(RowRange::prefix(document_prefix(store.id)));
         Ok(store)
     }
 }
@@ -231,8 +234,13 @@ impl Database {
             Err(error) if error.code() == Code::Exists => false,
             is_new => is_new?,
         };
-        let store = Arc::clone(self.schema().store(name)?);
-        Ok((store, is_new))
+        match self.schema().stores.get(name) {
+            Some(store) => Ok((Arc::clone(store), is_new)),
+            None => {
+                let message = format!("the object store {name:?} was deleted as soon as it was made");
+                Err(Error::new(Code::Conflict, message))
+            }
+        }
     }
 }
 

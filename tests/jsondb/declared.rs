@@ -101,6 +101,50 @@ fn who_has_read_a_store_that_was_not_there_conflicts_with_who_makes_it() {
     }
 }
 
+/// It has read a store that was not there, and nothing of that may be forgotten when it makes the store: two that both
+/// find no document would both count theirs.
+#[test]
+fn who_makes_a_store_conflicts_with_who_writes_into_it_before_the_commit() {
+    for isolation in [Isolation::Serializable, Isolation::Snapshot] {
+        let db = open_declared();
+        let mut tx = db.begin_with(&["flash/a"], Mode::ReadWrite, isolation).unwrap();
+        tx.put("flash/a", Some(key(1.0)), json(&j!("mine"))).unwrap();
+        put(&db, "flash/a", 1.0);
+        assert_eq!(code(tx.commit(None)), Code::Conflict, "{isolation:?}");
+        assert_eq!(count(&db, "flash/a"), 1);
+    }
+
+    let db = open_declared();
+    let mut tx = db.begin(&["flash/a"], Mode::ReadWrite).unwrap();
+    assert_eq!(tx.get("flash/a", &key(2.0)).unwrap(), None);
+    tx.put("flash/a", Some(key(1.0)), json(&j!("two is missing"))).unwrap();
+    put(&db, "flash/a", 2.0);
+    assert_eq!(code(tx.commit(None)), Code::Conflict);
+}
+
+/// Stores that are made and deleted all the time by several threads: a write finds its store or makes it anew, and what is
+/// counted is what is there.
+#[test]
+fn who_writes_beside_those_who_drop_is_not_told_of_it_and_counts_right() {
+    let db = open_declared();
+    std::thread::scope(|scope| {
+        for thread in 0..3_u8 {
+            let db = &db;
+            scope.spawn(move || {
+                for n in 0..400_u16 {
+                    if (n + u16::from(thread)) % 3 == 0 {
+                        db.delete_stores_within("flash/a").unwrap();
+                    }
+                    put(db, "flash/a", f64::from(n % 5));
+                }
+            });
+        }
+    });
+    let mut tx = db.begin(&["flash/a"], Mode::ReadOnly).unwrap();
+    let page = tx.page("flash/a", None, &all(), Direction::Forward, None, limits(9)).unwrap();
+    assert_eq!(tx.count("flash/a", &all()).unwrap(), page.rows.len() as u64);
+}
+
 #[test]
 fn a_reader_goes_on_without_a_store_that_is_made_meanwhile() {
     let db = open_declared();
