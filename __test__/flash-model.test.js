@@ -31,6 +31,8 @@ async function check (store, call, where) {
 /** Where the log that is written to ends: zeros may stand ahead of what will be written. */
 function cutLog (folder, random) {
   const log = readdirSync(folder).filter((name) => name.endsWith('.wal')).sort().at(-1)
+  // There is none before the first write.
+  if (log === undefined) return
   const path = join(folder, log)
   const bytes = readFileSync(path)
   let end = bytes.length

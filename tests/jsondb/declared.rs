@@ -128,18 +128,20 @@ fn who_makes_a_store_conflicts_with_who_writes_into_it_before_the_commit() {
 fn who_writes_beside_those_who_drop_is_not_told_of_it_and_counts_right() {
     let db = open_declared();
     std::thread::scope(|scope| {
-        for thread in 0..3_u8 {
+        for thread in 0..4_u8 {
             let db = &db;
             scope.spawn(move || {
-                for n in 0..400_u16 {
-                    if (n + u16::from(thread)) % 3 == 0 {
+                for n in 0..4_000_u16 {
+                    if thread % 2 == 0 {
                         db.delete_stores_within("flash/a").unwrap();
+                    } else {
+                        put(db, "flash/a", f64::from(n % 5));
                     }
-                    put(db, "flash/a", f64::from(n % 5));
                 }
             });
         }
     });
+    (0..3).for_each(|n| put(&db, "flash/a", f64::from(n)));
     let mut tx = db.begin(&["flash/a"], Mode::ReadOnly).unwrap();
     let page = tx.page("flash/a", None, &all(), Direction::Forward, None, limits(9)).unwrap();
     assert_eq!(tx.count("flash/a", &all()).unwrap(), page.rows.len() as u64);
