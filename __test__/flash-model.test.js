@@ -28,6 +28,9 @@ async function check (store, call, where) {
   assert.deepStrictEqual(await perform(store, call), call.expected, what)
 }
 
+/** What stands at the beginning of a log. */
+const LOG_HEADER_BYTES = 52
+
 /** Where the log that is written to ends: zeros may stand ahead of what will be written. */
 function cutLog (folder, random) {
   const log = readdirSync(folder).filter((name) => name.endsWith('.wal')).sort().at(-1)
@@ -37,7 +40,8 @@ function cutLog (folder, random) {
   const bytes = readFileSync(path)
   let end = bytes.length
   while (end > 0 && bytes[end - 1] === 0) end--
-  truncateSync(path, random(end + 1))
+  // Its head was synced before anything was written behind it.
+  if (end > LOG_HEADER_BYTES) truncateSync(path, LOG_HEADER_BYTES + random(end - LOG_HEADER_BYTES + 1))
 }
 
 /** Opens a copy of a store's folder, whole and then cut, and holds it to what there was after one of the calls. */
@@ -49,7 +53,15 @@ async function checkCopy (folder, model, where) {
     cpSync(folder, copy, { recursive: true })
     if (isCut) cutLog(copy, (limit) => model.random(limit))
     const store = new FlashStore({ dataDir: copy, autoBackground: false })
-    const mark = await markOfStore(store)
+    const mark = await markOfStore(store).catch((error) => {
+      // A log that has been sealed was synced: what is missing from it was not lost with the power, and that is told.
+      if (isCut && error.code === 'FLOWDB_CORRUPTION' && / was sealed at /.test(error.message)) return undefined
+      throw error
+    })
+    if (mark === undefined) {
+      await store.close().catch(() => {})
+      continue
+    }
     if (isCut) assert.ok(marks.has(mark), `${where}: a log that was cut shows what there never was`)
     else assert.equal(mark, model.mark, `${where}: a log that was not closed has lost something`)
     await store.close()
