@@ -565,6 +565,21 @@ fn a_value_that_would_fill_much_of_the_cache_is_not_kept() {
 }
 
 #[test]
+fn try_get_tells_what_no_cache_of_ours_holds_where_no_device_is_waited_for() {
+    let engine = Engine::open(Config { block_cache_capacity_bytes: 0, ..Config::in_memory() }).unwrap();
+    let lengths = [10, 2_000, TRY_GET_BYTES_MAX + 1];
+    lengths.iter().for_each(|&len| put(&engine, &key(len as u64), &value(1, 1, len)));
+    engine.flush().unwrap();
+    let told = |len: usize| engine.try_get(&key(len as u64), None).unwrap();
+    assert_eq!(told(10), TryGet::NeedsIo, "the table has to be opened");
+    lengths.iter().for_each(|&len| drop(engine.get(&key(len as u64), None).unwrap()));
+    assert!(matches!(told(10), TryGet::Found(found) if found.bytes == value(1, 1, 10)));
+    assert!(matches!(told(2_000), TryGet::Found(found) if found.bytes == value(1, 1, 2_000)));
+    assert_eq!(told(TRY_GET_BYTES_MAX + 1), TryGet::NeedsIo);
+    assert_eq!(told(3), TryGet::Missing);
+}
+
+#[test]
 fn try_get_tells_what_lies_in_memory_up_to_a_length() {
     let (_, engine) = create(&Config { memtable_size_bytes: 1 << 20, ..config() });
     let lengths = [999, 1_000, TRY_GET_BYTES_MAX, TRY_GET_BYTES_MAX + 1];

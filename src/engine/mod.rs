@@ -235,7 +235,7 @@ impl Engine {
         self.shared().get_with(key, snapshot, read)
     }
 
-    /// As [`Engine::get`], but never reads a file, and gives no value of more than [`TRY_GET_BYTES_MAX`] bytes.
+    /// As [`Engine::get`], but never waits for a device, and gives no value of more than [`TRY_GET_BYTES_MAX`] bytes.
     ///
     /// # Errors
     ///
@@ -244,7 +244,7 @@ impl Engine {
         self.shared().try_get_with(key, snapshot, |value| Value::from(value))
     }
 
-    /// As [`Engine::get_with`], but never reads a file, and gives no value of more than [`TRY_GET_BYTES_MAX`] bytes.
+    /// As [`Engine::get_with`], but never waits for a device, and gives no value of more than [`TRY_GET_BYTES_MAX`] bytes.
     ///
     /// # Errors
     ///

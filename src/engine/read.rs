@@ -10,13 +10,14 @@ use std::sync::Arc;
 use super::shared::{Shared, View};
 use super::snapshot::Snapshot;
 use super::source::Source;
-use super::value::{ScannedValue, TRY_GET_BYTES_MAX, resolve, resolve_in_memory};
+use super::value::{ScannedValue, TRY_GET_BYTES_MAX, resolve};
 use crate::error::Result;
+use crate::fs::nowait;
 use crate::iter::{Holes, MergeIterator, TombstoneSource, Travel, Visibility, VisibleIterator, is_expired};
 use crate::key::{EntryRef, Kind, SeqNo, hash_key};
 use crate::memtable::VersionRef;
 use crate::range_tombstone::RangeTombstones;
-use crate::sstable::{Lookup, TableEntry};
+use crate::sstable::TableEntry;
 use crate::times::{Times, leap, time_of};
 use crate::version::{LEVELS, LevelIterator, LevelTombstones};
 
@@ -55,8 +56,8 @@ pub enum TryGet<T = Value> {
     Found(T),
     /// The key is not there.
     Missing,
-    /// A block or a value that is not in the cache would have to be read, or the value has more than
-    /// [`TRY_GET_BYTES_MAX`] bytes, wherever it lies.
+    /// A block or a value would have to be read from a device: neither our cache nor that of the system has it, or the
+    /// system doesn't tell (Linux does). Or the value has more than [`TRY_GET_BYTES_MAX`] bytes, wherever it lies.
     NeedsIo,
 }
 
@@ -277,7 +278,6 @@ enum Step<'a> {
     /// A range tombstone hides whatever older sources hold.
     Hidden,
     NextSource,
-    NeedsIo,
 }
 
 impl Shared {
@@ -290,11 +290,11 @@ impl Shared {
         read: impl FnOnce(ValueRef<'_>) -> R,
     ) -> Result<Option<R>> {
         let mut value = None;
-        self.lookup(key, snapshot, true, |found| value = Some(read(found)))?;
+        self.lookup(key, snapshot, usize::MAX, |found| value = Some(read(found)))?;
         Ok(value)
     }
 
-    /// As [`Shared::get_with`], as far as no file has to be read.
+    /// As [`Shared::get_with`], as far as that waits for no device.
     #[inline]
     pub(crate) fn try_get_with<R>(
         &self,
@@ -303,41 +303,36 @@ impl Shared {
         read: impl FnOnce(ValueRef<'_>) -> R,
     ) -> Result<TryGet<R>> {
         let mut value = None;
-        let is_known = self.lookup(key, snapshot, false, |found| value = Some(read(found)))?;
+        let is_known = nowait::without_waiting(|| {
+            self.lookup(key, snapshot, TRY_GET_BYTES_MAX, |found| value = Some(read(found)))
+        })?;
         Ok(match value {
             Some(value) => TryGet::Found(value),
-            None if is_known => TryGet::Missing,
+            None if is_known == Some(true) => TryGet::Missing,
             None => TryGet::NeedsIo,
         })
     }
 
-    /// Gives the value of `key`, if it is there, to `read`. False where a file would have to be read to know, or a long
-    /// value copied, which `may_read` allows.
+    /// Gives the value of `key`, if it is there, to `read`. False where that has more than `bytes_max`.
     fn lookup(
         &self,
         key: &[u8],
         snapshot: Option<&Snapshot>,
-        may_read: bool,
+        bytes_max: usize,
         read: impl FnOnce(ValueRef<'_>),
     ) -> Result<bool> {
         self.check_open()?;
         let view = self.view.load();
         let seqno = snapshot.map_or_else(|| self.snapshots.visible(), Snapshot::seqno);
-        let found = match find(&view, key, seqno, may_read)? {
-            Step::Found(found) => found,
-            Step::Hidden | Step::NextSource => return Ok(true),
-            Step::NeedsIo => return Ok(false),
-        };
+        let Step::Found(found) = find(&view, key, seqno)? else { return Ok(true) };
         let VersionRef { seqno, kind, expires_at, value } = found.version();
         if !self.is_there(kind, expires_at) {
             return Ok(true);
         }
         if kind == Kind::Separated {
-            let separated =
-                if may_read { Some(resolve(&view, value)?) } else { resolve_in_memory(&view, value)? };
-            let Some(value) = separated else { return Ok(false) };
+            let Some(value) = resolve(&view, value, bytes_max)? else { return Ok(false) };
             read(ValueRef { bytes: &value, expires_at, seqno });
-        } else if may_read || value.len() <= TRY_GET_BYTES_MAX {
+        } else if value.len() <= bytes_max {
             read(ValueRef { bytes: value, expires_at, seqno });
         } else {
             return Ok(false);
@@ -354,7 +349,7 @@ impl Shared {
     ) -> Result<Option<Found<'a>>> {
         self.check_open()?;
         let seqno = snapshot.map_or_else(|| self.snapshots.visible(), Snapshot::seqno);
-        let Step::Found(found) = find(view, key, seqno, true)? else { return Ok(None) };
+        let Step::Found(found) = find(view, key, seqno)? else { return Ok(None) };
         let VersionRef { kind, expires_at, .. } = found.version();
         Ok(Some(found).filter(|_| self.is_there(kind, expires_at)))
     }
@@ -438,7 +433,7 @@ impl Shared {
 }
 
 /// Goes through the sources from the newest to the oldest until one knows the key.
-fn find<'a>(view: &'a View, key: &[u8], snapshot: SeqNo, may_read: bool) -> Result<Step<'a>> {
+fn find<'a>(view: &'a View, key: &[u8], snapshot: SeqNo) -> Result<Step<'a>> {
     let hash = hash_key(key);
     for memtable in view.memtables() {
         let covered = match memtable.has_range_tombstones() {
@@ -451,21 +446,9 @@ fn find<'a>(view: &'a View, key: &[u8], snapshot: SeqNo, may_read: bool) -> Resu
         }
     }
     for handle in view.version.tables_with(key) {
-        let table = match handle.opened() {
-            Some(table) => table,
-            None if may_read => handle.open()?,
-            None => return Ok(Step::NeedsIo),
-        };
+        let table = handle.open()?;
         let covered = covering(table.range_tombstones(), key, snapshot);
-        let found = if may_read {
-            table.get(key, hash, snapshot)?
-        } else {
-            match table.try_get(key, hash, snapshot)? {
-                Lookup::Found(found) => Some(found),
-                Lookup::Missing => None,
-                Lookup::NeedsIo => return Ok(Step::NeedsIo),
-            }
-        };
+        let found = table.get(key, hash, snapshot)?;
         match decide(found.map(Found::InTable), covered) {
             Step::NextSource => {}
             step => return Ok(step),

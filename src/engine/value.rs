@@ -122,18 +122,13 @@ impl Shared {
     }
 }
 
-/// The value that the entry of a table leads to, whole; the block cache keeps it where it has room.
-pub(super) fn resolve(view: &View, pointer: &[u8]) -> Result<Arc<Vec<u8>>> {
-    let pointer = pointer_of(pointer)?;
-    view.version.values().file(pointer.file)?.value(&pointer)
-}
-
-/// As [`resolve`], for [`TryGet`](super::TryGet): `None` where the value would have to be read, or is too long to be copied.
-pub(super) fn resolve_in_memory(view: &View, pointer: &[u8]) -> Result<Option<Arc<Vec<u8>>>> {
+/// The value that the entry of a table leads to, whole; the block cache keeps it where it has room. `None` where it has more
+/// than `bytes_max` bytes.
+pub(super) fn resolve(view: &View, pointer: &[u8], bytes_max: usize) -> Result<Option<Arc<Vec<u8>>>> {
     let pointer = pointer_of(pointer)?;
     let file = view.version.values().file(pointer.file)?;
-    let is_short = pointer.value_len <= TRY_GET_BYTES_MAX as u64;
-    Ok(if is_short { file.cached(&pointer) } else { None })
+    let is_short = usize::try_from(pointer.value_len).is_ok_and(|len| len <= bytes_max);
+    if is_short { file.value(&pointer).map(Some) } else { Ok(None) }
 }
 
 /// The value of a scan's row, where that lies in a value file. Each value follows the one before in the same memory, since

@@ -193,6 +193,12 @@ impl BudgetedFile {
         read(file)
     }
 
+    /// The file, where it is open and nobody is about to open or close it.
+    fn opened_already(&self) -> Option<Arc<Opened>> {
+        self.slot.used.store(true, Ordering::Relaxed);
+        self.slot.opened.try_lock()?.clone()
+    }
+
     fn opened(&self) -> Result<Arc<Opened>> {
         if !self.slot.used.load(Ordering::Relaxed) {
             self.slot.used.store(true, Ordering::Relaxed);
@@ -227,6 +233,11 @@ impl File for BudgetedFile {
 
     fn read_at(&self, offset: u64, buffer: &mut [u8]) -> Result<usize> {
         self.reading(|file| file.read_at(offset, buffer))
+    }
+
+    fn read_at_once(&self, offset: u64, buffer: &mut [u8]) -> Result<Option<usize>> {
+        let Some(opened) = self.opened_already() else { return Ok(None) };
+        opened.file.as_deref().map_or(Ok(None), |file| file.read_at_once(offset, buffer))
     }
 
     fn len(&self) -> Result<u64> {

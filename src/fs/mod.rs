@@ -15,6 +15,7 @@ mod budget;
 #[cfg(test)]
 mod contract;
 mod disk;
+pub(crate) mod nowait;
 mod sim;
 
 pub(crate) use budget::FileBudget;
@@ -80,6 +81,11 @@ pub trait File: Send + Sync {
     /// Reads at `offset` until `buffer` is full or the file ends, and returns how many bytes were read.
     fn read_at(&self, offset: u64, buffer: &mut [u8]) -> Result<usize>;
 
+    /// As [`File::read_at`], as far as that needs no device: `None` where it can't tell, or would have to wait.
+    fn read_at_once(&self, _offset: u64, _buffer: &mut [u8]) -> Result<Option<usize>> {
+        Ok(None)
+    }
+
     /// The file's length in bytes.
     fn len(&self) -> Result<u64>;
 
@@ -96,9 +102,10 @@ pub trait File: Send + Sync {
         Ok(self.len()? == 0)
     }
 
-    /// Fills `buffer` from `offset`; a file that ends before is `Corruption`.
+    /// Fills `buffer` from `offset`; a file that ends before is `Corruption`. Where the thread may not wait (see
+    /// [`nowait`]), it doesn't.
     fn read_exact_at(&self, offset: u64, buffer: &mut [u8]) -> Result<()> {
-        let read = self.read_at(offset, buffer)?;
+        let read = nowait::read(self, offset, buffer)?;
         if read < buffer.len() {
             let what =
                 format!("{} bytes wanted at offset {offset}, the file holds {read} there", buffer.len());

@@ -36,17 +36,6 @@ const PINNED_TOP_BYTES_MAX: u32 = 16 << 10;
 /// A longer data block is taken apart, also where it is not kept: most of it is the value.
 const PACKED_BYTES_MAX: u32 = 64 << 10;
 
-/// What a lookup that does no file I/O has found.
-#[derive(Clone)]
-pub(crate) enum Lookup {
-    /// The newest entry of the key at or below the asked seqno.
-    Found(TableEntry),
-    /// The table has no such entry.
-    Missing,
-    /// A block that could tell is not in the cache.
-    NeedsIo,
-}
-
 /// An entry, with the block that it lies in.
 #[derive(Clone)]
 pub(crate) struct TableEntry {
@@ -118,13 +107,6 @@ impl Role {
     }
 }
 
-/// Whether a lookup may read the file.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Access {
-    Full,
-    CacheOnly,
-}
-
 impl Table {
     /// Opens the table `number` of `size` bytes in `file`: verifies its footer, properties and range tombstones.
     ///
@@ -194,22 +176,47 @@ impl Table {
     /// The newest entry of `key` at or below `seqno`; `hash` is the key's [`crate::key::hash_key`]. The table's range
     /// tombstones are not applied.
     pub(crate) fn get(&self, key: &[u8], hash: u64, seqno: SeqNo) -> Result<Option<TableEntry>> {
-        match self.lookup(key, hash, seqno, Access::Full)? {
-            Lookup::Found(found) => Ok(Some(found)),
-            Lookup::Missing => Ok(None),
-            Lookup::NeedsIo => Err(Error::new(Code::Internal, "a lookup that may read the file did not")),
+        let Some((smallest, largest)) = &self.properties.point_keys else { return Ok(None) };
+        if key < &smallest[..] || key > &largest[..] || !self.filter_passes(hash)? {
+            return Ok(None);
         }
-    }
-
-    /// As [`Self::get`], but from the cache only.
-    pub(crate) fn try_get(&self, key: &[u8], hash: u64, seqno: SeqNo) -> Result<Lookup> {
-        self.lookup(key, hash, seqno, Access::CacheOnly)
+        let top_in_cache;
+        let top = match &self.pinned_top {
+            Some(top) => top,
+            None => {
+                top_in_cache = self.load(self.footer.top_index, Role::TopIndex)?;
+                as_index(&top_in_cache)?
+            }
+        };
+        let damaged = |damage| self.damaged(damage, Role::TopIndex, self.footer.top_index);
+        let at = top.find(key, seqno).map_err(damaged)?;
+        let Some(handle) = top.handle(at).map_err(damaged)? else { return Ok(None) };
+        let partition_in_cache;
+        let partition = match self.partitions.get(at).and_then(OnceLock::get) {
+            Some(partition) => partition,
+            None => {
+                partition_in_cache = self.load_partition(at, handle)?;
+                &partition_in_cache
+            }
+        };
+        // The separator of this block is at or above the wanted position. Either the block ends at or above it too, or
+        // no entry of the key follows: where blocks divide a key, the separator is the last entry itself.
+        let damaged = |damage| self.damaged(damage, Role::IndexPartition, handle);
+        let at = partition.find(key, seqno).map_err(damaged)?;
+        let spot = partition.spots().map(|spots| (spots, at));
+        if let Some(block) = spot.and_then(|(spots, at)| self.cache.at_spot(spots, at)) {
+            return Ok(found_in(block, key, seqno));
+        }
+        match partition.handle(at).map_err(damaged)? {
+            Some(handle) => self.look_into(handle, spot, key, seqno),
+            None => Ok(None),
+        }
     }
 
     /// Whether a key of this hash may be in the table: `false` is certain. `true` where there is no filter.
     #[cfg(test)]
     pub(crate) fn may_contain(&self, hash: u64) -> Result<bool> {
-        Ok(self.filter_passes(hash, Access::Full)?.unwrap_or(true))
+        self.filter_passes(hash)
     }
 
     /// An iterator over the point entries, for reads of users: through the cache, with readahead once it is seen to
@@ -262,55 +269,6 @@ impl Table {
         Ok(block.map_or(self.size, |block| block.offset.min(self.size)))
     }
 
-    fn lookup(&self, key: &[u8], hash: u64, seqno: SeqNo, access: Access) -> Result<Lookup> {
-        let Some((smallest, largest)) = &self.properties.point_keys else { return Ok(Lookup::Missing) };
-        if key < &smallest[..] || key > &largest[..] {
-            return Ok(Lookup::Missing);
-        }
-        match self.filter_passes(hash, access)? {
-            None => return Ok(Lookup::NeedsIo),
-            Some(false) => return Ok(Lookup::Missing),
-            Some(true) => {}
-        }
-        let top_in_cache;
-        let top = match &self.pinned_top {
-            Some(top) => top,
-            None => match self.load(self.footer.top_index, Role::TopIndex, access)? {
-                Some(block) => {
-                    top_in_cache = block;
-                    as_index(&top_in_cache)?
-                }
-                None => return Ok(Lookup::NeedsIo),
-            },
-        };
-        let damaged = |damage| self.damaged(damage, Role::TopIndex, self.footer.top_index);
-        let at = top.find(key, seqno).map_err(damaged)?;
-        let Some(handle) = top.handle(at).map_err(damaged)? else { return Ok(Lookup::Missing) };
-        let partition_in_cache;
-        let partition = match self.partitions.get(at).and_then(OnceLock::get) {
-            Some(partition) => partition,
-            None => match self.load_partition(at, handle, access)? {
-                Some(partition) => {
-                    partition_in_cache = partition;
-                    &partition_in_cache
-                }
-                None => return Ok(Lookup::NeedsIo),
-            },
-        };
-        // The separator of this block is at or above the wanted position. Either the block ends at or above it too, or
-        // no entry of the key follows: where blocks divide a key, the separator is the last entry itself.
-        let damaged = |damage| self.damaged(damage, Role::IndexPartition, handle);
-        let at = partition.find(key, seqno).map_err(damaged)?;
-        let spot = partition.spots().map(|spots| (spots, at));
-        if let Some(block) = spot.and_then(|(spots, at)| self.cache.at_spot(spots, at)) {
-            return Ok(found_in(block, key, seqno));
-        }
-        match partition.handle(at).map_err(damaged)? {
-            Some(handle) => self.look_into(handle, spot, key, seqno, access),
-            None => Ok(Lookup::Missing),
-        }
-    }
-
     /// Looks for `(key, seqno)` in the data block at `handle`, which is at its `spot` from then on if the cache keeps it.
     fn look_into(
         &self,
@@ -318,16 +276,12 @@ impl Table {
         spot: Option<(&Spots, usize)>,
         key: &[u8],
         seqno: SeqNo,
-        access: Access,
-    ) -> Result<Lookup> {
+    ) -> Result<Option<TableEntry>> {
         let block = match self.cache.get_at(self.number, handle.offset, spot) {
             Some(block) => block,
-            None if access == Access::CacheOnly => return Ok(Lookup::NeedsIo),
             None if handle.len <= PACKED_BYTES_MAX && !self.cache.admits(self.number, handle.offset) => {
                 let found = self.read_with(handle, Role::Data, |payload| find_packed(payload, key, seqno))?;
-                return Ok(
-                    found.map_or(Lookup::Missing, |block| Lookup::Found(TableEntry { block, index: 0 }))
-                );
+                return Ok(found.map(|block| TableEntry { block, index: 0 }));
             }
             None => {
                 let block = self.read(handle, Role::Data)?;
@@ -339,34 +293,33 @@ impl Table {
         Ok(found_in(block, key, seqno))
     }
 
-    /// Whether the filter lets `hash` pass; `None` when that needs I/O that `access` rules out.
-    fn filter_passes(&self, hash: u64, access: Access) -> Result<Option<bool>> {
+    /// Whether the filter lets `hash` pass.
+    fn filter_passes(&self, hash: u64) -> Result<bool> {
         let place = self.footer.filter;
         if place.lines == 0 {
-            return Ok(Some(true));
+            return Ok(true);
         }
         let line = filter::line_of(hash, place.lines);
         let page_at = line / PAGE_LINES;
         let passes = |page: &FilterPage| page.may_contain(line % PAGE_LINES, hash, place.probes);
         let pin = self.filter_pages.get(page_at);
         if let Some(page) = pin.and_then(OnceLock::get) {
-            return Ok(Some(passes(page)));
+            return Ok(passes(page));
         }
         let (handle, lines) = place.page(page_at);
-        let load = self.load_or_pin(handle, Role::FilterPage(lines), access, |block| match block {
+        let load = self.load_or_pin(handle, Role::FilterPage(lines), |block| match block {
             Block::Filter(page) => self.pin(pin, page, page.charge()),
             _ => false,
         });
         match load? {
-            Some(Block::Filter(page)) => Ok(Some(passes(&page))),
-            Some(_) => Err(mistaken()),
-            None => Ok(None),
+            Block::Filter(page) => Ok(passes(&page)),
+            _ => Err(mistaken()),
         }
     }
 
     /// The partition at `handle`, the entry `at` of the top index, from the cache or the file.
-    fn load_partition(&self, at: usize, handle: Handle, access: Access) -> Result<Option<Arc<IndexBlock>>> {
-        let load = self.load_or_pin(handle, Role::IndexPartition, access, |block| match block {
+    fn load_partition(&self, at: usize, handle: Handle) -> Result<Arc<IndexBlock>> {
+        let load = self.load_or_pin(handle, Role::IndexPartition, |block| match block {
             Block::Index(partition) => {
                 let charge = partition.charge() + partition.spots_charge();
                 let is_pinned = self.pin(self.partitions.get(at), partition, charge);
@@ -377,11 +330,11 @@ impl Table {
             }
             _ => false,
         });
-        let Some(block) = load? else { return Ok(None) };
+        let block = load?;
         // The one that is pinned is the one with spots that count.
         match self.partitions.get(at).and_then(OnceLock::get) {
-            Some(pinned) => Ok(Some(Arc::clone(pinned))),
-            None => as_index(&block).cloned().map(Some),
+            Some(pinned) => Ok(Arc::clone(pinned)),
+            None => as_index(&block).cloned(),
         }
     }
 
@@ -403,7 +356,7 @@ impl Table {
         if let Some(top) = &self.pinned_top {
             return Ok(Arc::clone(top));
         }
-        let block = self.load(self.footer.top_index, Role::TopIndex, Access::Full)?.ok_or_else(mistaken)?;
+        let block = self.load(self.footer.top_index, Role::TopIndex)?;
         as_index(&block).cloned()
     }
 
@@ -411,33 +364,24 @@ impl Table {
     pub(super) fn partition(&self, at: usize, handle: Handle) -> Result<Arc<IndexBlock>> {
         match self.partitions.get(at).and_then(OnceLock::get) {
             Some(partition) => Ok(Arc::clone(partition)),
-            None => self.load_partition(at, handle, Access::Full)?.ok_or_else(mistaken),
+            None => self.load_partition(at, handle),
         }
     }
 
-    fn load(&self, handle: Handle, role: Role, access: Access) -> Result<Option<Block>> {
-        self.load_or_pin(handle, role, access, |_| false)
+    fn load(&self, handle: Handle, role: Role) -> Result<Block> {
+        self.load_or_pin(handle, role, |_| false)
     }
 
     /// The block at `handle`. One that was read is kept by `pin`, or else by the cache.
-    fn load_or_pin(
-        &self,
-        handle: Handle,
-        role: Role,
-        access: Access,
-        pin: impl FnOnce(&Block) -> bool,
-    ) -> Result<Option<Block>> {
+    fn load_or_pin(&self, handle: Handle, role: Role, pin: impl FnOnce(&Block) -> bool) -> Result<Block> {
         if let Some(block) = self.cache.get(self.number, handle.offset) {
-            return Ok(Some(block));
-        }
-        if access == Access::CacheOnly {
-            return Ok(None);
+            return Ok(block);
         }
         let block = self.read(handle, role)?;
         if !pin(&block) {
             self.cache.insert(self.number, handle.offset, block.clone());
         }
-        Ok(Some(block))
+        Ok(block)
     }
 
     /// Reads and verifies a block, around the cache.
@@ -518,11 +462,8 @@ impl Drop for Table {
     }
 }
 
-fn found_in(block: DataBlock, key: &[u8], seqno: SeqNo) -> Lookup {
-    match block.get(key, seqno) {
-        Some(index) => Lookup::Found(TableEntry { block, index }),
-        None => Lookup::Missing,
-    }
+fn found_in(block: DataBlock, key: &[u8], seqno: SeqNo) -> Option<TableEntry> {
+    block.get(key, seqno).map(|index| TableEntry { block, index })
 }
 
 fn unset<T>(count: usize) -> Box<[OnceLock<T>]> {

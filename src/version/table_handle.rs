@@ -11,7 +11,7 @@ use parking_lot::Mutex;
 
 use super::{KeySpan, TableMeta, table_path};
 use crate::error::Result;
-use crate::fs::FileSystem;
+use crate::fs::{FileSystem, nowait};
 use crate::sstable::{BlockCache, Table};
 
 /// Where tables are read from.
@@ -47,6 +47,9 @@ impl TableHandle {
         if let Some(table) = self.table.get() {
             return Ok(table);
         }
+        if !nowait::may_wait() {
+            return Err(nowait::refusal(&table_path(&self.source.dir, self.meta.number)));
+        }
         let _one_at_a_time = self.opening.lock();
         if let Some(table) = self.table.get() {
             return Ok(table);
@@ -55,11 +58,6 @@ impl TableHandle {
         let file = self.source.fs.open(&path)?;
         let table = Table::open(file, self.meta.number, self.meta.size, Arc::clone(&self.source.cache))?;
         Ok(self.table.get_or_init(|| table))
-    }
-
-    /// The table if someone has opened it already.
-    pub(crate) fn opened(&self) -> Option<&Arc<Table>> {
-        self.table.get()
     }
 
     /// The keys that the table may hold or delete.

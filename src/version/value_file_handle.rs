@@ -12,6 +12,7 @@ use parking_lot::Mutex;
 
 use super::{TableSource, ValueFileMeta, values_path};
 use crate::error::Result;
+use crate::fs::nowait;
 use crate::value_file::{FOOTER_BYTES, ValueFile, ValuePointer};
 
 /// One value file of a version. The file is removed when an obsolete handle is dropped.
@@ -44,6 +45,9 @@ impl ValueFileHandle {
     pub(crate) fn open(&self) -> Result<&ValueFile> {
         if let Some(file) = self.opened.get() {
             return Ok(file);
+        }
+        if !nowait::may_wait() {
+            return Err(nowait::refusal(&values_path(&self.source.dir, self.meta.number)));
         }
         let _one_at_a_time = self.opening.lock();
         if let Some(file) = self.opened.get() {

@@ -263,6 +263,14 @@ impl File for DiskFile {
         Ok(filled)
     }
 
+    fn read_at_once(&self, offset: u64, buffer: &mut [u8]) -> Result<Option<usize>> {
+        if offset >= FILE_LENGTH_LIMIT {
+            return Ok(None);
+        }
+        // Whatever is wrong is for a read that may wait to report.
+        Ok(platform::read_at_once(&self.file, buffer, offset))
+    }
+
     fn len(&self) -> Result<u64> {
         match self.file.metadata() {
             Ok(metadata) => Ok(metadata.len()),
@@ -318,6 +326,19 @@ mod tests {
         let file = DiskFs.open(&path).unwrap();
         assert_eq!(file.len().unwrap(), 23);
         assert_eq!(file.read_at(8, &mut [0; 100]).unwrap(), 15);
+    }
+
+    #[test]
+    fn what_is_read_without_waiting_is_what_the_file_holds() {
+        let temporary = TemporaryDir::new();
+        let bytes: Vec<u8> = (0..100_000_u32).map(|at| (at % 251) as u8).collect();
+        let file = DiskFs.create(&temporary.0.join("f")).unwrap();
+        file.append(&bytes).unwrap();
+        let mut buffer = [0; 5_000];
+        // Not every file system can tell.
+        let read = file.read_at_once(98_000, &mut buffer).unwrap().unwrap_or(0);
+        assert!(read <= 2_000 && buffer[..read] == bytes[98_000..98_000 + read]);
+        assert_eq!(file.read_at_once(FILE_LENGTH_LIMIT, &mut buffer).unwrap(), None);
     }
 
     #[test]

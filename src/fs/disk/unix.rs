@@ -29,6 +29,18 @@ pub(super) fn read_at(file: &File, buffer: &mut [u8], offset: u64) -> io::Result
     file.read_at(buffer, offset)
 }
 
+/// What the page cache has of it, which Linux alone tells.
+#[cfg(target_os = "linux")]
+pub(super) fn read_at_once(file: &File, buffer: &mut [u8], offset: u64) -> Option<usize> {
+    let mut buffers = [io::IoSliceMut::new(buffer)];
+    rustix::io::preadv2(file, &mut buffers, offset, rustix::io::ReadWriteFlags::NOWAIT).ok()
+}
+
+#[cfg(not(target_os = "linux"))]
+pub(super) fn read_at_once(_file: &File, _buffer: &mut [u8], _offset: u64) -> Option<usize> {
+    None
+}
+
 /// On Linux a data sync is enough: it covers the length, and what it leaves out (times) nobody reads.
 #[cfg(not(target_vendor = "apple"))]
 pub(super) fn sync_file(file: &File) -> io::Result<()> {

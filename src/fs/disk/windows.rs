@@ -27,6 +27,10 @@ pub(super) fn read_at(file: &File, buffer: &mut [u8], offset: u64) -> io::Result
     file.seek_read(buffer, offset)
 }
 
+pub(super) fn read_at_once(_file: &File, _buffer: &mut [u8], _offset: u64) -> Option<usize> {
+    None
+}
+
 pub(super) fn sync_file(file: &File) -> io::Result<()> {
     file.sync_all()
 }

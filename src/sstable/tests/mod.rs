@@ -11,9 +11,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use super::testing::{NUMBER, Row, TestTable, options};
-use super::{BlockCache, Lookup, Table, TableEntry, TableIterator, TableOptions, TableWriter};
+use super::{BlockCache, Table, TableEntry, TableIterator, TableOptions, TableWriter};
 use crate::config::{Compression, Config};
 use crate::error::{Code, Result};
+use crate::fs::nowait::without_waiting;
 use crate::fs::{CrashOutcome, Fault, File, FileSystem, SimFs};
 use crate::iter::InternalIterator;
 use crate::key::{KEY_BYTES_MAX, Kind, SEQNO_MAX, SeqNo, compare_internal, hash_key};
@@ -246,17 +247,17 @@ fn a_lookup_without_file_reads_says_when_it_would_need_one() {
     let (here, seqno) = (&rows[50].key, rows[50].seqno);
     let try_get = |key: &[u8]| {
         test.fs.fail_reads(true);
-        let lookup = table.try_get(key, hash_key(key), SEQNO_MAX);
+        let lookup = without_waiting(|| table.get(key, hash_key(key), SEQNO_MAX));
         test.fs.fail_reads(false);
         lookup.unwrap()
     };
 
-    assert!(matches!(try_get(here), Lookup::NeedsIo));
-    assert!(matches!(try_get(b"zzz"), Lookup::Missing), "the bounds of the table are in memory");
+    assert!(try_get(here).is_none());
+    assert!(matches!(try_get(b"zzz"), Some(None)), "the bounds of the table are in memory");
     assert!(get(&table, here, seqno).is_some());
-    assert!(matches!(try_get(here), Lookup::Found(found) if Row::from(found.entry()) == rows[50]));
-    assert!(matches!(try_get(b"key:00000050x"), Lookup::Missing));
-    assert!(matches!(try_get(&rows[190].key), Lookup::NeedsIo), "its block has not been read");
+    assert!(matches!(try_get(here), Some(Some(found)) if Row::from(found.entry()) == rows[50]));
+    assert!(matches!(try_get(b"key:00000050x"), Some(None)));
+    assert!(try_get(&rows[190].key).is_none(), "its block has not been read");
 }
 
 #[test]
@@ -497,7 +498,7 @@ fn scans_read_many_blocks_at_once_in_both_directions_and_compaction_leaves_the_c
 #[test]
 fn two_tables_share_a_cache_without_taking_each_others_blocks() {
     let cache = Arc::new(BlockCache::new(1 << 20));
-    let fs = SimFs::in_memory();
+    let fs = SimFs::new();
     let tables = [3u64, 4].map(|number| {
         let path = format!("/{number}");
         let file = fs.create(Path::new(&path)).unwrap();
@@ -515,7 +516,7 @@ fn two_tables_share_a_cache_without_taking_each_others_blocks() {
         }
     }
     cache.evict_file(3);
-    let lookup = |table: &Table| table.try_get(b"017", hash_key(b"017"), 9).unwrap();
-    assert!(matches!(lookup(&tables[0]), Lookup::NeedsIo));
-    assert!(matches!(lookup(&tables[1]), Lookup::Found(_)));
+    let lookup = |table: &Table| without_waiting(|| table.get(b"017", hash_key(b"017"), 9)).unwrap();
+    assert!(lookup(&tables[0]).is_none());
+    assert!(matches!(lookup(&tables[1]), Some(Some(_))));
 }
