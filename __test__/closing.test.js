@@ -3,6 +3,7 @@
 /* What a close waits for, and what it refuses: calls of several operations that were made before it come to an end. */
 
 const assert = require('node:assert/strict')
+const { join } = require('node:path')
 const { setImmediate: turn } = require('node:timers/promises')
 const { test } = require('node:test')
 const { FlowDB } = require('..')
@@ -22,6 +23,19 @@ async function withRows (t, documents) {
   }
   return { db, reopened }
 }
+
+test('every call of a tick is told that the database could not be opened', async (t) => {
+  const db = FlowDB.open({ dataDir: join(temporary(t), 'none'), createIfMissing: false })
+  db.ready.catch(() => {})
+  const series = db.series('s')
+  const calls = [
+    db.put('rows', { id: 1 }), db.put('rows', { id: 2 }), db.put('rows', { id: 3 }), db.get('rows', 1),
+    series.append('k', { v: 1 }), series.append('k', { v: 2 })
+  ]
+  for (const { status, reason } of await Promise.allSettled(calls)) {
+    assert.deepEqual([status, reason?.code], ['rejected', 'FLOWDB_NOT_FOUND'])
+  }
+})
 
 test('close waits for modify, whose function may take its time, and is called again', async (t) => {
   const { db, reopened } = await withRows(t, [{ id: 1, n: 0 }])

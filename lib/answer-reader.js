@@ -92,6 +92,8 @@ class AnswerReader {
    * @returns {T[]}
    */
   list (read, count = this.u32()) {
+    // Each takes a byte at least. A count that can't be right would fill the memory before a read fails.
+    if (count > this.#buffer.length - this.#at) throw new RangeError(`an answer has no room for ${count} things`)
     const list = []
     for (let place = 0; place < count; place++) list.push(read())
     return list

@@ -30,6 +30,16 @@ pub(crate) mod wal;
 #[cfg_attr(test, allow(dead_code, reason = "in a test nothing is registered with Node.js"))]
 mod binding;
 
+/// What the targets in `fuzz/` run.
+#[cfg(all(fuzzing, feature = "node"))]
+#[doc(hidden)]
+pub mod fuzzing {
+    /// Reads bytes as packed operations and does what they ask for, in memory.
+    pub fn run_operations(bytes: &[u8]) {
+        crate::binding::fuzzing::run_operations(bytes);
+    }
+}
+
 /// The program of the page runs with the tests.
 #[cfg(doctest)]
 #[doc = include_str!("../docs/flowdb/rust.md")]

@@ -42,23 +42,27 @@ pub(crate) fn run_in_order(database: &Database, operations: &[Operation<'_>]) {
         }
         let group = writes::group_len(rest);
         let records = series::group_len(rest);
-        match database.json() {
+        let done = match database.json() {
             Ok(json) if group > 0 => {
                 writes::commit(&json, &rest[..group], &mut answers);
                 snapshots.clear();
+                group
             }
             Ok(json) if records > 0 => {
                 series::commit(&json, &rest[..records], &mut answers);
                 snapshots.clear();
+                records
             }
+            // Where the database is not open, each write is told so.
             _ => {
                 answers.push(first.request, guarded(|| execute(database, first, &mut snapshots)));
                 if first.verb.changes_what_is_seen() {
                     snapshots.clear();
                 }
+                1
             }
-        }
-        rest = &rest[group.max(records).max(1)..];
+        };
+        rest = &rest[done..];
         send_if_full(database, &mut answers);
     }
     commits.make(database, &mut answers);

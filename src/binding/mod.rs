@@ -18,6 +18,8 @@ mod database;
 mod definitions;
 mod error;
 mod execute;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod fuzzing;
 mod link;
 mod long_work;
 mod moving;
