@@ -9,6 +9,12 @@
  */
 export declare const __napiBindingTarget: 'native' | 'wasm32-wasi' | 'wasm32-wasip1'
 
+/**
+ * Makes a function that answers one read in the call, where that is soon done: it takes the length of the packed operation
+ * that stands in `run`; see `raw_call`. Both buffers are used again and again.
+ */
+export declare function answerer(environment: object, database: number, run: Buffer, out: Buffer): (length: number) => number
+
 /** Joins this environment: `wake` will be called when answers wait to be taken. */
 export declare function connect(wake: () => void): object
 
@@ -91,6 +97,9 @@ export declare function take(environment: object, out: Buffer): number
  * none, or `-2` when this can't be told in the call. `run` holds the operation that would read it.
  */
 export declare function tryGetRecord(environment: object, database: number, run: Uint8Array, out: Buffer): number
+
+/** As `reader`, by the keys of a unique index, which need not exist either. */
+export declare function uniqueReader(environment: object, database: number, store: Uint8Array, index: Uint8Array, key: Buffer, out: Buffer): (length: number) => string | number | boolean | undefined
 
 /**
  * Waits for the answer to `request`, for `limit_ms` milliseconds at most: `null` when it has not come. So JavaScript

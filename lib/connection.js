@@ -13,6 +13,7 @@
 
 const { rmdir } = require('node:fs/promises')
 const { FlowDBError, cut, isOwn, reasonOf } = require('./errors.js')
+const { InCall } = require('./in-call.js')
 const { KEY_BYTES_MAX, writeKey } = require('./key.js')
 const native = require('./native.js')
 const { Run, VERB } = require('./packing.js')
@@ -28,6 +29,9 @@ const EFFORT_MAX = 1000
 /** … and by time, looked at whenever so much effort has gone by. */
 const EFFORT_BETWEEN_LOOKS = 32
 const MS_BETWEEN_TURNS = 2
+
+/** After so much effort for reads in the call, others go to the pool until the event loop has turned. */
+const EFFORT_OF_TURN_MAX = 2000
 
 /** So many stores have readers that are kept. */
 const READERS_MAX = 1000
@@ -61,6 +65,7 @@ const ignore = () => {}
  * @property {boolean} [isLong] it goes to the workers for long work
  * @property {boolean} [isFirst] it belongs to the upgrade for which everything else waits
  * @property {boolean} [isStep] it is a part of a call that is held, which was made before the database was closed
+ * @property {boolean} [isTried] it could not be answered in the call
  * @property {number} [wants] what the page that it asks for carries
  * @property {unknown} [result] what it resolves to in place of its answer
  * @property {(failed: boolean) => void} [settled] called with the answer, before anybody who waits for it goes on
@@ -82,6 +87,7 @@ class Connection {
   version
   /** By the names of their stores. @type {Map<Uint8Array, import('./native.js').Reader>} */
   #readers = new Map()
+  #inCall
   #isFlushing = false
   /** Operations that have no answer yet. */
   #pending = 0
@@ -100,6 +106,8 @@ class Connection {
   #effort = 0
   #nextLook = EFFORT_BETWEEN_LOOKS
   #lastTurn = 0
+  /** What reads in the call have taken since the event loop was last seen to turn. */
+  #effortOfTurn = 0
 
   /**
    * Begins to open a database.
@@ -110,6 +118,7 @@ class Connection {
    */
   constructor (options, definition, upgrade) {
     this.#database = native.create(options.settings)
+    this.#inCall = new InCall(this.#database)
     if (upgrade !== undefined) this.#hold()
     const opened = this.issue(VERB.OPEN, { isWrite: true, isFirst: true }, (run) => {
       if (definition === undefined) run.absent()
@@ -313,7 +322,11 @@ class Connection {
    * @returns {Promise<any>}
    */
   #issue (verb, way, pack) {
-    const { isWrite = false, wants = 0, settled, result } = way
+    const { isWrite = false, isTried = false, wants = 0, settled, result } = way
+    if (!isWrite && !isTried && way.transaction === undefined) {
+      const found = this.answerInCall(verb, wants, pack)
+      if (found !== native.NOT_AT_HAND) return this.resolved(found)
+    }
     const owner = settled === undefined ? this : this.#ownerWith(settled)
     const { number, answer } = native.request(wants, owner, isWrite, result)
     const lane = this.#laneFor(way)
@@ -518,6 +531,40 @@ class Connection {
   }
 
   /**
+   * Does a read in the call if that is soon done and no write is ahead of it. What it gives is to be `resolved`, which
+   * sees to it that the event loop turns.
+   *
+   * @param {number} verb
+   * @param {number} wants what the page that it asks for carries
+   * @param {Pack} pack throws before anything has been done
+   * @returns {any} its answer, or `native.NOT_AT_HAND`; then it has to be issued
+   */
+  answerInCall (verb, wants, pack) {
+    if (this.#pendingWrites > 0 || this.#effortOfTurn >= EFFORT_OF_TURN_MAX) return native.NOT_AT_HAND
+    const answer = this.#inCall.answer(verb, wants, pack)
+    if (answer !== native.NOT_AT_HAND) {
+      this.#effort += this.#inCall.effort
+      this.#effortOfTurn += this.#inCall.effort
+    }
+    return answer
+  }
+
+  /**
+   * Finds the document that has a key in a unique index in the call, if it lies in memory and no write is ahead.
+   *
+   * @param {Uint8Array} store from `nameBytes`
+   * @param {Uint8Array} index from `nameBytes`
+   * @param {unknown} key from `plainKey`
+   * @returns {unknown} the document, `undefined` where there is none, or `native.NOT_AT_HAND`
+   */
+  findInCall (store, index, key) {
+    if (this.#pendingWrites > 0) return native.NOT_AT_HAND
+    // Two documents are looked up, and `resolved` counts one.
+    this.#effort++
+    return this.#inCall.find(store, index, key)
+  }
+
+  /**
    * Reads a record in the call if it lies in memory and no write is ahead of the read.
    *
    * @param {Pack} pack the fields of the operation that would read it
@@ -550,6 +597,7 @@ class Connection {
     this.#nextLook = EFFORT_BETWEEN_LOOKS
     return new Promise((resolve) => setImmediate(() => {
       this.#lastTurn = performance.now()
+      this.#effortOfTurn = 0
       resolve(value)
     }))
   }
@@ -573,6 +621,7 @@ class Connection {
       await this.#issue(VERB.CLOSE, { isWrite: true }, ignore)
     } finally {
       this.#readers.clear()
+      this.#inCall.close()
       native.forget(this.#database)
     }
   }

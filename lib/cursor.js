@@ -9,10 +9,11 @@
  */
 
 const { Iteration } = require('./iteration.js')
+const { NOT_AT_HAND } = require('./native.js')
 const { VERB } = require('./packing.js')
 
 /** The size of the first page, and of the others. */
-const FIRST_PAGE_BYTES = 4 * 1024
+const FIRST_PAGE_BYTES = 16 * 1024
 const PAGE_BYTES = 64 * 1024
 /** The size of pages that are gathered whole. */
 const GATHERED_PAGE_BYTES = 256 * 1024
@@ -53,15 +54,36 @@ const forgotten = new FinalizationRegistry((cursor) => cursor.close())
  * @param {Scan} scan
  * @returns {{ verb: number, wants: number, pack: OtherScan['pack'] }}
  */
-function rowsOfStore ({ store, index, bounds, reverse, distinct, offset = 0, wants }) {
-  const pack = (/** @type {import('./packing.js').Run} */ run) => {
-    run.bytes32(store)
-    if (index === undefined) run.absent()
-    else run.bytes32(index)
-    run.range(bounds).u8((reverse ? 1 : 0) | (distinct ? 2 : 0)).i64(offset).u8(wants)
-  }
-  return { verb: VERB.OPEN_CURSOR, wants, pack }
+function rowsOfStore (scan) {
+  return { verb: VERB.OPEN_CURSOR, wants: scan.wants, pack: (run) => { packScan(run, scan) } }
 }
+
+/**
+ * @param {import('./packing.js').Run} run
+ * @param {Scan} scan
+ */
+function packScan (run, { store, index, bounds, reverse, distinct, offset = 0, wants }) {
+  run.bytes32(store)
+  if (index === undefined) run.absent()
+  else run.bytes32(index)
+  run.range(bounds).u8((reverse ? 1 : 0) | (distinct ? 2 : 0)).i64(offset).u8(wants)
+}
+
+/**
+ * @param {Scan | OtherScan} scan
+ * @returns {{ verb: number, wants: number, pack: OtherScan['pack'] }}
+ */
+function openingOf (scan) {
+  if (!('verb' in scan)) return rowsOfStore(scan)
+  const { verb, wants = 0, pack } = scan
+  return { verb, wants, pack }
+}
+
+/**
+ * A cursor whose first page was tried in the call: its number, and the page where that was at hand.
+ *
+ * @typedef {{ id: number, page: import('./packing.js').Page | undefined }} Begun
+ */
 
 /** A cursor in the addon. */
 class Cursor {
@@ -82,12 +104,13 @@ class Cursor {
    * @param {import('./session.js').Session} session
    * @param {Scan | OtherScan} scan
    * @param {unknown} storeName for the session's own checks
+   * @param {Begun} [begun] what has been tried in the call
    */
-  constructor (session, scan, storeName) {
+  constructor (session, scan, storeName, begun) {
     const { limit, isGathered } = scan
-    const { verb, wants, pack } = 'verb' in scan ? { wants: 0, ...scan } : rowsOfStore(scan)
+    const { verb, wants, pack } = openingOf(scan)
     this.#session = session
-    this.#id = session.connection.nextId()
+    this.#id = begun?.id ?? session.connection.nextId()
     this.#wants = wants
     this.#isGathered = isGathered === true
     this.#pageBytes = isGathered ? GATHERED_PAGE_BYTES : PAGE_BYTES
@@ -97,10 +120,12 @@ class Cursor {
     if (limit === 0) session.checkUsable()
     this.#ahead = limit === 0
       ? Promise.resolve(undefined)
-      : this.#take(session.issue(verb, { store: storeName, wants }, (run) => {
-        pack(run.u32(this.#id))
-        run.u32(this.#rows).u32(firstBytes)
-      }))
+      : this.#take(begun?.page !== undefined
+        ? session.connection.resolved(begun.page)
+        : session.issue(verb, { store: storeName, wants, isTried: begun !== undefined }, (run) => {
+          pack(run.u32(this.#id))
+          run.u32(this.#rows).u32(firstBytes)
+        }))
     this.#ahead.catch(ignore)
   }
 
@@ -203,10 +228,11 @@ class Rows extends Iteration {
    * @param {Scan | OtherScan} scan
    * @param {unknown} storeName
    * @param {(page: import('./packing.js').Page) => readonly T[]} select
+   * @param {Begun} [begun] what has been tried in the call
    */
-  constructor (session, scan, storeName, select) {
+  constructor (session, scan, storeName, select, begun) {
     super(() => this.#end())
-    this.#cursor = new Cursor(session, scan, storeName)
+    this.#cursor = new Cursor(session, scan, storeName, begun)
     this.#select = select
     forgotten.register(this, this.#cursor, this.#cursor)
   }
@@ -286,5 +312,31 @@ class Rows extends Iteration {
   }
 }
 
+/**
+ * Every row of a scan, in one array: in the call, where they are few and at hand.
+ *
+ * @template T
+ * @param {import('./session.js').Session} session
+ * @param {Scan | OtherScan} scan
+ * @param {unknown} storeName
+ * @param {(page: import('./packing.js').Page) => T[]} select
+ * @returns {Promise<T[]>}
+ */
+function gather (session, scan, storeName, select) {
+  const whole = () => ({ ...scan, isGathered: true })
+  if (scan.limit === 0) return new Rows(session, whole(), storeName, select).gather()
+  session.checkUsable()
+  const { verb, wants, pack } = openingOf(scan)
+  const id = session.connection.nextId()
+  const page = session.answerInCall(verb, wants, (run) => {
+    pack(run.u32(id))
+    run.u32(Math.min(scan.limit, ROWS_MAX)).u32(GATHERED_PAGE_BYTES)
+  })
+  const isAtHand = page !== NOT_AT_HAND
+  if (isAtHand && !page.more) return session.connection.resolved(select(page))
+  return new Rows(session, whole(), storeName, select, { id, page: isAtHand ? page : undefined }).gather()
+}
+
 exports.Rows = Rows
+exports.gather = gather
 exports.rowsOfStore = rowsOfStore

@@ -8,6 +8,7 @@ const { KeyRange, toBounds, toBoundsOf, toKeyOrBounds } = require('./key-range.j
 const { compareKeys, plainKey } = require('./key.js')
 const { modify, patch } = require('./modify.js')
 const { checkCount, checkName, checkOptions, invalid } = require('./names.js')
+const { NOT_AT_HAND } = require('./native.js')
 const { WANTS } = require('./packing.js')
 const { queryOf } = require('./query.js')
 const { encodeDocument } = require('./values.js')
@@ -233,8 +234,8 @@ class Documents {
    * @param {number | { reverse?: boolean, limit?: number }} [options] a number is the limit
    * @returns {Promise<any[]>} documents in key order
    */
-  async getAll (store, range, options) {
-    return await this.#gather(toScan('getAll', { store, range, options }, WANTS.DOCUMENTS), documentsOf)
+  getAll (store, range, options) {
+    return this.#gather(() => toScan('getAll', { store, range, options }, WANTS.DOCUMENTS), documentsOf)
   }
 
   /**
@@ -243,8 +244,8 @@ class Documents {
    * @param {number | { reverse?: boolean, limit?: number }} [options] a number is the limit
    * @returns {Promise<any[]>} primary keys in order
    */
-  async getAllKeys (store, range, options) {
-    return await this.#gather(toScan('getAllKeys', { store, range, options }, WANTS.KEYS), keysOf)
+  getAllKeys (store, range, options) {
+    return this.#gather(() => toScan('getAllKeys', { store, range, options }, WANTS.KEYS), keysOf)
   }
 
   /**
@@ -255,10 +256,16 @@ class Documents {
    * @param {unknown} key a key or a KeyRange
    * @returns {Promise<any[]>}
    */
-  async getByIndex (store, index, key) {
-    // Here `null` is a key like any other, and `undefined` is a mistake and not everything.
-    const scan = { ...toScan('getByIndex', { store, index }, WANTS.DOCUMENTS), bounds: toBoundsOf(key) }
-    return await this.#gather(scan, documentsOf)
+  getByIndex (store, index, key) {
+    // No array and nothing that may be a range.
+    if (typeof key === 'string' || typeof key === 'number') {
+      const found = this.#find(store, index, key)
+      if (found !== undefined) return found
+    }
+    return this.#gather(() => {
+      // Here `null` is a key like any other, and `undefined` is a mistake and not everything.
+      return { store, index, bounds: toBoundsOf(key), reverse: false, limit: Infinity, wants: WANTS.DOCUMENTS }
+    }, documentsOf)
   }
 
   /**
@@ -270,11 +277,12 @@ class Documents {
    * @param {unknown} [end] `undefined` for the end; left out itself
    * @returns {Promise<any[]>}
    */
-  async rangeByIndex (store, index, start, end) {
-    const bounds = startOrRange(start, end)
-    const scan = toScan('rangeByIndex', { store, index }, WANTS.DOCUMENTS)
-    const asked = bounds === 'empty' ? { ...scan, limit: 0 } : { ...scan, bounds }
-    return await this.#gather(asked, documentsOf)
+  rangeByIndex (store, index, start, end) {
+    return this.#gather(() => {
+      const bounds = startOrRange(start, end)
+      const scan = toScan('rangeByIndex', { store, index }, WANTS.DOCUMENTS)
+      return bounds === 'empty' ? { ...scan, limit: 0 } : { ...scan, bounds }
+    }, documentsOf)
   }
 
   /**
@@ -284,9 +292,10 @@ class Documents {
    * @param {number | { reverse?: boolean, limit?: number }} [options] a number is the limit
    * @returns {Promise<any[]>} documents in the order of the index
    */
-  async getAllByIndex (store, index, range, options) {
-    const scan = toScan('getAllByIndex', { store, index: checkName('index', index), range, options }, WANTS.DOCUMENTS)
-    return await this.#gather(scan, documentsOf)
+  getAllByIndex (store, index, range, options) {
+    return this.#gather(() => {
+      return toScan('getAllByIndex', { store, index: checkName('index', index), range, options }, WANTS.DOCUMENTS)
+    }, documentsOf)
   }
 
   /**
@@ -321,13 +330,34 @@ class Documents {
   }
 
   /**
+   * @param {string} store
+   * @param {string} index
+   * @param {string | number} key
+   * @returns {Promise<any[]> | undefined} `undefined` where it can't be told in the call
+   */
+  #find (store, index, key) {
+    const session = this.#session
+    try {
+      const found = session.findInCall(store, index, key)
+      if (found === NOT_AT_HAND) return undefined
+      return session.connection.resolved(found === undefined ? [] : [found])
+    } catch (error) {
+      return Promise.reject(error)
+    }
+  }
+
+  /**
    * @template T
-   * @param {ReturnType<typeof toScan>} scan
-   * @param {(page: import('./packing.js').Page) => readonly T[]} select
+   * @param {() => import('./session.js').NamedScan} prepare checks the arguments
+   * @param {(page: import('./packing.js').Page) => T[]} select
    * @returns {Promise<T[]>}
    */
-  #gather (scan, select) {
-    return this.#session.rows({ ...scan, isGathered: true }, select).gather()
+  #gather (prepare, select) {
+    try {
+      return this.#session.gather(prepare(), select)
+    } catch (error) {
+      return Promise.reject(error)
+    }
   }
 }
 

@@ -162,8 +162,8 @@ function toDescribed (session, documents, description) {
   const isQuery = [where, orderBy, select, offset].some((part) => part !== undefined)
   if (!isQuery) {
     const bounds = toBounds(range)
-    const scan = { store, bounds, reverse, limit, wants: WANTS.DOCUMENTS, isGathered: true }
-    return { store: name, bounds, run: async () => await session.rows(scan, documentsOf).gather() }
+    const scan = { store, bounds, reverse, limit, wants: WANTS.DOCUMENTS }
+    return { store: name, bounds, run: async () => await session.gather(scan, documentsOf) }
   }
   if (range !== undefined || reverse) {
     throw invalid('liveQuery takes range and reverse, or where, orderBy, select and offset, not both')

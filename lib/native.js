@@ -354,6 +354,32 @@ function reader (database, store, key) {
 }
 
 /**
+ * Makes a reader of a store by the keys of a unique index; neither need exist.
+ *
+ * @param {number} database
+ * @param {Uint8Array} store the store's name
+ * @param {Uint8Array} index the index's name
+ * @param {Buffer} key where the encoded keys will stand
+ * @returns {Reader}
+ */
+function uniqueReader (database, store, index, key) {
+  return calling(() => addon.uniqueReader(link(), database, store, index, key, fastDocument))
+}
+
+/**
+ * Makes a function that does one read in the call, where that is soon done: it takes the length of the packed operation
+ * in `run`, and gives 0 where the answer stands in `out`; see `src/binding/raw_call.rs`.
+ *
+ * @param {number} database
+ * @param {Buffer} run
+ * @param {Buffer} out
+ * @returns {(length: number) => number}
+ */
+function answerer (database, run, out) {
+  return calling(() => addon.answerer(link(), database, run, out))
+}
+
+/**
  * Reads a document that lies in memory.
  *
  * @param {Reader} read
@@ -441,6 +467,7 @@ function unwatch (number) {
 }
 
 exports.NOT_AT_HAND = NOT_AT_HAND
+exports.answerer = answerer
 exports.create = create
 exports.expectAnswer = expectAnswer
 exports.forget = forget
@@ -454,6 +481,7 @@ exports.submit = submit
 exports.tryGet = tryGet
 exports.tryGetRecord = tryGetRecord
 exports.tryHas = tryHas
+exports.uniqueReader = uniqueReader
 exports.unwatch = unwatch
 exports.waitFor = waitFor
 exports.watch = watch

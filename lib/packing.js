@@ -117,7 +117,10 @@ const NO_EXPIRY = -(2n ** 63n)
 
 const TWO_32 = 2 ** 32
 
-/** A run keeps a buffer of this size; a larger one is given back after it was sent. */
+/** Request, kind and length come before the payload of an answer. */
+const ANSWER_HEAD_BYTES = 9
+
+/** A run keeps a buffer of this size; a larger one is let go of after it was sent. */
 const ROOM_KEPT = 64 * 1024
 
 /** Texts up to this many UTF-16 units are measured by their longest possible encoding. */
@@ -131,11 +134,23 @@ const SHORT_TEXT = 64 * 1024
 
 /** A run of operations, packed one after the other. */
 class Run {
-  #buffer = Buffer.allocUnsafeSlow(ROOM_KEPT)
+  #room
+  #buffer
   #end = 0
   #begun = 0
   /** How many operations are in the run. */
   count = 0
+
+  /** @param {Buffer} [room] where operations are packed as long as they fit; what takes more is packed elsewhere */
+  constructor (room = Buffer.allocUnsafeSlow(ROOM_KEPT)) {
+    this.#room = room
+    this.#buffer = room
+  }
+
+  /** Whether what is packed stands in the room that was given. */
+  get fits () {
+    return this.#buffer === this.#room
+  }
 
   /** The packed bytes, until the next operation is begun. */
   get bytes () {
@@ -151,7 +166,7 @@ class Run {
   reset () {
     this.#end = 0
     this.count = 0
-    if (this.#buffer.length > ROOM_KEPT) this.#buffer = Buffer.allocUnsafeSlow(ROOM_KEPT)
+    this.#buffer = this.#room
   }
 
   /**
@@ -360,7 +375,7 @@ function readAnswers (buffer, end, wantsOf, readDocument, settle) {
   while (at < end) {
     const request = buffer.readUInt32LE(at)
     const kind = buffer[at + 4]
-    const start = at + 9
+    const start = at + ANSWER_HEAD_BYTES
     at = start + buffer.readUInt32LE(at + 5)
     let value
     try {
@@ -370,6 +385,24 @@ function readAnswers (buffer, end, wantsOf, readDocument, settle) {
       value = new Failure(isOwn(error) ? { code: error.code, message: error.message } : internal)
     }
     settle(request, value)
+  }
+}
+
+/**
+ * Reads the one answer that stands at the start of a buffer.
+ *
+ * @param {Buffer} buffer
+ * @param {number} wants what the page that was asked for carries
+ * @param {ReadDocument} readDocument
+ * @param {unknown} unreadable what is given where it can't be read
+ * @returns {any}
+ */
+function readOneAnswer (buffer, wants, readDocument, unreadable) {
+  const end = ANSWER_HEAD_BYTES + buffer.readUInt32LE(5)
+  try {
+    return readAnswer(buffer[4], buffer, ANSWER_HEAD_BYTES, end, wants, readDocument)
+  } catch {
+    return unreadable
   }
 }
 
@@ -555,4 +588,5 @@ exports.Run = Run
 exports.VERB = VERB
 exports.WANTS = WANTS
 exports.readAnswers = readAnswers
+exports.readOneAnswer = readOneAnswer
 exports.readRecord = readRecord

@@ -10,7 +10,7 @@
 const { types } = require('node:util')
 const { reading } = require('./errors.js')
 const { encodeKey } = require('./key.js')
-const { Rows } = require('./cursor.js')
+const { Rows, gather } = require('./cursor.js')
 const { checkCount, checkPath, eachOf, entriesOf, invalid, kindOf, nameBytes } = require('./names.js')
 const { VERB, WANTS } = require('./packing.js')
 
@@ -142,8 +142,8 @@ class Query {
    *
    * @returns {Promise<any[]>}
    */
-  async toArray () {
-    return await this.#rows(WANTS.DOCUMENTS, documentsOf, true).gather()
+  toArray () {
+    return this.#gather(WANTS.DOCUMENTS, documentsOf)
   }
 
   /**
@@ -151,8 +151,8 @@ class Query {
    *
    * @returns {Promise<any[]>}
    */
-  async keys () {
-    return await this.#rows(WANTS.KEYS, keysOf, true).gather()
+  keys () {
+    return this.#gather(WANTS.KEYS, keysOf)
   }
 
   /**
@@ -162,7 +162,7 @@ class Query {
    */
   async first () {
     const query = this.#with({ limit: Math.min(this.#asked.limit, 1) })
-    const [document] = await query.#rows(WANTS.DOCUMENTS, documentsOf, true).gather()
+    const [document] = await query.#gather(WANTS.DOCUMENTS, documentsOf)
     return document
   }
 
@@ -205,29 +205,35 @@ class Query {
    * @returns {AsyncIterableIterator<any>}
    */
   [Symbol.asyncIterator] () {
-    return this.#rows(WANTS.DOCUMENTS, documentsOf, false)
+    return new Rows(this.#session, this.#scan(WANTS.DOCUMENTS), this.#asked.store, documentsOf)
   }
 
   /**
    * @template T
    * @param {number} wants
-   * @param {(page: import('./packing.js').Page) => readonly T[]} select
-   * @param {boolean} isGathered
-   * @returns {Rows<T>}
+   * @param {(page: import('./packing.js').Page) => T[]} select
+   * @returns {Promise<T[]>}
    */
-  #rows (wants, select, isGathered) {
+  #gather (wants, select) {
+    try {
+      return gather(this.#session, this.#scan(wants), this.#asked.store, select)
+    } catch (error) {
+      return Promise.reject(error)
+    }
+  }
+
+  /** @param {number} wants */
+  #scan (wants) {
     const pack = this.#pack()
-    const scan = {
+    return {
       verb: VERB.OPEN_QUERY,
       wants,
       pack: (/** @type {import('./packing.js').Run} */ run) => {
         pack(run)
         run.u8(wants)
       },
-      limit: Infinity,
-      isGathered
+      limit: Infinity
     }
-    return new Rows(this.#session, scan, this.#asked.store, select)
   }
 
   /** @returns {(run: import('./packing.js').Run) => void} */

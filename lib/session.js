@@ -10,7 +10,7 @@ const { plainKey } = require('./key.js')
 const { nameBytes } = require('./names.js')
 const native = require('./native.js')
 const { VERB } = require('./packing.js')
-const { Rows } = require('./cursor.js')
+const { Rows, gather } = require('./cursor.js')
 const { toBounds } = require('./key-range.js')
 const { isOptions, packWriteOptions, toTouch, toWriteOptions } = require('./write-options.js')
 
@@ -28,6 +28,7 @@ const forgotten = new FinalizationRegistry((connection) => connection.close().ca
  * @property {boolean} [isStep] it is a part of a call that is held, and goes on although the database is being closed
  * @property {boolean} [isOrdered] it is no write, and keeps its place among them
  * @property {boolean} [isFree] it belongs to a cursor that has been opened
+ * @property {boolean} [isTried] it could not be answered in the call
  * @property {number} [wants]
  * @property {unknown} [result] what it resolves to in place of its answer, on the database itself
  */
@@ -282,6 +283,31 @@ class Session {
   }
 
   /**
+   * Finds the document that has a key in a unique index in the call if it lies in memory.
+   *
+   * @param {unknown} store
+   * @param {unknown} index
+   * @param {unknown} key from `plainKey`
+   * @returns {any} the document, `undefined` where there is none, or `native.NOT_AT_HAND`
+   */
+  findInCall (store, index, key) {
+    this.checkUsable()
+    return this.connection.findInCall(nameBytes('store', store), nameBytes('index', index), key)
+  }
+
+  /**
+   * Does a read in the call if that is soon done.
+   *
+   * @param {number} verb
+   * @param {number} wants what the page that it asks for carries
+   * @param {import('./connection.js').Pack} pack
+   * @returns {any} its answer, or `native.NOT_AT_HAND`; then it has to be issued
+   */
+  answerInCall (verb, wants, pack) {
+    return this.connection.answerInCall(verb, wants, pack)
+  }
+
+  /**
    * @param {unknown} store
    * @param {unknown} key
    * @returns {Promise<boolean>} whether it was there
@@ -335,15 +361,42 @@ class Session {
    * Starts to read rows; they are as they are now, whatever is written meanwhile.
    *
    * @template T
-   * @param {Omit<import('./cursor.js').Scan, 'store' | 'index'> & { store: unknown, index?: unknown }} scan
+   * @param {NamedScan} scan
    * @param {(page: import('./packing.js').Page) => readonly T[]} select what of a page is iterated over
    * @returns {Rows<T>}
    */
   rows (scan, select) {
-    const store = nameBytes('store', scan.store)
-    const index = scan.index === undefined ? undefined : nameBytes('index', scan.index)
-    return new Rows(this, { ...scan, store, index }, scan.store, select)
+    return new Rows(this, toNamed(scan), scan.store, select)
   }
+
+  /**
+   * Reads all rows, as they are now.
+   *
+   * @template T
+   * @param {NamedScan} scan
+   * @param {(page: import('./packing.js').Page) => T[]} select what of a page is wanted
+   * @returns {Promise<T[]>}
+   */
+  gather (scan, select) {
+    return gather(this, toNamed(scan), scan.store, select)
+  }
+}
+
+/**
+ * A scan that names its store and its index.
+ *
+ * @typedef {Omit<import('./cursor.js').Scan, 'store' | 'index'> & { store: unknown, index?: unknown }} NamedScan
+ */
+
+/**
+ * @param {NamedScan} scan
+ * @returns {import('./cursor.js').Scan}
+ */
+function toNamed (scan) {
+  const store = nameBytes('store', scan.store)
+  const index = scan.index === undefined ? undefined : nameBytes('index', scan.index)
+  const { bounds, reverse, distinct, limit, offset, wants, isGathered } = scan
+  return { store, index, bounds, reverse, distinct, limit, offset, wants, isGathered }
 }
 
 /**

@@ -337,6 +337,14 @@ class TransactionSession extends Session {
     return native.NOT_AT_HAND
   }
 
+  answerInCall () {
+    return native.NOT_AT_HAND
+  }
+
+  findInCall () {
+    return native.NOT_AT_HAND
+  }
+
   /** @returns {Promise<void>} */
   commit () {
     this.checkUsable()

@@ -10,6 +10,7 @@ pub mod clock;
 pub(crate) mod coding;
 pub(crate) mod compaction;
 pub mod config;
+pub(crate) mod effort;
 pub mod engine;
 pub mod error;
 pub(crate) mod frame;

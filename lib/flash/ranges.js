@@ -120,7 +120,7 @@ class Ranges extends Sync {
   async #end (range, reverse) {
     const { session, store } = this[PLACE]
     const scan = { store, bounds: toRange(range), reverse, limit: 1, wants: WANTS.KEYS | WANTS.DOCUMENTS }
-    const [entry] = await session.rows({ ...scan, isGathered: true }, entriesIn).gather()
+    const [entry] = await session.gather(scan, entriesIn)
     return entry
   }
 

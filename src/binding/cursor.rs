@@ -17,7 +17,7 @@ const PASSED_ROWS_MAX: usize = 1_000;
 
 /// What is read page by page.
 pub(crate) trait Pages: Send {
-    /// Reads the next page, and says whether there are more.
+    /// Reads the next page, and says whether there are more, and somebody may ask for them.
     fn next_page(&mut self, size: PageSize) -> Result<(Answer, bool)>;
 }
 
@@ -66,7 +66,10 @@ impl Pages for Cursor {
         if self.offset > 0 && !self.pass_over()? {
             return Ok((Answer::Page(Page { rows: Vec::new(), next: None }, self.wants), false));
         }
-        let page = self.read(limits)?;
+        let mut page = self.read(limits)?;
+        if size.is_all && page.rows.len() >= limits.rows {
+            page.next = None;
+        }
         let more = page.next.is_some();
         Ok((Answer::Page(page, self.wants), more))
     }

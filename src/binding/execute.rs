@@ -146,7 +146,12 @@ pub(crate) fn guarded<T>(work: impl FnOnce() -> Result<T>) -> Result<T> {
     catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|payload| Err(error::panicked(payload.as_ref())))
 }
 
-fn execute(database: &Database, operation: &Operation<'_>, snapshots: &mut Snapshots) -> Result<Answer> {
+/// Does one operation, whatever it is.
+pub(super) fn execute(
+    database: &Database,
+    operation: &Operation<'_>,
+    snapshots: &mut Snapshots,
+) -> Result<Answer> {
     match &operation.verb {
         Verb::Open { definition } => {
             database.open(*definition)?;

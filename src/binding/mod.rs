@@ -20,6 +20,7 @@ mod error;
 mod execute;
 #[cfg(any(test, fuzzing))]
 pub(crate) mod fuzzing;
+mod in_call;
 mod link;
 mod long_work;
 mod moving;
@@ -31,6 +32,7 @@ mod pool;
 mod query;
 mod query_packing;
 mod raw;
+mod raw_call;
 mod series;
 mod series_packing;
 mod transactions;
@@ -229,7 +231,41 @@ pub fn reader<'env>(
         .database(database)
         .and_then(|database| Ok(database.json()?.reader(&String::from_utf8_lossy(store))))
         .map_err(|error| thrown(&error))?;
-    raw::reader(env, documents, [key, out])
+    raw::reader(env, raw::Documents::ByPrimaryKey(documents), [key, out])
+}
+
+/// As `reader`, by the keys of a unique index, which need not exist either.
+#[napi(ts_return_type = "(length: number) => string | number | boolean | undefined")]
+pub fn unique_reader<'env>(
+    env: &'env Env,
+    #[napi(ts_arg_type = "object")] environment: &External<Environment>,
+    database: u32,
+    store: &[u8],
+    index: &[u8],
+    key: BufferSlice<'env>,
+    out: BufferSlice<'env>,
+) -> napi::Result<Unknown<'env>> {
+    let (store, index) = (String::from_utf8_lossy(store), String::from_utf8_lossy(index));
+    let documents = environment
+        .link
+        .database(database)
+        .and_then(|database| Ok(database.json()?.unique_reader(&store, &index)))
+        .map_err(|error| thrown(&error))?;
+    raw::reader(env, raw::Documents::ByUniqueKey(documents), [key, out])
+}
+
+/// Makes a function that answers one read in the call, where that is soon done: it takes the length of the packed operation
+/// that stands in `run`; see `raw_call`. Both buffers are used again and again.
+#[napi(ts_return_type = "(length: number) => number")]
+pub fn answerer<'env>(
+    env: &'env Env,
+    #[napi(ts_arg_type = "object")] environment: &External<Environment>,
+    database: u32,
+    run: BufferSlice<'env>,
+    out: BufferSlice<'env>,
+) -> napi::Result<Unknown<'env>> {
+    let database = environment.link.database(database).map_err(|error| thrown(&error))?;
+    raw_call::answerer(env, &database, [run, out])
 }
 
 /// Reads a record that lies in memory into `out`, as an answer would have it: returns its length, or `-1` when there is

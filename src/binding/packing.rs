@@ -282,6 +282,8 @@ pub(crate) struct Scan<'a> {
 pub(crate) struct PageSize {
     pub(crate) rows: u32,
     pub(crate) bytes: u32,
+    /// Nobody wants rows behind so many.
+    pub(crate) is_all: bool,
 }
 
 /// A range whose keys have not been checked yet.
@@ -309,6 +311,11 @@ fn decode_bound(bound: Bound<&[u8]>) -> Result<Bound<Key>> {
         Bound::Excluded(bytes) => Bound::Excluded(Key::from_encoded(bytes)?),
         Bound::Unbounded => Bound::Unbounded,
     })
+}
+
+/// Reads a run of one operation; `None` where it is something else.
+pub(crate) fn read_one(mut run: &[u8]) -> Option<Operation<'_>> {
+    read_operation(&mut run).filter(|_| run.is_empty())
 }
 
 /// Reads every operation of a run.
@@ -471,7 +478,7 @@ fn take_scan<'a>(input: &mut &'a [u8]) -> Option<Scan<'a>> {
 }
 
 pub(super) fn take_page_size(input: &mut &[u8]) -> Option<PageSize> {
-    Some(PageSize { rows: take_u32(input)?, bytes: take_u32(input)? })
+    Some(PageSize { rows: take_u32(input)?, bytes: take_u32(input)?, is_all: true })
 }
 
 pub(super) fn take_range<'a>(input: &mut &'a [u8]) -> Option<RawRange<'a>> {
@@ -570,6 +577,16 @@ impl Answers {
     /// Takes what is packed so far, for sending.
     pub(crate) fn take(&mut self) -> Vec<u8> {
         std::mem::take(&mut self.0)
+    }
+
+    /// What is packed so far.
+    pub(crate) fn as_slice(&self) -> &[u8] {
+        &self.0
+    }
+
+    /// Forgets what is packed so far, and keeps the memory.
+    pub(crate) fn clear(&mut self) {
+        self.0.clear();
     }
 
     /// The length of what is packed so far, in bytes.

@@ -1,6 +1,7 @@
 //! The hottest calls, as functions of N-API itself: what napi-rs does around a call costs more than the work of these.
 //!
-//! A reader is a JavaScript function that reads documents of one store from memory. The encoded key stands in a buffer
+//! A reader is a JavaScript function that reads documents of one store from memory, by their primary keys or by those in one
+//! unique index. The encoded key stands in a buffer
 //! that is shared by all readers; the call takes its length and nothing else, and answers with
 //!
 //! - `undefined` where there is no document,
@@ -23,7 +24,8 @@ use napi::bindgen_prelude::{BufferSlice, Unknown};
 use napi::{Env, JsValue, sys};
 
 use crate::engine::TryGet;
-use crate::jsondb::{DocumentRef, Format, StoreReader};
+use crate::error::Result;
+use crate::jsondb::{DocumentRef, Format, StoreReader, UniqueReader};
 
 /// What can't be told in the call.
 const NOT_AT_HAND: i32 = -1;
@@ -36,22 +38,37 @@ const IS_JSON: u8 = 0;
 const IS_VALUE: u8 = 1;
 
 struct Reader {
-    documents: RefCell<StoreReader>,
+    documents: RefCell<Documents>,
     key: Shared,
     out: Shared,
 }
 
+/// Where a reader reads from.
+pub(super) enum Documents {
+    ByPrimaryKey(StoreReader),
+    ByUniqueKey(UniqueReader),
+}
+
+impl Documents {
+    fn try_get_with<R>(&mut self, key: &[u8], read: impl FnOnce(DocumentRef<'_>) -> R) -> Result<TryGet<R>> {
+        match self {
+            Self::ByPrimaryKey(reader) => reader.try_get_with(key, read),
+            Self::ByUniqueKey(reader) => reader.try_get_with(key, read),
+        }
+    }
+}
+
 /// A buffer of JavaScript.
-struct Shared {
-    start: *mut u8,
-    len: usize,
+pub(super) struct Shared {
+    pub(super) start: *mut u8,
+    pub(super) len: usize,
     reference: sys::napi_ref,
 }
 
 /// Makes the function that reads from `documents`; see the module.
 pub(super) fn reader<'env>(
     env: &'env Env,
-    documents: StoreReader,
+    documents: Documents,
     buffers: [BufferSlice<'_>; 2],
 ) -> napi::Result<Unknown<'env>> {
     let [key, out] = buffers;
@@ -82,7 +99,8 @@ pub(super) fn reader<'env>(
     }
 }
 
-fn hold(env: &Env, buffer: &BufferSlice<'_>) -> napi::Result<Shared> {
+/// Holds a buffer, until `let_go`.
+pub(super) fn hold(env: &Env, buffer: &BufferSlice<'_>) -> napi::Result<Shared> {
     let mut reference = ptr::null_mut();
     // SAFETY: environment and buffer are those of this call.
     let status = unsafe { sys::napi_create_reference(env.raw(), buffer.raw(), 1, &mut reference) };
@@ -98,7 +116,12 @@ fn hold(env: &Env, buffer: &BufferSlice<'_>) -> napi::Result<Shared> {
 unsafe extern "C" fn drop_reader(env: sys::napi_env, reader: *mut c_void, _hint: *mut c_void) {
     // SAFETY: `reader` is from `Box::into_raw`, and N-API calls a finalizer once, on the thread of the environment.
     let reader = unsafe { Box::from_raw(reader.cast::<Reader>()) };
-    for shared in [&reader.key, &reader.out] {
+    let_go(env, [&reader.key, &reader.out]);
+}
+
+/// Lets go of the buffers of a function that nobody can call any more.
+pub(super) fn let_go(env: sys::napi_env, buffers: [&Shared; 2]) {
+    for shared in buffers {
         // SAFETY: the reference was made in `hold`, and is let go of here alone. There is nothing to do where it fails.
         let _ = unsafe { sys::napi_delete_reference(env, shared.reference) };
     }
@@ -174,7 +197,7 @@ fn give_text(env: sys::napi_env, json: &[u8], out: &mut [u8]) -> sys::napi_value
     if status == sys::Status::napi_ok { value } else { number(env, NOT_AT_HAND) }
 }
 
-fn number(env: sys::napi_env, number: i32) -> sys::napi_value {
+pub(super) fn number(env: sys::napi_env, number: i32) -> sys::napi_value {
     let mut value = ptr::null_mut();
     // SAFETY: the environment is that of the call. Where it fails, the answer is `undefined` and an exception is pending.
     let _ = unsafe { sys::napi_create_int32(env, number, &mut value) };

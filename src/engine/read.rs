@@ -11,6 +11,7 @@ use super::shared::{Shared, View};
 use super::snapshot::Snapshot;
 use super::source::Source;
 use super::value::{ScannedValue, TRY_GET_BYTES_MAX, resolve};
+use crate::effort;
 use crate::error::Result;
 use crate::fs::nowait;
 use crate::iter::{Holes, MergeIterator, TombstoneSource, Travel, Visibility, VisibleIterator, is_expired};
@@ -127,6 +128,10 @@ pub struct Row<'a> {
 /// about as much.
 const PASSED_MAX: u32 = 16;
 
+/// The steps of a lookup of a value of any length, and of beginning a scan.
+const LOOKUP_STEPS: i64 = 2;
+const SCAN_STEPS: i64 = 8;
+
 /// The rows of a range, as they were when the scan was made. It stands before the first row until `advance`.
 pub struct Scan {
     rows: VisibleIterator<MergeIterator<Source>>,
@@ -167,6 +172,7 @@ impl Scan {
             let read = self.value.load(&self.view, row.value);
             self.has_failed = read.is_err();
             read?;
+            effort::spend(effort::steps_of(self.value.bytes().len()))?;
         }
         Ok(true)
     }
@@ -289,8 +295,12 @@ impl Shared {
         snapshot: Option<&Snapshot>,
         read: impl FnOnce(ValueRef<'_>) -> R,
     ) -> Result<Option<R>> {
-        let mut value = None;
-        self.lookup(key, snapshot, usize::MAX, |found| value = Some(read(found)))?;
+        let (mut value, mut len) = (None, 0);
+        self.lookup(key, snapshot, usize::MAX, |found| {
+            len = found.bytes.len();
+            value = Some(read(found));
+        })?;
+        effort::spend(LOOKUP_STEPS + effort::steps_of(len))?;
         Ok(value)
     }
 
@@ -367,6 +377,7 @@ impl Shared {
         within: Option<Times>,
     ) -> Result<Scan> {
         self.check_open()?;
+        effort::spend(SCAN_STEPS)?;
         let view = self.view();
         let seqno = snapshot.map_or_else(|| self.snapshots.visible(), Snapshot::seqno);
         let mut tombstones: Vec<Box<dyn TombstoneSource>> = Vec::new();

@@ -7,6 +7,7 @@
 use std::ops::Bound;
 
 use super::{Holes, InternalIterator, Travel};
+use crate::effort;
 use crate::error::{Code, Error, Result};
 use crate::key::{EntryRef, Kind, NEVER_EXPIRES, SEQNO_MAX, SETTLED, SeqNo};
 
@@ -45,10 +46,15 @@ pub(crate) struct VisibleIterator<I> {
     place: Place,
     /// How many entries in a row made no row.
     passed: u32,
+    /// Steps that have not been reckoned up yet.
+    walked: i64,
 }
 
 /// After so many entries that made no row, it is worth looking whether a range deletion can be left in one leap.
 const PASSED_BEFORE_LEAP: u32 = 4;
+
+/// The steps of a walk are reckoned up so many at a time.
+const WALKED_BETWEEN: i64 = 16;
 
 /// Where the current row is.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -95,7 +101,8 @@ impl<I: InternalIterator> VisibleIterator<I> {
         reverse: bool,
     ) -> Self {
         let row = SavedRow::default();
-        Self { inner, visibility, start, end, reverse, started: false, row, place: Place::Nowhere, passed: 0 }
+        let (started, place, passed, walked) = (false, Place::Nowhere, 0, 0);
+        Self { inner, visibility, start, end, reverse, started, row, place, passed, walked }
     }
 
     /// Moves to the next row in the direction of travel; false at the end of the range.
@@ -206,9 +213,20 @@ impl<I: InternalIterator> VisibleIterator<I> {
         }
     }
 
+    /// Counts the steps of an entry with a value of so many bytes.
+    #[inline]
+    fn walk(&mut self, value_len: usize) -> Result<()> {
+        self.walked += effort::steps_of(value_len) + 1;
+        if self.walked < WALKED_BETWEEN {
+            return Ok(());
+        }
+        effort::spend(std::mem::take(&mut self.walked))
+    }
+
     #[inline]
     fn find_forward(&mut self) -> Result<Place> {
         while self.inner.is_valid() {
+            self.walk(self.inner.entry().value.len())?;
             let entry = self.inner.entry();
             if !self.is_below_end(entry.key) {
                 break;
@@ -245,6 +263,7 @@ impl<I: InternalIterator> VisibleIterator<I> {
     #[inline]
     fn find_reverse(&mut self) -> Result<Place> {
         while self.inner.is_valid() {
+            self.walk(self.inner.entry().value.len())?;
             let entry = self.inner.entry();
             if !self.is_above_start(entry.key) {
                 break;
@@ -271,6 +290,7 @@ impl<I: InternalIterator> VisibleIterator<I> {
         self.row.key.extend_from_slice(self.inner.entry().key);
         self.row.kind = None;
         while self.inner.is_valid() {
+            self.walk(self.inner.entry().value.len())?;
             let entry = self.inner.entry();
             if entry.key != self.row.key {
                 break;

@@ -45,6 +45,7 @@ mod store_map;
 mod transaction;
 mod try_get;
 mod typed;
+mod unique_reader;
 mod upgrade;
 mod upkeep;
 mod view;
@@ -88,6 +89,7 @@ pub use stats::{StoreStats, stores_to_prometheus};
 pub use transaction::{DOCUMENT_BYTES_MAX, Transaction};
 pub use try_get::TryRow;
 pub use typed::{Collection, Entry, Members, ObjectStore, ToKey, ToKeyRange, Walk};
+pub use unique_reader::UniqueReader;
 pub use upgrade::VERSION_MAX;
 pub use watch::{
     Change, Overflow, WATCH_BUFFER_DEFAULT, WATCH_BUFFER_MAX, WATCH_BYTES_MAX, Watch, WatchOptions,

@@ -13,6 +13,7 @@ use super::planner::{Plan, PlanKind, plan};
 use super::sorter::{SORT_BYTES_MAX, Sorter};
 use super::walk::{Counts, Entry, Walk};
 use super::{Query, QueryPage};
+use crate::effort;
 use crate::engine::Direction;
 use crate::error::{Code, Error, Result};
 use crate::jsondb::conflict::ReadSet;
@@ -33,6 +34,9 @@ const BATCH_UNORDERED: usize = 4_096;
 
 /// A page ends, with whatever it has, after so many rows were read for it.
 const PAGE_READS_MAX: u64 = 20_000;
+
+/// About as many steps as it takes to read a row of an index and the document that it leads to, and what lies between.
+const READ_STEPS: u64 = 5;
 
 /// Where a query is. It is run in the transaction that it is given each time, which has to be the same.
 pub struct QueryCursor {
@@ -112,7 +116,9 @@ impl QueryCursor {
             Some(run) => run,
             none => none.insert(Run::begin(&mut sight, store, query, counts)?),
         };
-        let reads_max = counts.index_rows + counts.documents + PAGE_READS_MAX;
+        // Rather a page with little in it than an attempt for nothing: what has been read so far is kept.
+        let reads_max =
+            counts.index_rows + counts.documents + PAGE_READS_MAX.min(effort::left() / READ_STEPS);
         let mut bytes = 0;
         loop {
             if page.rows.len() >= limits.rows || bytes >= limits.bytes {
