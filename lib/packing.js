@@ -117,8 +117,10 @@ const NO_EXPIRY = -(2n ** 63n)
 
 const TWO_32 = 2 ** 32
 
-/** A run keeps a buffer of this size; a larger one is given back after it was sent. */
-const ROOM_KEPT = 64 * 1024
+/** A run has a buffer of this size at first, … */
+const ROOM_FIRST = 64 * 1024
+/** … and keeps one of up to this size; a larger one is given back after it was sent. */
+const ROOM_KEPT = 512 * 1024
 
 /** Texts up to this many UTF-16 units are measured by their longest possible encoding. */
 const SHORT_TEXT = 64 * 1024
@@ -131,11 +133,16 @@ const SHORT_TEXT = 64 * 1024
 
 /** A run of operations, packed one after the other. */
 class Run {
-  #buffer = Buffer.allocUnsafeSlow(ROOM_KEPT)
+  #buffer
   #end = 0
   #begun = 0
   /** How many operations are in the run. */
   count = 0
+
+  /** @param {number} [room] how many bytes there is room for at first */
+  constructor (room = ROOM_FIRST) {
+    this.#buffer = Buffer.allocUnsafeSlow(room)
+  }
 
   /** The packed bytes, until the next operation is begun. */
   get bytes () {
@@ -151,7 +158,7 @@ class Run {
   reset () {
     this.#end = 0
     this.count = 0
-    if (this.#buffer.length > ROOM_KEPT) this.#buffer = Buffer.allocUnsafeSlow(ROOM_KEPT)
+    if (this.#buffer.length > ROOM_KEPT) this.#buffer = Buffer.allocUnsafeSlow(ROOM_FIRST)
   }
 
   /**
