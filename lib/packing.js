@@ -105,7 +105,13 @@ const RECKONING = Object.freeze({ SUM: 0, MIN: 1, MAX: 2 })
 /** What the pages of a cursor carry. */
 const WANTS = Object.freeze({ KEYS: 1, DOCUMENTS: 2, INDEX_KEYS: 4, STAMPS: 8 })
 
+/** Of a request that resolves to something else than its answer, which is not read then. */
+const NOTHING_WANTED = -1
+
 const ABSENT = 0xffffffff
+const QUOTE = 0x22
+/** The kind of an answer that is an error. */
+const FAILURE = 7
 const LOWER = 1
 const LOWER_OPEN = 2
 const UPPER = 4
@@ -130,6 +136,13 @@ const SHORT_TEXT = 64 * 1024
  *
  * @typedef {{ lower: unknown, upper: unknown, lowerOpen: boolean, upperOpen: boolean, isPrefix?: boolean }} Bounds
  */
+
+/**
+ * How many bytes there have to be for a text.
+ *
+ * @param {string} text
+ */
+const roomFor = (text) => text.length <= SHORT_TEXT ? text.length * 3 : Buffer.byteLength(text)
 
 /** A run of operations, packed one after the other. */
 class Run {
@@ -254,8 +267,7 @@ class Run {
    * @returns {this}
    */
   text (text) {
-    const room = text.length <= SHORT_TEXT ? text.length * 3 : Buffer.byteLength(text)
-    this.#reserve(4 + room)
+    this.#reserve(4 + roomFor(text))
     const length = this.#buffer.write(text, this.#end + 4)
     this.u32(length)
     this.#end += length
@@ -266,9 +278,24 @@ class Run {
    * @param {import('./values.js').Encoded} encoded
    * @returns {this}
    */
-  document ({ format, text, bytes }) {
+  document ({ format, text, isBare, bytes }) {
     this.u8(format)
-    return bytes === undefined ? this.text(/** @type {string} */ (text)) : this.bytes32(bytes)
+    if (bytes !== undefined) return this.bytes32(bytes)
+    return isBare ? this.#quoted(/** @type {string} */ (text)) : this.text(/** @type {string} */ (text))
+  }
+
+  /**
+   * @param {string} text
+   * @returns {this}
+   */
+  #quoted (text) {
+    this.#reserve(6 + roomFor(text))
+    const start = this.#end + 4
+    const length = 2 + this.#buffer.write(text, start + 1)
+    this.#buffer[start] = this.#buffer[start + length - 1] = QUOTE
+    this.u32(length)
+    this.#end += length
+    return this
   }
 
   /** @returns {this} */
@@ -371,7 +398,9 @@ function readAnswers (buffer, end, wantsOf, readDocument, settle) {
     at = start + buffer.readUInt32LE(at + 5)
     let value
     try {
-      value = readAnswer(kind, buffer, start, at, wantsOf(request), readDocument)
+      const wants = wantsOf(request)
+      const isUnread = wants === NOTHING_WANTED && kind !== FAILURE
+      value = isUnread ? undefined : readAnswer(kind, buffer, start, at, wants, readDocument)
     } catch (error) {
       const internal = { code: 'FLOWDB_INTERNAL', message: `an answer could not be read: ${error}` }
       value = new Failure(isOwn(error) ? { code: error.code, message: error.message } : internal)
@@ -399,7 +428,7 @@ function readAnswer (kind, buffer, start, end, wants, readDocument) {
     case 4: return buffer.readDoubleLE(start)
     case 5: return readPage(reader(), wants)
     case 6: return JSON.parse(buffer.toString('utf8', start, end))
-    case 7: return new Failure(JSON.parse(buffer.toString('utf8', start, end)))
+    case FAILURE: return new Failure(JSON.parse(buffer.toString('utf8', start, end)))
     case 8: return readOneRecord(reader())
     case 9: return readSeriesPage(reader(), readOneRecord)
     case 10: return readSeriesPage(reader(), readWindow)
@@ -556,6 +585,7 @@ const readRecord = (buffer, readDocument) => readOneRecord(new AnswerReader(buff
 
 exports.FORMAT = FORMAT
 exports.Failure = Failure
+exports.NOTHING_WANTED = NOTHING_WANTED
 exports.Notice = Notice
 exports.RECKONING = RECKONING
 exports.Run = Run
