@@ -33,8 +33,8 @@ const MS_BETWEEN_TURNS = 2
 const EFFORT_OF_WRITE = 8
 /** Larger runs of writes are left to a worker. */
 const SMALL_RUN_BYTES = 16 * 1024
-/** After a run of small writes has held the event loop up for so long, because the system or the disk was busy … */
-const HELD_UP_MS = 4
+/** After a run of small writes has held the event loop up for so long: the system lets writers wait for its disk … */
+const HELD_UP_MS = 20
 /** … such runs are left to a worker for so many times as long. */
 const HELD_UP_PAUSE = 10
 
