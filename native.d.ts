@@ -87,6 +87,12 @@ export declare function submitLongWork(environment: object, database: number, ru
 export declare function submitReads(environment: object, database: number, run: Uint8Array): void
 
 /**
+ * As `submit`, where nothing waits: small writes that have to wait for nothing are done in the call. Returns how many bytes
+ * of answers stand in `out` then, or 0 where the run was queued.
+ */
+export declare function submitSmall(environment: object, database: number, run: Uint8Array, out: Buffer): number
+
+/**
  * Takes answers into `out`: returns how many bytes there are, 0 when nothing waits any more, or less than 0 when the
  * next answers need as many bytes.
  */

@@ -22,6 +22,26 @@ test('setMany sets what any iterable of pairs gives, and resolves to the store',
   assert.equal(await store.size, 3)
 })
 
+test('entries that are made by calls of the same kind are none of theirs', async (t) => {
+  const store = flashInMemory(t)
+  const inner = []
+  function * entries () {
+    for (const key of ['a', 'b', 'c']) {
+      yield [key, { toJSON: undefined, key }]
+      inner.push(store.setMany([[`${key} 1`, key.repeat(9)], [`${key} 2`, new Map([[1, key]])]]), store.set(key, 'single'))
+    }
+  }
+
+  await store.setMany(entries())
+  await Promise.all(inner)
+
+  assert.deepEqual(await store.getMany(['a', 'b 1', 'c 2']), [{ toJSON: undefined, key: 'a' }, 'bbbbbbbbb', new Map([[1, 'c']])])
+  assert.equal(await store.size, 9)
+  await assert.rejects(store.setMany([['d', 1], ['e', { get x () { throw new Error('no') } }]]), { code: 'FLOWDB_INVALID_VALUE' })
+  await store.setMany([['f', 1]])
+  assert.deepEqual(await store.getMany(['d', 'f']), [undefined, 1])
+})
+
 test('setMany and batch change all or nothing', async (t) => {
   const store = flashInMemory(t)
   await store.set('a', 1)

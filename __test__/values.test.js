@@ -4,6 +4,8 @@
 
 const assert = require('node:assert/strict')
 const { test } = require('node:test')
+const { FORMAT, Run } = require('../lib/packing.js')
+const { encodeValue } = require('../lib/values.js')
 const { errorOf, openInMemory } = require('./support')
 
 const open = (t) => openInMemory(t, { docs: null })
@@ -134,4 +136,14 @@ test('a document that is as deep can be stored under a key path, indexed and del
   await db.put('docs', { id: 1, deep, n: 5 })
   assert.equal((await db.getByIndex('docs', 'n', 5)).length, 1)
   assert.equal(await db.delete('docs', 1), true)
+})
+
+test('a string is packed as JSON writes it, whatever is in it', () => {
+  const units = Array.from({ length: 0x10000 }, (_, unit) => String.fromCharCode(unit))
+  const pack = (encoded) => Buffer.from(new Run().document(encoded).bytes)
+  const texts = ['', 'plain', 'Grüße, Ωmega, \u{1f600}', '\ud83d', '\ude00', 'x'.repeat(70_000), 'ß'.repeat(70_000)]
+  for (const text of [...texts, ...units]) {
+    const json = JSON.stringify(text)
+    assert.deepEqual(pack(encodeValue(text)), pack({ format: FORMAT.JSON, text: json }), json)
+  }
 })

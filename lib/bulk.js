@@ -10,10 +10,8 @@ const { encodeKey, plainKey } = require('./key.js')
 const { toBounds, toBoundsOf, toKeyOrBounds } = require('./key-range.js')
 const { invalid, kindOf, nameBytes } = require('./names.js')
 const { FORMAT, VERB } = require('./packing.js')
+const { CALL_BYTES_MAX, Parcel } = require('./parcel.js')
 const { encodeDocument } = require('./values.js')
-
-/** One call takes so many bytes of keys and documents. */
-const CALL_BYTES_MAX = 512 * 1024 * 1024
 
 /** @typedef {import('./session.js').Session} Session */
 
@@ -49,19 +47,33 @@ function putMany (session, where, store, documents, keys) {
   const verb = where === 'putMany' ? VERB.PUT_MANY : VERB.ADD_MANY
   return session.attempt(verb, { store, isWrite: true }, () => {
     const name = nameBytes('store', store)
-    const budget = new Budget(where)
-    const encoded = listOf(`the documents of ${where}`, documents, (document) => budget.document(encodeDocument(document)))
-    const given = keys === undefined ? [] : toKeys(where, keys, encoded.length, budget)
-    return (run) => {
-      run.bytes32(name).u32(encoded.length)
-      for (const [place, { format, text }] of encoded.entries()) {
-        const key = given[place]
-        if (key === undefined) run.absent()
-        else run.bytes32(key)
-        run.u8(format).text(/** @type {string} */ (text))
-      }
-    }
+    if (keys !== undefined) return packKeyed(where, name, documents, keys)
+    const parcel = new Parcel(where)
+    eachOf(`the documents of ${where}`, documents, (document) => parcel.add(undefined, encodeDocument(document)))
+    return (run) => parcel.packInto(run.bytes32(name))
   })
+}
+
+/**
+ * @param {'putMany' | 'addMany'} where
+ * @param {Uint8Array} name of the store
+ * @param {unknown} documents
+ * @param {unknown} keys as many
+ * @returns {import('./connection.js').Pack}
+ */
+function packKeyed (where, name, documents, keys) {
+  const budget = new Budget(where)
+  const encoded = listOf(`the documents of ${where}`, documents, (document) => budget.document(encodeDocument(document)))
+  const given = toKeys(where, keys, encoded.length, budget)
+  return (run) => {
+    run.bytes32(name).u32(encoded.length)
+    for (const [place, document] of encoded.entries()) {
+      const key = given[place]
+      if (key === undefined) run.absent()
+      else run.bytes32(key)
+      run.document(document)
+    }
+  }
 }
 
 /**
@@ -178,13 +190,25 @@ function toKeys (where, keys, count, budget) {
  * @returns {T[]}
  */
 function listOf (what, elements, read) {
-  return reading('FLOWDB_INVALID_ARGUMENT', what, () => {
+  /** @type {T[]} */
+  const list = []
+  eachOf(what, elements, (element) => list.push(read(element)))
+  return list
+}
+
+/**
+ * Calls `read` with each element of an iterable. The first that is refused ends it, however many there are.
+ *
+ * @param {string} what for messages
+ * @param {unknown} elements
+ * @param {(element: unknown) => void} read
+ */
+function eachOf (what, elements, read) {
+  reading('FLOWDB_INVALID_ARGUMENT', what, () => {
     if (typeof elements !== 'object' || elements === null || !(Symbol.iterator in elements)) {
       throw invalid(`${what} are an array or another iterable, not ${kindOf(elements)}`)
     }
-    const list = []
-    for (const element of /** @type {Iterable<unknown>} */ (elements)) list.push(read(element))
-    return list
+    for (const element of /** @type {Iterable<unknown>} */ (elements)) read(element)
   })
 }
 
@@ -230,6 +254,7 @@ exports.Budget = Budget
 exports.countByIndex = countByIndex
 exports.deleteKeyOrRange = deleteKeyOrRange
 exports.deleteMany = deleteMany
+exports.eachOf = eachOf
 exports.getKey = getKey
 exports.getMany = getMany
 exports.listOf = listOf

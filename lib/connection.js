@@ -32,6 +32,14 @@ const MS_BETWEEN_TURNS = 2
 
 /** After so much effort for reads in the call, others go to the pool until the event loop has turned. */
 const EFFORT_OF_TURN_MAX = 2000
+/** What a write in the call takes, as effort. */
+const EFFORT_OF_WRITE = 8
+/** Larger runs of writes are left to a worker. */
+const SMALL_RUN_BYTES = 16 * 1024
+/** After a run of small writes has held the event loop up for so long: the system lets writers wait for its disk … */
+const HELD_UP_MS = 20
+/** … such runs are left to a worker for so many times as long. */
+const HELD_UP_PAUSE = 10
 
 /** So many stores have readers that are kept. */
 const READERS_MAX = 1000
@@ -108,6 +116,12 @@ class Connection {
   #lastTurn = 0
   /** What reads in the call have taken since the event loop was last seen to turn. */
   #effortOfTurn = 0
+  /** Whether the event loop has to turn before anything else is written in the call. */
+  #owesTurn = false
+  /** Until then, nothing is written in the call. */
+  #pausedUntil = 0
+  #atTickEnd = () => this.#endTick()
+  #atTurn = () => this.#endTurn()
 
   /**
    * Begins to open a database.
@@ -223,6 +237,7 @@ class Connection {
     const { number, answer } = native.request()
     run.begin(verb, number, 0)
     native.submit(database, run.bytes, [number], 'submitLongWork')
+    native.stayAlive()
     try {
       return await answer
     } finally {
@@ -466,15 +481,63 @@ class Connection {
   /** @param {Lane} lane the one that has just grown */
   #flushLater (lane) {
     const { run } = lane
-    if (lane === longWork) return this.#send(lane)
+    if (lane === longWork) {
+      this.#send(lane)
+      return native.stayAlive()
+    }
     if (run.length >= RUN_BYTES_MAX || (run === this.#reads.run && run.count >= READS_MAX)) this.#flush()
     if (this.#isFlushing) return
     this.#isFlushing = true
     // nextTick and not a microtask: it comes after all microtasks of this turn, so it gathers what they issue, too.
-    process.nextTick(() => {
+    process.nextTick(this.#atTickEnd)
+  }
+
+  #endTick () {
+    if (this.#owesTurn) {
+      setImmediate(this.#atTurn)
+    } else {
       this.#isFlushing = false
-      this.#flush()
-    })
+      if (this.#isSmall()) this.#writeInCall()
+      else this.#flush()
+    }
+    native.stayAlive()
+  }
+
+  #endTurn () {
+    this.#owesTurn = false
+    this.#tookTurn()
+    this.#endTick()
+  }
+
+  #tookTurn () {
+    this.#effort = 0
+    this.#effortOfTurn = 0
+    this.#nextLook = EFFORT_BETWEEN_LOOKS
+    this.#lastTurn = performance.now()
+  }
+
+  /** Whether little waits in the ordered run, and nothing that was issued before it has no answer yet. */
+  #isSmall () {
+    const { run, numbers } = this.#ordered
+    if (run.count === 0 || run.length > SMALL_RUN_BYTES) return false
+    return this.#pendingWrites === numbers.length && this.#upgrade === undefined
+  }
+
+  /**
+   * Sends what has gathered; writes that have to wait for nothing are done in the call. Now and then the event loop
+   * gets a turn before the next ones: a loop that awaits nothing else would keep timers and sockets waiting for ever.
+   */
+  #writeInCall () {
+    const start = performance.now()
+    if (start < this.#pausedUntil) return this.#flush()
+    this.#send(this.#reads)
+    const { numbers, run: { bytes } } = this.#ordered
+    this.#empty(this.#ordered)
+    if (!native.submitSmall(this.#database, bytes, numbers)) return
+    const now = performance.now()
+    if (now - start > HELD_UP_MS) this.#pausedUntil = now + HELD_UP_PAUSE * (now - start)
+    this.#effort += EFFORT_OF_WRITE * numbers.length
+    this.#owesTurn = this.#effort >= EFFORT_MAX || now - this.#lastTurn >= MS_BETWEEN_TURNS
   }
 
   #flush () {
@@ -505,10 +568,19 @@ class Connection {
   #send (lane, name = lane.name) {
     if (lane.run.count === 0) return
     const { numbers, run: { bytes } } = lane
-    // Emptied first: the bytes stay until the next operation is packed, and the call may take its time.
+    this.#empty(lane)
+    native.submit(this.#database, bytes, numbers, name)
+  }
+
+  /**
+   * Empties a lane just before its bytes are sent: they stay until the next operation is packed, and the call may take
+   * its time.
+   *
+   * @param {Lane} lane
+   */
+  #empty (lane) {
     lane.numbers = []
     lane.run.reset()
-    native.submit(this.#database, bytes, numbers, name)
   }
 
   /**
@@ -596,8 +668,7 @@ class Connection {
     this.#effort = 0
     this.#nextLook = EFFORT_BETWEEN_LOOKS
     return new Promise((resolve) => setImmediate(() => {
-      this.#lastTurn = performance.now()
-      this.#effortOfTurn = 0
+      this.#tookTurn()
       resolve(value)
     }))
   }

@@ -11,7 +11,7 @@
 
 const util = require('node:util')
 const { FlowDBError, isOwn } = require('./errors.js')
-const { Failure, Notice, readAnswers, readRecord } = require('./packing.js')
+const { Failure, NOTHING_WANTED, Notice, readAnswers, readRecord } = require('./packing.js')
 const { readDocument } = require('./values.js')
 const addon = /** @type {typeof import('../native.d.ts')} */ (require('../native.js'))
 
@@ -63,7 +63,7 @@ const NOT_AT_HAND = Symbol('not at hand')
  *
  * @typedef {object} Request
  * @property {(value: any) => void} resolve
- * @property {(failure: unknown) => void} reject
+ * @property {((failure: unknown) => void) | undefined} reject `undefined` where there is a promise to be resolved
  * @property {number} wants what the page that it asked for carries
  * @property {Owner} owner told once, before the promise settles
  * @property {boolean} isWrite what the owner calls a write
@@ -82,6 +82,8 @@ const requests = [undefined]
 /** @type {number[]} */
 const freeNumbers = []
 let pending = 0
+/** Whether the process stays alive for what is pending. */
+let isReferenced = false
 
 /** What is called when changes wait, by the number of the watch. @type {Map<number, () => void>} */
 const notices = new Map()
@@ -140,16 +142,19 @@ function toError ({ code, errno, message, cause }) {
 }
 
 /**
- * Makes the error of a request that has failed. It is made in a reaction to that, because V8 then writes the callers
- * that await the request into its stack; and as long as nothing fails, a reaction costs less than an async function.
+ * A promise that rejects with the error of a request that has failed. The promise of the request is resolved with it:
+ * V8 then writes the callers that await that into the stack of the error. As long as nothing fails, nothing is made.
  *
  * @param {unknown} failure
- * @returns {never}
+ * @returns {Promise<never>}
  */
-function toThrown (failure) {
+async function rejected (failure) {
+  // In the first of these turns the request's promise begins to follow this one, and V8 finds the callers by that.
+  await undefined
+  await undefined
   if (!(failure instanceof Failure)) throw failure
   const error = toError(failure.description)
-  Error.captureStackTrace(error, toThrown)
+  Error.captureStackTrace(error, rejected)
   throw error
 }
 
@@ -174,6 +179,11 @@ const options = () => addon.options()
  */
 const nearestOption = (name) => addon.nearestOption(Buffer.from(name)) ?? undefined
 
+/** What resolves the promise that was made last. @type {(value: any) => void} */
+let lastResolve
+/** @param {(value: any) => void} resolve */
+const keepResolve = (resolve) => { lastResolve = resolve }
+
 /**
  * Makes a request that is about to be packed under the number that it gets.
  *
@@ -184,11 +194,8 @@ const nearestOption = (name) => addon.nearestOption(Buffer.from(name)) ?? undefi
  * @returns {{ number: number, answer: Promise<any> }}
  */
 function request (wants = 0, owner = NOBODY, isWrite = false, result = ITS_ANSWER) {
-  let number = 0
-  const promise = new Promise((resolve, reject) => {
-    number = register({ resolve, reject, wants, owner, isWrite, result })
-  })
-  return { number, answer: promise.then(undefined, toThrown) }
+  const answer = new Promise(keepResolve)
+  return { number: register({ resolve: lastResolve, reject: undefined, wants, owner, isWrite, result }), answer }
 }
 
 /**
@@ -200,8 +207,18 @@ function request (wants = 0, owner = NOBODY, isWrite = false, result = ITS_ANSWE
 function register (request) {
   const number = freeNumbers.pop() ?? requests.length
   requests[number] = request
-  if (pending++ === 0) addon.keepAlive(link(), true)
+  pending++
   return number
+}
+
+/**
+ * Keeps the process alive while requests are pending. To be called before the event loop turns: for those that are
+ * answered before that, nothing has to be kept.
+ */
+function stayAlive () {
+  if (pending === 0 || isReferenced) return
+  isReferenced = true
+  addon.keepAlive(link(), true)
 }
 
 /**
@@ -270,7 +287,10 @@ function unregister (number, failed) {
   if (request === undefined) return undefined
   requests[number] = undefined
   freeNumbers.push(number)
-  if (--pending === 0) addon.keepAlive(link(), false)
+  if (--pending === 0 && isReferenced) {
+    isReferenced = false
+    addon.keepAlive(link(), false)
+  }
   request.owner.settled(request.isWrite, failed)
   return request
 }
@@ -287,19 +307,61 @@ function submit (database, run, numbers, lane) {
   try {
     addon[lane](link(), database, run)
   } catch (error) {
-    const failure = new Failure(described(error))
-    for (const number of numbers) unregister(number, true)?.reject(failure)
+    refuseAll(numbers, error)
   }
+}
+
+/**
+ * As `submit` into the lane; but small writes that have to wait for nothing are done in the call, and their requests
+ * settled.
+ *
+ * @param {number} database
+ * @param {Uint8Array} run
+ * @param {number[]} numbers the requests in it
+ * @returns {boolean} whether they were done
+ */
+function submitSmall (database, run, numbers) {
+  let length
+  try {
+    length = addon.submitSmall(link(), database, run, portion)
+  } catch (error) {
+    refuseAll(numbers, error)
+    return false
+  }
+  if (length === 0) return false
+  readAnswers(portion, length, wantsOf, readDocument, answer)
+  return true
+}
+
+/**
+ * @param {number[]} numbers of requests that the addon has not taken
+ * @param {unknown} error what it threw
+ */
+function refuseAll (numbers, error) {
+  const failure = new Failure(described(error))
+  refuse(numbers, () => failure)
 }
 
 /**
  * Rejects requests that were never sent.
  *
  * @param {number[]} numbers
- * @param {() => Error} why makes an error for each
+ * @param {() => Error | Failure} why makes an error for each
  */
 function refuse (numbers, why) {
-  for (const number of numbers) unregister(number, true)?.reject(why())
+  for (const number of numbers) {
+    const request = unregister(number, true)
+    if (request !== undefined) fail(request, why())
+  }
+}
+
+/**
+ * @param {Request} request
+ * @param {Error | Failure} failure
+ */
+function fail (request, failure) {
+  if (request.reject === undefined) request.resolve(rejected(failure))
+  else request.reject(failure)
 }
 
 /** Takes the answers that wait, and settles their requests. */
@@ -326,7 +388,9 @@ function takeAnswers () {
 
 /** @param {number} number */
 function wantsOf (number) {
-  return requests[number]?.wants ?? 0
+  const request = requests[number]
+  if (request === undefined) return 0
+  return request.result === ITS_ANSWER ? request.wants : NOTHING_WANTED
 }
 
 /**
@@ -337,7 +401,7 @@ function answer (number, value) {
   if (value instanceof Notice) return notices.get(value.watch)?.()
   const request = unregister(number, value instanceof Failure)
   if (request === undefined) return
-  if (value instanceof Failure) request.reject(value)
+  if (value instanceof Failure) fail(request, value)
   else request.resolve(request.result === ITS_ANSWER ? value : request.result)
 }
 
@@ -477,7 +541,9 @@ exports.reader = reader
 exports.refuse = refuse
 exports.request = request
 exports.requestOf = requestOf
+exports.stayAlive = stayAlive
 exports.submit = submit
+exports.submitSmall = submitSmall
 exports.tryGet = tryGet
 exports.tryGetRecord = tryGetRecord
 exports.tryHas = tryHas

@@ -105,7 +105,13 @@ const RECKONING = Object.freeze({ SUM: 0, MIN: 1, MAX: 2 })
 /** What the pages of a cursor carry. */
 const WANTS = Object.freeze({ KEYS: 1, DOCUMENTS: 2, INDEX_KEYS: 4, STAMPS: 8 })
 
+/** Of a request that resolves to something else than its answer, which is not read then. */
+const NOTHING_WANTED = -1
+
 const ABSENT = 0xffffffff
+const QUOTE = 0x22
+/** The kind of an answer that is an error. */
+const FAILURE = 7
 const LOWER = 1
 const LOWER_OPEN = 2
 const UPPER = 4
@@ -120,8 +126,10 @@ const TWO_32 = 2 ** 32
 /** Request, kind and length come before the payload of an answer. */
 const ANSWER_HEAD_BYTES = 9
 
-/** A run keeps a buffer of this size; a larger one is let go of after it was sent. */
-const ROOM_KEPT = 64 * 1024
+/** A run has a buffer of this size at first, … */
+const ROOM_FIRST = 64 * 1024
+/** … and keeps one of up to this size; a larger one is given back after it was sent. */
+const ROOM_KEPT = 512 * 1024
 
 /** Texts up to this many UTF-16 units are measured by their longest possible encoding. */
 const SHORT_TEXT = 64 * 1024
@@ -132,22 +140,34 @@ const SHORT_TEXT = 64 * 1024
  * @typedef {{ lower: unknown, upper: unknown, lowerOpen: boolean, upperOpen: boolean, isPrefix?: boolean }} Bounds
  */
 
+/**
+ * How many bytes there have to be for a text.
+ *
+ * @param {string} text
+ */
+const roomFor = (text) => text.length <= SHORT_TEXT ? text.length * 3 : Buffer.byteLength(text)
+
 /** A run of operations, packed one after the other. */
 class Run {
   #room
+  #isLent
   #buffer
   #end = 0
   #begun = 0
   /** How many operations are in the run. */
   count = 0
 
-  /** @param {Buffer} [room] where operations are packed as long as they fit; what takes more is packed elsewhere */
-  constructor (room = Buffer.allocUnsafeSlow(ROOM_KEPT)) {
-    this.#room = room
-    this.#buffer = room
+  /**
+   * @param {Buffer | number} [room] how many bytes there is room for at first; or where operations are packed as long as
+   *   they fit
+   */
+  constructor (room = ROOM_FIRST) {
+    this.#isLent = typeof room !== 'number'
+    this.#room = typeof room === 'number' ? Buffer.allocUnsafeSlow(room) : room
+    this.#buffer = this.#room
   }
 
-  /** Whether what is packed stands in the room that was given. */
+  /** Whether what is packed stands in the room that it had at first. */
   get fits () {
     return this.#buffer === this.#room
   }
@@ -166,7 +186,7 @@ class Run {
   reset () {
     this.#end = 0
     this.count = 0
-    this.#buffer = this.#room
+    if (this.#isLent || this.#buffer.length > ROOM_KEPT) this.#buffer = this.#room
   }
 
   /**
@@ -262,8 +282,7 @@ class Run {
    * @returns {this}
    */
   text (text) {
-    const room = text.length <= SHORT_TEXT ? text.length * 3 : Buffer.byteLength(text)
-    this.#reserve(4 + room)
+    this.#reserve(4 + roomFor(text))
     const length = this.#buffer.write(text, this.#end + 4)
     this.u32(length)
     this.#end += length
@@ -274,9 +293,24 @@ class Run {
    * @param {import('./values.js').Encoded} encoded
    * @returns {this}
    */
-  document ({ format, text, bytes }) {
+  document ({ format, text, isBare, bytes }) {
     this.u8(format)
-    return bytes === undefined ? this.text(/** @type {string} */ (text)) : this.bytes32(bytes)
+    if (bytes !== undefined) return this.bytes32(bytes)
+    return isBare ? this.#quoted(/** @type {string} */ (text)) : this.text(/** @type {string} */ (text))
+  }
+
+  /**
+   * @param {string} text
+   * @returns {this}
+   */
+  #quoted (text) {
+    this.#reserve(6 + roomFor(text))
+    const start = this.#end + 4
+    const length = 2 + this.#buffer.write(text, start + 1)
+    this.#buffer[start] = this.#buffer[start + length - 1] = QUOTE
+    this.u32(length)
+    this.#end += length
+    return this
   }
 
   /** @returns {this} */
@@ -379,7 +413,9 @@ function readAnswers (buffer, end, wantsOf, readDocument, settle) {
     at = start + buffer.readUInt32LE(at + 5)
     let value
     try {
-      value = readAnswer(kind, buffer, start, at, wantsOf(request), readDocument)
+      const wants = wantsOf(request)
+      const isUnread = wants === NOTHING_WANTED && kind !== FAILURE
+      value = isUnread ? undefined : readAnswer(kind, buffer, start, at, wants, readDocument)
     } catch (error) {
       const internal = { code: 'FLOWDB_INTERNAL', message: `an answer could not be read: ${error}` }
       value = new Failure(isOwn(error) ? { code: error.code, message: error.message } : internal)
@@ -425,7 +461,7 @@ function readAnswer (kind, buffer, start, end, wants, readDocument) {
     case 4: return buffer.readDoubleLE(start)
     case 5: return readPage(reader(), wants)
     case 6: return JSON.parse(buffer.toString('utf8', start, end))
-    case 7: return new Failure(JSON.parse(buffer.toString('utf8', start, end)))
+    case FAILURE: return new Failure(JSON.parse(buffer.toString('utf8', start, end)))
     case 8: return readOneRecord(reader())
     case 9: return readSeriesPage(reader(), readOneRecord)
     case 10: return readSeriesPage(reader(), readWindow)
@@ -582,6 +618,7 @@ const readRecord = (buffer, readDocument) => readOneRecord(new AnswerReader(buff
 
 exports.FORMAT = FORMAT
 exports.Failure = Failure
+exports.NOTHING_WANTED = NOTHING_WANTED
 exports.Notice = Notice
 exports.RECKONING = RECKONING
 exports.Run = Run

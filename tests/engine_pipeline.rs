@@ -414,3 +414,24 @@ fn a_log_that_has_reached_its_size_is_followed_by_another_and_all_go_with_the_me
     engine.flush().unwrap();
     assert_eq!(logs(&disk).len(), 1);
 }
+
+#[test]
+fn while_a_sync_runs_nothing_is_committed_at_once() {
+    let disk = gated();
+    let engine = database(&disk);
+    let try_put = |key: &[u8]| {
+        let mut batch = WriteBatch::new();
+        batch.put(key, b"value").unwrap();
+        engine.try_commit(batch, CommitOptions { sync: Some(SyncMode::Never), check: None })
+    };
+    let syncs = disk.watch.close();
+    let (strict, _) = put_beside(&engine, b"strict", SyncMode::Always);
+    syncs.await_one();
+
+    assert!(try_put(b"lazy").is_none(), "it would be visible only behind what is being synced");
+
+    syncs.let_one_go(Ok(()));
+    let visible = strict.join().unwrap().unwrap();
+    assert_eq!(engine.get(b"lazy", None).unwrap(), None);
+    assert_eq!(try_put(b"lazy").unwrap().unwrap(), visible + 1);
+}

@@ -5,21 +5,14 @@
 const bulk = require('../bulk.js')
 const { checkOptions, invalid, kindOf, nameBytes } = require('../names.js')
 const { VERB } = require('../packing.js')
+const { Parcel } = require('../parcel.js')
 const { packWriteOptions, toWriteOptions } = require('../write-options.js')
 const { checkKey } = require('./entries.js')
 const { PLACE } = require('./place.js')
 const { Ranges } = require('./ranges.js')
 
-/**
- * @typedef {import('../values.js').Encoded} Encoded
- * @typedef {import('../write-options.js').WriteOptions} WriteOptions
- */
-
-/**
- * A put, or, without one, a delete.
- *
- * @typedef {{ key: Uint8Array, put?: { encoded: Encoded, options: WriteOptions } }} Write
- */
+/** In the place of its format: there is no document, and the write is a delete. */
+const DELETE = 0
 
 /** What an operation of `batch` may name. */
 const OPERATION = /** @type {const} */ ({
@@ -50,11 +43,13 @@ class Batches extends Ranges {
    * @returns {Promise<this>}
    */
   async setMany (entries, options) {
-    await this.#write('setMany', (where, encode, budget) => {
+    await this.#write('setMany', (encode, parcel) => {
       const asked = toWriteOptions('set', options)
-      return bulk.listOf(`the entries of ${where}`, entries, (entry) => {
-        const [key, value] = toPair(entry)
-        return { key: toKey(key, budget), put: { encoded: budget.document(encode(value)), options: asked } }
+      bulk.eachOf('the entries of setMany', entries, (entry) => {
+        checkPair(entry)
+        const [key, value] = [entry[0], entry[1]]
+        checkKey(key)
+        packWriteOptions(parcel.add(key, encode(value)), asked)
       })
     })
     return this
@@ -78,29 +73,23 @@ class Batches extends Ranges {
    * @returns {Promise<void>}
    */
   async batch (operations) {
-    await this.#write('batch', (where, encode, budget) => {
-      return bulk.listOf(`the operations of ${where}`, operations, (operation) => toWrite(operation, encode, budget))
+    await this.#write('batch', (encode, parcel) => {
+      bulk.eachOf('the operations of batch', operations, (operation) => addWrite(operation, encode, parcel))
     })
   }
 
   /**
    * @param {string} where
-   * @param {(where: string, encode: import('./place.js').Encode, budget: import('../bulk.js').Budget) => Write[]} read
+   * @param {(encode: import('./place.js').Encode, parcel: Parcel) => void} read
    * @returns {Promise<number>} how many were deleted
    */
   #write (where, read) {
     const { session, store, encode } = this[PLACE]
     return session.attempt(VERB.BATCH, { store, isWrite: true }, () => {
       const name = nameBytes('store', store)
-      const writes = read(where, encode, new bulk.Budget(where))
-      return (run) => {
-        run.bytes32(name).u32(writes.length)
-        for (const { key, put } of writes) {
-          run.bytes32(key)
-          if (put === undefined) run.u8(0)
-          else packWriteOptions(run.document(put.encoded), put.options)
-        }
-      }
+      const parcel = new Parcel(where)
+      read(encode, parcel)
+      return (run) => parcel.packInto(run.bytes32(name))
     })
   }
 }
@@ -108,41 +97,34 @@ class Batches extends Ranges {
 /**
  * @param {unknown} operation
  * @param {import('./place.js').Encode} encode
- * @param {import('../bulk.js').Budget} budget
- * @returns {Write}
+ * @param {Parcel} parcel
  */
-function toWrite (operation, encode, budget) {
+function addWrite (operation, encode, parcel) {
   const { type, key, ...rest } = checkOptions('an operation of batch', operation, OPERATION)
   if (type === 'set' || type === 'put') {
     const { value, ...options } = rest
-    const put = { options: toWriteOptions('set', options), encoded: budget.document(encode(value)) }
-    return { key: toKey(key, budget), put }
+    const asked = toWriteOptions('set', options)
+    const encoded = encode(value)
+    checkKey(key)
+    packWriteOptions(parcel.add(key, encoded), asked)
+    return
   }
   if (type !== 'delete' && type !== 'del') {
     throw invalid(`the type of an operation of batch is "set" or "delete", not ${kindOf(type)}`)
   }
   const [other] = Object.keys(rest)
   if (other !== undefined) throw invalid(`a delete of batch takes a key and no ${other}`)
-  return { key: toKey(key, budget) }
-}
-
-/**
- * @param {unknown} key
- * @param {import('../bulk.js').Budget} budget
- */
-function toKey (key, budget) {
   checkKey(key)
-  return budget.key(key)
+  parcel.add(key).u8(DELETE)
 }
 
 /**
  * @param {unknown} entry
- * @returns {[unknown, unknown]}
+ * @returns {asserts entry is [unknown, unknown]}
  */
-function toPair (entry) {
+function checkPair (entry) {
   if (!Array.isArray(entry)) throw invalid(`an entry of setMany is a pair of key and value, not ${kindOf(entry)}`)
   if (entry.length !== 2) throw invalid(`an entry of setMany is a pair of key and value, not an array of ${entry.length}`)
-  return [entry[0], entry[1]]
 }
 
 exports.Batches = Batches

@@ -3,7 +3,7 @@
 
 use crate::engine::Direction;
 use crate::error::{Code, Error, Result};
-use crate::jsondb::{BatchWrite, Course, Document, Key, PageLimits, Transaction};
+use crate::jsondb::{Course, DocumentRef, Key, PageLimits, PutOptions, Transaction};
 
 use super::bulk_packing::{BulkAnswer, BulkVerb, RawDocument, RawWrite};
 use super::database::Database;
@@ -56,9 +56,11 @@ pub(crate) fn write(transaction: &mut Transaction, verb: &BulkVerb<'_>) -> Resul
             transaction.delete_range(store, &range.decode()?).map(Answer::Count)
         }
         BulkVerb::PutMany { store, documents, overwrite } => {
-            let documents = documents.iter().map(keyed).collect::<Result<_>>()?;
-            let put = if *overwrite { Transaction::put_many } else { Transaction::add_many };
-            put(transaction, store, documents).map(|keys| Answer::Bulk(BulkAnswer::Keys(keys)))
+            let options = PutOptions { if_absent: !overwrite, ..PutOptions::default() };
+            let keys = transaction.all_or_none(|transaction| {
+                documents.iter().map(|one| put_one(transaction, store, one, options)).collect()
+            })?;
+            Ok(Answer::Bulk(BulkAnswer::Keys(keys)))
         }
         BulkVerb::DeleteMany { store, keys } => {
             transaction.delete_many(store, &keys_of(keys)?).map(Answer::Count)
@@ -77,8 +79,10 @@ pub(crate) fn write(transaction: &mut Transaction, verb: &BulkVerb<'_>) -> Resul
             Ok(popped.map_or(Answer::Nothing, Answer::Entry))
         }
         BulkVerb::Batch { store, writes } => {
-            let writes = writes.iter().map(batch_write).collect::<Result<_>>()?;
-            transaction.write_batch(store, writes).map(Answer::Count)
+            let deleted = transaction.all_or_none(|transaction| {
+                writes.iter().map(|write| write_one(transaction, store, write)).sum()
+            })?;
+            Ok(Answer::Count(deleted))
         }
         BulkVerb::Reckon { store, key, reckoning, number } => {
             let key = Key::from_encoded(*key)?;
@@ -88,22 +92,30 @@ pub(crate) fn write(transaction: &mut Transaction, verb: &BulkVerb<'_>) -> Resul
     }
 }
 
-fn batch_write(write: &RawWrite<'_>) -> Result<BatchWrite> {
+fn put_one(
+    transaction: &mut Transaction,
+    store: &str,
+    document: &RawDocument<'_>,
+    options: PutOptions,
+) -> Result<Key> {
+    let RawDocument { key, format, bytes } = *document;
+    let key = key.map(Key::from_encoded).transpose()?;
+    transaction.put_lent(store, key, DocumentRef { format, bytes }, options)
+}
+
+/// Makes one write of a batch, and says how many documents it has deleted.
+fn write_one(transaction: &mut Transaction, store: &str, write: &RawWrite<'_>) -> Result<u64> {
     let key = Key::from_encoded(write.key)?;
-    Ok(match write.put {
-        None => BatchWrite::Delete(key),
+    match write.put {
+        None => transaction.delete(store, &key).map(u64::from),
         Some((format, bytes, options)) => {
-            BatchWrite::Put(Some(key), Document { format, bytes: bytes.to_vec() }, options)
+            transaction.put_lent(store, Some(key), DocumentRef { format, bytes }, options).map(|_| 0)
         }
-    })
+    }
 }
 
 fn keys_of(keys: &[&[u8]]) -> Result<Vec<Key>> {
     keys.iter().map(|key| Key::from_encoded(*key)).collect()
-}
-
-fn keyed(document: &RawDocument<'_>) -> Result<(Option<Key>, Document)> {
-    Ok((document.key.map(Key::from_encoded).transpose()?, document.to_document()))
 }
 
 fn mistaken() -> Error {

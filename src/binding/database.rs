@@ -24,16 +24,19 @@ use super::definitions;
 use super::execute::{Snapshots, run_in_order, run_long_work, run_reads};
 use super::long_work::LongWork;
 use super::outbox::Outbox;
-use super::packing::{self, Answer, Operation, PageSize};
+use super::packing::{self, Answer, Answers, Operation, PageSize};
 use super::pool::Pool;
 use super::transactions::{SharedTransaction, Transactions, with_transaction};
-use super::watching;
+use super::{watching, writes};
 
 /// The runs that wait in a lane may hold so many bytes; a single larger one is taken when the lane is empty.
 const LANE_BYTES_MAX: usize = 512 << 20;
 
 /// A worker takes runs off the lane until it has so many bytes, so that their writes share commits.
 const TURN_BYTES: usize = 1 << 20;
+
+/// Larger runs of writes are left to a worker: so JavaScript is never held up for long.
+const TRIED_BYTES_MAX: usize = 16 << 10;
 
 /// The handle.
 pub(crate) struct Database {
@@ -139,6 +142,23 @@ impl Database {
             self.empty_lane();
         }
         Ok(())
+    }
+
+    /// Does a small run of writes at once, in the calling thread, where nothing is in the lane and nothing has to be waited
+    /// for: gives the packed answers. `None` where that is not so; then nothing has been done.
+    pub(crate) fn try_run(&self, run: &[u8]) -> Option<Vec<u8>> {
+        // Only the thread of the environment brings work for the lane, and that is here.
+        if run.len() > TRIED_BYTES_MAX || self.lane.lock().scheduled {
+            return None;
+        }
+        let operations = packing::read_run(run).ok()?;
+        let is_group = match operations.as_slice() {
+            [one] => writes::is_write_of_its_own(one),
+            several => writes::group_len(several) == several.len(),
+        };
+        let mut answers = Answers::default();
+        let is_done = is_group && writes::try_commit(&self.json().ok()?, &operations, &mut answers);
+        is_done.then(|| answers.take())
     }
 
     /// Hands a run of reads to any worker. What they see is fixed here, in the call.

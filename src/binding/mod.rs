@@ -136,6 +136,27 @@ pub fn submit(
     database.submit(run).map_err(|error| thrown(&error))
 }
 
+/// As `submit`, where nothing waits: small writes that have to wait for nothing are done in the call. Returns how many bytes
+/// of answers stand in `out` then, or 0 where the run was queued.
+#[napi]
+pub fn submit_small(
+    #[napi(ts_arg_type = "object")] environment: &External<Environment>,
+    database: u32,
+    run: &[u8],
+    mut out: BufferSlice<'_>,
+) -> napi::Result<u32> {
+    let database = environment.link.database(database).map_err(|error| thrown(&error))?;
+    let Some(answers) = database.try_run(run) else {
+        return database.submit(run).map(|()| 0).map_err(|error| thrown(&error));
+    };
+    let (Some(room), Ok(length)) = (out.get_mut(..answers.len()), u32::try_from(answers.len())) else {
+        database.send(answers);
+        return Ok(0);
+    };
+    room.copy_from_slice(&answers);
+    Ok(length)
+}
+
 /// As `submit`, for a call that will wait: this thread does what is in the lane, unless a worker does already.
 #[napi]
 pub fn submit_here(

@@ -7,7 +7,7 @@
 
 use crate::config::SyncMode;
 use crate::error::{Code, Error, Result};
-use crate::jsondb::{Document, JsonDb, Key, Transaction};
+use crate::jsondb::{DocumentRef, JsonDb, Key, PutOptions, Transaction};
 
 use super::atomic;
 use super::bulk;
@@ -32,6 +32,12 @@ pub(crate) fn group_len(operations: &[Operation<'_>]) -> usize {
         is_single_write(operation) && (*place == 0 || bytes <= GROUP_BYTES_MAX)
     };
     operations.iter().enumerate().take(GROUP_WRITES_MAX).take_while(fits).count()
+}
+
+/// Whether an operation outside a transaction writes documents, however many: it can be a transaction by itself.
+pub(crate) fn is_write_of_its_own(operation: &Operation<'_>) -> bool {
+    let is_bulk_write = matches!(&operation.verb, Verb::Bulk(verb) if !verb.is_read());
+    (is_bulk_write && operation.transaction == 0) || is_single_write(operation)
 }
 
 fn is_single_write(operation: &Operation<'_>) -> bool {
@@ -76,16 +82,48 @@ pub(crate) fn commit(json: &JsonDb, group: &[Operation<'_>], answers: &mut Answe
     }
 }
 
+/// As [`commit`], where that waits for nobody: says whether it was done. If it was not, nothing has been answered.
+pub(crate) fn try_commit(json: &JsonDb, group: &[Operation<'_>], answers: &mut Answers) -> bool {
+    let done = guarded(|| {
+        json.try_update(&scope_of(group), sync_of(json, group), |transaction| {
+            Ok(write_all(transaction, group))
+        })
+    });
+    match done {
+        Ok(None) => return false,
+        // Which one it is shows when it is done in the usual way.
+        Err(error) if group.len() > 1 && may_be_the_fault_of_one(error.code()) => return false,
+        Ok(Some(results)) => {
+            for (operation, result) in group.iter().zip(results) {
+                answers.push(operation.request, result);
+            }
+        }
+        Err(error) => {
+            for operation in group {
+                answers.push(operation.request, Err(error.clone()));
+            }
+        }
+    }
+    true
+}
+
 fn attempt(json: &JsonDb, group: &[Operation<'_>]) -> Result<Vec<Result<Answer>>> {
+    json.update(&scope_of(group), sync_of(json, group), |transaction| Ok(write_all(transaction, group)))
+}
+
+fn write_all(transaction: &mut Transaction, group: &[Operation<'_>]) -> Vec<Result<Answer>> {
+    group.iter().map(|operation| write(transaction, &operation.verb)).collect()
+}
+
+/// The stores that are written to.
+fn scope_of<'a>(group: &[Operation<'a>]) -> Vec<&'a str> {
     let mut scope: Vec<&str> = Vec::new();
     for store in group.iter().filter_map(|operation| store_of(&operation.verb)) {
         if !scope.contains(&store) {
             scope.push(store);
         }
     }
-    json.update(&scope, sync_of(json, group), |transaction| {
-        Ok(group.iter().map(|operation| write(transaction, &operation.verb)).collect())
-    })
+    scope
 }
 
 /// As durable as that of its writes has to be that has to be it most; `None` where none has said.
@@ -144,14 +182,14 @@ pub(crate) fn write(transaction: &mut Transaction, verb: &Verb<'_>) -> Result<An
     match verb {
         Verb::Put { store, key, format, document, overwrite } => {
             let key = key.map(Key::from_encoded).transpose()?;
-            let document = Document { format: *format, bytes: document.to_vec() };
-            let put = if *overwrite { Transaction::put } else { Transaction::add };
-            put(transaction, store, key, document).map(Answer::Key)
+            let document = DocumentRef { format: *format, bytes: document };
+            let options = PutOptions { if_absent: !overwrite, ..PutOptions::default() };
+            transaction.put_lent(store, key, document, options).map(Answer::Key)
         }
         Verb::PutWith { store, key, format, document, options, .. } => {
             let key = key.map(Key::from_encoded).transpose()?;
-            let document = Document { format: *format, bytes: document.to_vec() };
-            transaction.put_with(store, key, document, *options).map(Answer::Key)
+            let document = DocumentRef { format: *format, bytes: document };
+            transaction.put_lent(store, key, document, *options).map(Answer::Key)
         }
         Verb::Touch { store, key, expires } => {
             transaction.touch(store, &Key::from_encoded(*key)?, *expires).map(Answer::Flag)

@@ -15,6 +15,8 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
+use parking_lot::MutexGuard;
+
 use super::batch::{WriteBatch, decode};
 use super::log::LogState;
 use super::pipeline::{self, Entered};
@@ -58,13 +60,18 @@ pub struct CommitOptions {
 }
 
 /// The group that a leader has taken. However the leader ends, by a panic too, nobody in it is left waiting.
-struct Lead<'a> {
+pub(super) struct Lead<'a> {
     shared: &'a Shared,
     members: Vec<Arc<Waiter>>,
     has_handed_over: bool,
 }
 
-impl Lead<'_> {
+impl<'a> Lead<'a> {
+    /// For the caller, who has become the leader.
+    pub(super) fn new(shared: &'a Shared) -> Self {
+        Self { shared, members: Vec::new(), has_handed_over: false }
+    }
+
     /// Lets the next leader begin.
     fn hand_over(&mut self) {
         if !std::mem::replace(&mut self.has_handed_over, true) {
@@ -191,7 +198,7 @@ impl Shared {
         waiters.iter().map(|waiter| self.result_of(waiter)).collect()
     }
 
-    fn request(&self, batch: WriteBatch, options: CommitOptions) -> Request {
+    pub(super) fn request(&self, batch: WriteBatch, options: CommitOptions) -> Request {
         let sync = options.sync.unwrap_or(self.config.wal_sync_mode);
         Request { batch, check: options.check, sync }
     }
@@ -210,11 +217,21 @@ impl Shared {
 
     /// Commits a group: `own`, if there is one, and what waits. Returns the result of `own`.
     fn lead(&self, own: Option<Request>) -> Option<Result<SeqNo>> {
-        let mut lead = Lead { shared: self, members: Vec::new(), has_handed_over: false };
+        let mut lead = Lead::new(self);
         let is_alone = own.is_some();
-        let entered = self.write_group(&mut lead, own);
+        let written = self.write_group(&mut lead, own);
+        self.end_lead(lead, written, is_alone)
+    }
+
+    /// What follows when the group of a leader is written, or could not be.
+    pub(super) fn end_lead(
+        &self,
+        mut lead: Lead<'_>,
+        written: Result<(Entered, Option<Result<SeqNo>>)>,
+        is_alone: bool,
+    ) -> Option<Result<SeqNo>> {
         lead.hand_over();
-        let (entered, own) = match entered {
+        let (entered, own) = match written {
             Ok(entered) => entered,
             Err(error) => {
                 let members = lead.members.drain(..);
@@ -249,6 +266,18 @@ impl Shared {
         let mut log = self.log.lock();
         lead.members = self.commits.take(own.as_ref().map_or(0, |own| own.batch.size_bytes()));
         self.prepare(&mut log)?;
+        self.write_taken(lead, log, own, None)
+    }
+
+    /// As [`Shared::write_group`], from where the group is taken and there is room for it. Takes the memtable itself where
+    /// the caller has not.
+    pub(super) fn write_taken(
+        &self,
+        lead: &mut Lead<'_>,
+        mut log: MutexGuard<'_, LogState>,
+        own: Option<Request>,
+        memtable: Option<MemtableWriter<'_>>,
+    ) -> Result<(Entered, Option<Result<SeqNo>>)> {
         let admitted = self.admit(lead, own, log.last_seqno + 1);
         if !admitted.batches.is_empty() {
             self.prefetch(&admitted);
@@ -257,7 +286,7 @@ impl Shared {
             log.last_group_bytes = admitted.batches.iter().map(|batch| batch.encoded().len()).sum();
         }
         let view = self.view.load();
-        let mut memtable = view.active.memtable.writer();
+        let mut memtable = memtable.unwrap_or_else(|| view.active.memtable.writer());
         // Dropped before the memtable is let go.
         let mut inserting = Inserting { shared: self, has_ended: false };
         let (last_seqno, written_seqno) = (log.last_seqno, log.written_seqno);

@@ -38,6 +38,7 @@ mod size;
 mod snapshot;
 mod source;
 mod stats;
+mod try_commit;
 mod upkeep;
 mod value;
 mod verify;
@@ -52,7 +53,7 @@ use std::thread::JoinHandle;
 use arc_swap::ArcSwap;
 use parking_lot::Mutex;
 
-use crate::config::Config;
+use crate::config::{Config, SyncMode};
 use crate::error::{Code, Error, Result, shown_path};
 use crate::fs::{DiskFs, FileBudget, FileSystem, SimFs};
 use crate::sstable::BlockCache;
@@ -184,6 +185,18 @@ impl Engine {
     /// the database is opened again.
     pub fn commit(&self, batch: WriteBatch, options: CommitOptions) -> Result<u64> {
         self.shared().commit(batch, options)
+    }
+
+    /// As [`Engine::commit`] where that waits for nobody; `None` where it would, and then nothing has been done. What a check
+    /// waits for is its own business.
+    #[must_use]
+    pub fn try_commit(&self, batch: WriteBatch, options: CommitOptions) -> Option<Result<u64>> {
+        self.shared().try_commit(batch, options)
+    }
+
+    /// Whether [`Engine::try_commit`] would commit now. It may not any more when it is called.
+    pub(crate) fn is_commit_at_hand(&self, sync: Option<SyncMode>) -> bool {
+        self.shared().is_commit_at_hand(sync)
     }
 
     /// Commits several batches in their order. Each succeeds or fails for itself, as by [`Engine::commit`]; together

@@ -116,6 +116,12 @@ impl Pipeline {
         self.durable.load(Ordering::Acquire)
     }
 
+    /// Whether nothing is on its way, no sync runs, and none has failed.
+    pub(crate) fn is_idle(&self) -> bool {
+        let state = self.state.lock();
+        state.groups.is_empty() && !state.is_syncing && state.failure.is_none()
+    }
+
     /// Everything up to `seqno` is in the log file.
     pub(crate) fn note_written(&self, seqno: SeqNo) {
         let mut state = self.state.lock();

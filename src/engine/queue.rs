@@ -58,6 +58,16 @@ impl CommitQueue {
         Joined::Waits(waiter)
     }
 
+    /// Makes the caller the leader, with nothing of its own in the queue, unless somebody leads.
+    pub(crate) fn try_lead(&self) -> bool {
+        !std::mem::replace(&mut self.queue.lock().is_led, true)
+    }
+
+    /// Whether somebody leads.
+    pub(crate) fn is_led(&self) -> bool {
+        self.queue.lock().is_led
+    }
+
     /// Puts writers at the end of the queue. True where nobody leads: the caller then has to.
     pub(crate) fn join_all(&self, waiters: &[Arc<Waiter>]) -> bool {
         let mut queue = self.queue.lock();

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use super::conflict::successor;
 use super::deletion::{Deletion, Doomed};
 use super::key::{Key, KeyRange};
+use super::overlay::Overlay;
 use super::rows::{RowRange, StoredDocument, decode_document_key, document_prefix};
 use super::schema::StoreDef;
 use super::transaction::Transaction;
@@ -116,16 +117,22 @@ impl Transaction {
 
     /// Runs `work`; where it fails, everything that it wrote is taken back. A panic in it is a failure, too, and goes on
     /// when that is done: whoever catches it finds the transaction as it was.
-    pub(super) fn all_or_none<T>(&mut self, work: impl FnOnce(&mut Self) -> Result<T>) -> Result<T> {
+    pub(crate) fn all_or_none<T>(&mut self, work: impl FnOnce(&mut Self) -> Result<T>) -> Result<T> {
         let stores = self.stores.clone();
-        let place = self.view.overlay.save();
+        // Where nothing has been written before, nothing of it has to be kept to go back to.
+        let place = (!self.view.overlay.has_no_past()).then(|| self.view.overlay.save());
         // Caught and not left to a `Drop`: a second panic there would end the process.
         let done = catch_unwind(AssertUnwindSafe(|| work(self)));
         if !matches!(done, Ok(Ok(_))) {
-            self.view.overlay.roll_back(place);
+            match place {
+                Some(place) => self.view.overlay.roll_back(place),
+                None => self.view.overlay = Overlay::default(),
+            }
             self.stores = stores;
         }
-        self.view.overlay.release();
+        if place.is_some() {
+            self.view.overlay.release();
+        }
         done.unwrap_or_else(|payload| resume_unwind(payload))
     }
 }

@@ -7,7 +7,7 @@ use super::conflict::{Clash, ReadSet};
 use super::feed::Ticket;
 use super::generator::GENERATED_KEY_FIRST;
 use super::ledger::Ledger;
-use super::rows::{Kind, META_KEY, RowRange, StoreState, split_row_key};
+use super::rows::{Kind, META_KEY, RowKey, RowRange, StoreState, split_row_key};
 use super::schema::{Schema, StoreDef};
 use super::scope::Involved;
 use super::view::{Base, View};
@@ -23,7 +23,7 @@ struct Claim {
     snapshot: u64,
     stores: Vec<Involved>,
     reads: ReadSet,
-    rows: Vec<Arc<[u8]>>,
+    rows: Vec<RowKey>,
     ranges: Vec<RowRange>,
     sets_expiry: bool,
 }
@@ -42,6 +42,23 @@ pub(crate) fn commit_view(view: View, stores: Vec<Involved>, sync: Option<SyncMo
         base.database.purger.start(&base.database);
     }
     Ok(Some(seqno))
+}
+
+/// As [`commit_view`] where that waits for nobody; says whether it was done.
+///
+/// # Errors
+///
+/// As for [`commit_views`].
+pub(crate) fn try_commit_view(view: View, stores: Vec<Involved>, sync: Option<SyncMode>) -> Result<bool> {
+    let Some(prepared) = Prepared::new(view, stores, sync)? else { return Ok(true) };
+    let Prepared { base, batch, options, sets_expiry, ticket } = prepared;
+    let Some(committed) = base.database.engine.try_commit(batch, options) else { return Ok(false) };
+    committed?;
+    ticket.settle(&base.database.engine, &base.snapshot);
+    if sets_expiry {
+        base.database.purger.start(&base.database);
+    }
+    Ok(true)
 }
 
 /// Commits what was written in each of `views`, in their order and with one sync for all. They are views of one

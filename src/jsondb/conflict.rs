@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::ops::Bound;
 use std::sync::Arc;
 
-use super::rows::{RowRange, split_row_key};
+use super::rows::{RowKey, RowRange, split_row_key};
 
 /// The most rows and ranges that are listed; above it, the oldest are forgotten and transactions from before them
 /// can't commit any more.
@@ -30,7 +30,7 @@ const PRUNED_MAX: usize = 10_000;
 #[derive(Debug)]
 pub(crate) struct ReadSet {
     /// In the order in which they were read, or, where `is_settled`, sorted and each once.
-    points: Vec<Vec<u8>>,
+    points: Vec<RowKey>,
     is_settled: bool,
     ranges: Vec<RowRange>,
     bytes: usize,
@@ -46,9 +46,10 @@ impl Default for ReadSet {
 
 impl ReadSet {
     /// Remembers that the row at `key` was looked up, whether it was there or not.
-    pub(crate) fn point(&mut self, key: &[u8]) {
+    pub(crate) fn point(&mut self, key: impl Into<RowKey>) {
+        let key = key.into();
         self.bytes += key.len() + READ_BYTES;
-        self.points.push(key.to_vec());
+        self.points.push(key);
         self.is_settled = false;
         self.keep_bounded();
     }
@@ -59,23 +60,24 @@ impl ReadSet {
             return;
         }
         self.points.sort_unstable();
-        let before: usize = self.points.iter().map(Vec::len).sum();
+        let bytes = |points: &[RowKey]| points.iter().map(|key| key.len()).sum::<usize>();
+        let before = bytes(&self.points);
         let count = self.points.len();
         self.points.dedup();
-        let after: usize = self.points.iter().map(Vec::len).sum();
+        let after = bytes(&self.points);
         self.bytes -= before - after + (count - self.points.len()) * READ_BYTES;
         self.is_settled = true;
     }
 
     /// The first point in `range`, once they are settled.
-    fn point_in(&self, range: &RowRange) -> Option<&Vec<u8>> {
-        let first = self.points.partition_point(|key| *key < range.start);
-        self.points.get(first).filter(|key| **key < range.end)
+    fn point_in(&self, range: &RowRange) -> Option<&RowKey> {
+        let first = self.points.partition_point(|key| key[..] < range.start[..]);
+        self.points.get(first).filter(|key| key[..] < range.end[..])
     }
 
     /// Whether the row at `key` was read, once the points are settled.
     fn holds(&self, key: &[u8]) -> bool {
-        self.points.binary_search_by(|point| point.as_slice().cmp(key)).is_ok()
+        self.points.binary_search_by(|point| point[..].cmp(key)).is_ok()
             || self.ranges.iter().any(|range| range.contains(key))
     }
 
@@ -109,7 +111,7 @@ impl ReadSet {
             return;
         }
         let points = std::mem::take(&mut self.points).into_iter();
-        let points = points.map(|key| RowRange { end: successor(&key), start: key });
+        let points = points.map(|key| RowRange { end: successor(&key), start: key.to_vec() });
         let mut widened: BTreeMap<Option<(u8, u64)>, RowRange> = BTreeMap::new();
         for range in std::mem::take(&mut self.ranges).into_iter().chain(points) {
             let place = split_row_key(&range.start).map(|(kind, store, _)| (kind, store));
@@ -150,7 +152,7 @@ const FEW_WRITES: usize = 16;
 #[derive(Debug)]
 pub(crate) struct CommittedWrites {
     /// The last commit of each row, for the first `indexed` writes of the log.
-    points: BTreeMap<Arc<[u8]>, u64>,
+    points: BTreeMap<RowKey, u64>,
     /// Every listed write in commit order.
     log: VecDeque<(u64, Written)>,
     /// Writes are indexed when somebody looks for them. Where nobody writes beside them, they are dropped before that.
@@ -167,7 +169,7 @@ pub(crate) struct CommittedWrites {
 
 #[derive(Debug)]
 enum Written {
-    Row(Arc<[u8]>),
+    Row(RowKey),
     Range(RowRange),
 }
 
@@ -254,8 +256,8 @@ impl CommittedWrites {
                 .find(|key| reads.holds(key))
                 .map_or(Ok(()), |key| Err(Clash::Row(key.to_vec())));
         }
-        let read_later = |key: &&Vec<u8>| self.points.get(key.as_slice()).is_some_and(is_later);
-        reads.points.iter().find(read_later).map_or(Ok(()), |key| Err(Clash::Row(key.clone())))
+        let read_later = |key: &&RowKey| self.points.get(*key).is_some_and(is_later);
+        reads.points.iter().find(read_later).map_or(Ok(()), |key| Err(Clash::Row(key.to_vec())))
     }
 
     fn check_few(&self, reads: &ReadSet, first_later: usize) -> Result<(), Clash> {
@@ -275,7 +277,7 @@ impl CommittedWrites {
         for (_, written) in self.log.range(first_later..) {
             let Written::Range(range) = written else { continue };
             if let Some(key) = reads.point_in(range) {
-                return Err(Clash::Row(key.clone()));
+                return Err(Clash::Row(key.to_vec()));
             }
             if reads.ranges.iter().any(|read| read.start < range.end && range.start < read.end) {
                 return Err(Clash::Row(range.start.clone()));
@@ -285,7 +287,7 @@ impl CommittedWrites {
     }
 
     /// Lists what the commit at `seqno` writes.
-    pub(crate) fn record(&mut self, seqno: u64, rows: Vec<Arc<[u8]>>, ranges: Vec<RowRange>) {
+    pub(crate) fn record(&mut self, seqno: u64, rows: Vec<RowKey>, ranges: Vec<RowRange>) {
         rows.into_iter().for_each(|key| self.push(seqno, Written::Row(key)));
         for range in ranges {
             self.range_count += 1;
@@ -295,7 +297,7 @@ impl CommittedWrites {
     }
 
     /// As [`CommittedWrites::record`], one row.
-    pub(crate) fn record_row(&mut self, seqno: u64, row: Arc<[u8]>) {
+    pub(crate) fn record_row(&mut self, seqno: u64, row: RowKey) {
         self.push(seqno, Written::Row(row));
         self.keep_bounded();
     }
@@ -462,8 +464,8 @@ mod tests {
         let row = |kind: u8, store: u8, key: u8| vec![kind, store, key, key];
         let mut reads = ReadSet { bytes_max: 4_000, ..ReadSet::default() };
         for key in 0..100 {
-            reads.point(&row(3, 1, key));
-            reads.point(&row(3, 2, 50));
+            reads.point(row(3, 1, key));
+            reads.point(row(3, 2, 50));
             reads.range(RowRange { start: row(4, 1, key), end: row(4, 1, key + 1) });
         }
         assert!(reads.points.len() + reads.ranges.len() < 100 && reads.bytes < 4_200);

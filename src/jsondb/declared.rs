@@ -167,6 +167,11 @@ impl Handle {
         if self.declared.holds(name) { Ok(()) } else { schema.store(name).map(drop) }
     }
 
+    /// Whether [`Handle::settle_default_ttls`] has something to do.
+    pub(super) fn has_default_ttls_to_settle(&self, scope: &[&str]) -> bool {
+        scope.iter().any(|name| self.declared.default_ttl(name).is_some_and(|ttl| !ttl.is_settled))
+    }
+
     /// Gives the stores that a transaction is about to write to the default expiry that was declared for them. Those that
     /// do not exist get it when they are made.
     pub(super) fn settle_default_ttls(&self, scope: &[&str]) -> Result<()> {
@@ -209,6 +214,7 @@ impl Transaction {
         if !store.is_absent() {
             return Ok(store);
         }
+        self.view.base.check_may_wait()?;
         let absent = store;
         let made = self.view.base.database.make_declared(&absent.name, absent.default_ttl_ms)?;
         let store = match made {

@@ -7,7 +7,7 @@ use super::Document;
 use super::expiry::ExpiryChange;
 use super::index::{IndexChange, OldRows, rows_of};
 use super::key::Key;
-use super::rows::{RowRange, document_key};
+use super::rows::{RowKey, RowRange, document_key};
 use super::schema::StoreDef;
 use super::transaction::Transaction;
 use super::view::View;
@@ -32,7 +32,7 @@ pub(super) struct Deletion {
     range: Option<RowRange>,
     /// The rows of the documents; of those of a range, while they are few.
     documents: Vec<Vec<u8>>,
-    index_rows: Vec<Vec<u8>>,
+    index_rows: Vec<RowKey>,
     expiries: Vec<ExpiryChange>,
     /// What all of that will cost in the overlay.
     bytes: usize,

@@ -9,9 +9,11 @@
 //! purge of that row never both commit.
 #![forbid(unsafe_code)]
 
+use std::sync::Arc;
+
 use super::key::Key;
 use super::overlay::Value;
-use super::rows::expiry_key;
+use super::rows::{RowKey, expiry_key};
 use super::schema::StoreDef;
 use super::view::View;
 
@@ -60,14 +62,15 @@ impl ExpiryChange {
     }
 
     /// The rows that [`ExpiryChange::apply`] will write.
-    pub(crate) fn writes(&self) -> impl Iterator<Item = (&Vec<u8>, usize)> + Clone {
-        self.goes.iter().chain(&self.comes).map(|row| (row, 0))
+    pub(crate) fn writes(&self) -> impl Iterator<Item = (&[u8], usize)> + Clone {
+        self.goes.iter().chain(&self.comes).map(|row| (&row[..], 0))
     }
 
     /// Writes the change.
     pub(crate) fn apply(self, view: &mut View) {
         if let Some(row) = self.goes {
-            view.reads.point(&row);
+            let row = RowKey::from(row);
+            view.reads.point(Arc::clone(&row));
             view.overlay.write(row, None);
         }
         if let Some(row) = self.comes {

@@ -28,6 +28,12 @@ impl Generator {
         self.0.fetch_update(Ordering::Relaxed, Ordering::Relaxed, next).ok()
     }
 
+    /// Takes back the numbers from `first` to `last`, which the caller has taken and nobody has seen, unless others have
+    /// been taken since.
+    pub(crate) fn give_back(&self, first: u64, last: u64) {
+        let _ = self.0.compare_exchange(last + 1, first, Ordering::Relaxed, Ordering::Relaxed);
+    }
+
     /// Moves the generator behind a number that was given as a key, as IndexedDB does.
     pub(crate) fn pass(&self, key: f64) {
         if key >= GENERATED_KEY_FIRST as f64 {
@@ -58,6 +64,17 @@ mod tests {
         generator.pass(-12.0);
         generator.pass(f64::NEG_INFINITY);
         assert_eq!(generator.take(), Some(9));
+    }
+
+    #[test]
+    fn numbers_that_were_given_back_come_again_unless_others_were_taken_since() {
+        let generator = Generator::new(GENERATED_KEY_FIRST);
+        let (first, last) = (generator.take().unwrap(), generator.take().unwrap());
+
+        generator.give_back(first, last);
+        assert_eq!((generator.take(), generator.take(), generator.take()), (Some(1), Some(2), Some(3)));
+        generator.give_back(1, 2);
+        assert_eq!(generator.take(), Some(4));
     }
 
     #[test]

@@ -8,7 +8,7 @@
 use super::document::Extracted;
 use super::key::Key;
 use super::overlay::{Overlay, Value};
-use super::rows::{Gap, decode_key, gap_key, index_prefix};
+use super::rows::{Gap, RowKey, decode_key, gap_key, index_prefix, index_prefix_with_room};
 use super::schema::{IndexDef, StoreDef};
 use super::view::View;
 use super::{Document, Format};
@@ -17,7 +17,7 @@ use crate::error::{Code, Error, Result};
 /// A row of an index, and the value that it has.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct IndexRow {
-    pub(crate) row: Vec<u8>,
+    pub(crate) row: RowKey,
     pub(crate) value: Vec<u8>,
     /// Which of the store's indexes it belongs to.
     position: usize,
@@ -37,9 +37,9 @@ impl DocumentKeys {
     /// # Errors
     ///
     /// `InvalidValue` for a document that says it is JSON and is not.
-    pub(crate) fn read(store: &StoreDef, document: &Document) -> Result<Self> {
-        let found = match document.format {
-            Format::Json => store.extractor.extract(&document.bytes)?,
+    pub(crate) fn read(store: &StoreDef, format: Format, bytes: &[u8]) -> Result<Self> {
+        let found = match format {
+            Format::Json => store.extractor.extract(bytes)?,
             Format::Structured | Format::Raw | Format::Text => Vec::new(),
         };
         Ok(Self { found })
@@ -69,7 +69,7 @@ impl DocumentKeys {
     pub(crate) fn index_rows(&self, store: &StoreDef, primary: &Key) -> Vec<IndexRow> {
         let first = usize::from(store.options.key_path.is_some());
         let found = self.found.get(first..).unwrap_or_default();
-        let mut rows = Vec::new();
+        let mut rows = Vec::with_capacity(store.indexes.len());
         for (position, index) in store.indexes.iter().enumerate() {
             let keys = match found.get(position).unwrap_or(&Extracted::Missing) {
                 Extracted::Missing | Extracted::Unusable => {
@@ -83,8 +83,7 @@ impl DocumentKeys {
                 Extracted::One(key) => std::slice::from_ref(key),
                 Extracted::Many(keys) => keys,
             };
-            let prefix = index_prefix(store.id, index.id);
-            rows.extend(keys.iter().map(|key| index_row(&prefix, index, position, key, primary)));
+            rows.extend(keys.iter().map(|key| index_row(store, index, position, key, primary)));
         }
         rows.sort_unstable();
         rows
@@ -105,7 +104,7 @@ pub(crate) struct OldRows<'a> {
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(crate) struct IndexChange {
     pub(crate) puts: Vec<IndexRow>,
-    pub(crate) deletes: Vec<Vec<u8>>,
+    pub(crate) deletes: Vec<RowKey>,
 }
 
 impl IndexChange {
@@ -126,7 +125,7 @@ impl IndexChange {
         new: Vec<IndexRow>,
     ) -> Result<Self> {
         let OldRows { rows: old, expire, expire_anew } = old;
-        let mut change = Self::default();
+        let mut change = Self { puts: Vec::with_capacity(new.len()), deletes: Vec::new() };
         for row in old.iter().filter(|row| new.binary_search(row).is_err()) {
             let index = &store.indexes[row.position];
             let may_be_anothers = (index.building || expire) && index.options.unique && !row.is_gap;
@@ -148,8 +147,9 @@ impl IndexChange {
     }
 
     /// The rows that [`IndexChange::apply`] will write, for [`Overlay::check_room`].
-    pub(crate) fn writes(&self) -> impl Iterator<Item = (&Vec<u8>, usize)> + Clone {
-        self.puts.iter().map(|put| (&put.row, put.value.len())).chain(self.deletes.iter().map(|row| (row, 0)))
+    pub(crate) fn writes(&self) -> impl Iterator<Item = (&[u8], usize)> + Clone {
+        let puts = self.puts.iter().map(|put| (&put.row[..], put.value.len()));
+        puts.chain(self.deletes.iter().map(|row| (&row[..], 0)))
     }
 
     /// Writes the change for a document that expires at `expires_at`.
@@ -170,10 +170,8 @@ fn check_unique(
     primary: &Key,
     row: &IndexRow,
 ) -> Result<()> {
-    let Some(taken_by) = view.get(&row.row)? else { return Ok(()) };
-    if taken_by == primary.as_bytes() {
-        return Ok(());
-    }
+    let another = |taken_by: &[u8]| (taken_by != primary.as_bytes()).then(|| taken_by.to_vec());
+    let Some(taken_by) = view.get_with(&row.row, another)?.flatten() else { return Ok(()) };
     let taken_by = decode_key(taken_by, &row.row)?;
     let prefix = index_prefix(store.id, index.id);
     let key = decode_key(row.row.get(prefix.len()..).unwrap_or_default().to_vec(), &row.row)?;
@@ -188,29 +186,39 @@ fn check_unique(
 /// The rows of a document that is stored under `primary`. It was checked when it was stored: what is wrong with it now
 /// is damage.
 pub(crate) fn rows_of(store: &StoreDef, primary: &Key, document: &Document) -> Result<Vec<IndexRow>> {
+    rows_of_stored(store, primary, document.format, &document.bytes)
+}
+
+/// As [`rows_of`], where the document lies in the row that it is stored in.
+pub(crate) fn rows_of_stored(
+    store: &StoreDef,
+    primary: &Key,
+    format: Format,
+    document: &[u8],
+) -> Result<Vec<IndexRow>> {
     if store.indexes.is_empty() {
         return Ok(Vec::new());
     }
-    let keys = DocumentKeys::read(store, document).map_err(|error| {
+    let keys = DocumentKeys::read(store, format, document).map_err(|error| {
         let message = format!("the document {primary} of the object store {:?}: {error}", store.name);
         error.wrap(Code::Corruption, message)
     })?;
     Ok(keys.index_rows(store, primary))
 }
 
-fn index_row(prefix: &[u8], index: &IndexDef, position: usize, key: &Key, primary: &Key) -> IndexRow {
-    let mut row = Vec::with_capacity(prefix.len() + key.as_bytes().len() + primary.as_bytes().len());
-    row.extend_from_slice(prefix);
+fn index_row(store: &StoreDef, index: &IndexDef, position: usize, key: &Key, primary: &Key) -> IndexRow {
+    let more = key.as_bytes().len() + primary.as_bytes().len();
+    let mut row = index_prefix_with_room(store.id, index.id, more);
     row.extend_from_slice(key.as_bytes());
     if index.options.unique {
-        return IndexRow { row, value: primary.as_bytes().to_vec(), position, is_gap: false };
+        return IndexRow { row: row.into(), value: primary.as_bytes().to_vec(), position, is_gap: false };
     }
     row.extend_from_slice(primary.as_bytes());
-    IndexRow { row, value: Vec::new(), position, is_gap: false }
+    IndexRow { row: row.into(), value: Vec::new(), position, is_gap: false }
 }
 
 fn gap_row(store: &StoreDef, index: &IndexDef, position: usize, gap: Gap, primary: &Key) -> Option<IndexRow> {
-    let row = || gap_key(store.id, index.id, gap, primary);
+    let row = || gap_key(store.id, index.id, gap, primary).into();
     index.lists_gaps.then(|| IndexRow { row: row(), value: Vec::new(), position, is_gap: true })
 }
 

@@ -44,6 +44,7 @@ mod stats;
 mod store_map;
 mod transaction;
 mod try_get;
+mod try_update;
 mod typed;
 mod unique_reader;
 mod upgrade;

@@ -129,7 +129,8 @@ impl Transaction {
         let Some(path) = &definition.options.key_path else {
             return self.put_with(store, Some(key.clone()), document, options).map(drop);
         };
-        let found = DocumentKeys::read(&definition, &document)?.primary(&definition)?;
+        let found =
+            DocumentKeys::read(&definition, document.format, &document.bytes)?.primary(&definition)?;
         if found.as_ref() != Some(key) {
             let found = found.map_or_else(|| "none".to_owned(), |found| found.to_string());
             let message = format!(

@@ -13,7 +13,7 @@ use std::collections::BTreeMap;
 use std::collections::btree_map::Range;
 use std::sync::Arc;
 
-use super::rows::RowRange;
+use super::rows::{RowKey, RowRange};
 use crate::engine::{Direction, VALUE_BYTES_MAX, WriteBatch};
 use crate::error::{Code, Error, Result};
 
@@ -60,9 +60,9 @@ struct Entry {
 #[derive(Debug)]
 enum Undo {
     /// The row had this entry.
-    Row(Vec<u8>, Option<Entry>),
+    Row(RowKey, Option<Entry>),
     /// These entries were removed, and the cleared range `whole` came in the place of those that it met.
-    Clear { entries: BTreeMap<Vec<u8>, Entry>, whole: RowRange, met: Vec<RowRange> },
+    Clear { entries: BTreeMap<RowKey, Entry>, whole: RowRange, met: Vec<RowRange> },
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -75,7 +75,7 @@ struct Saved {
 /// Buffered writes in row order.
 #[derive(Debug, Default)]
 pub(crate) struct Overlay {
-    entries: Arc<BTreeMap<Vec<u8>, Entry>>,
+    entries: Arc<BTreeMap<RowKey, Entry>>,
     /// In order; none touches the next.
     cleared: Arc<Vec<RowRange>>,
     /// Of the entries and the cleared ranges.
@@ -110,6 +110,11 @@ impl Overlay {
 
     pub(crate) fn is_empty(&self) -> bool {
         self.entries.is_empty() && self.cleared.is_empty()
+    }
+
+    /// Whether there is nothing to go back to but the beginning.
+    pub(crate) fn has_no_past(&self) -> bool {
+        self.is_empty() && self.savepoints.is_empty()
     }
 
     /// Whether a row was written that expires, be it one that was taken back.
@@ -152,11 +157,11 @@ impl Overlay {
     /// changes anything.
     pub(crate) fn check_room<'a>(
         &self,
-        writes: impl Iterator<Item = (&'a Vec<u8>, usize)> + Clone,
+        writes: impl Iterator<Item = (&'a [u8], usize)> + Clone,
     ) -> Result<()> {
         let mut bytes = self.bytes + self.journal_bytes;
         // Almost always there is room whatever they replace, and nothing has to be looked up.
-        let most = |(key, value_len): (&Vec<u8>, usize)| cost(key.len(), value_len) + cost(key.len(), 0);
+        let most = |(key, value_len): (&[u8], usize)| cost(key.len(), value_len) + cost(key.len(), 0);
         if check_bytes(bytes + writes.clone().map(most).sum::<usize>()).is_ok() {
             return Ok(());
         }
@@ -189,11 +194,12 @@ impl Overlay {
         check_bytes((self.bytes + self.journal_bytes).saturating_add(bytes))
     }
 
-    pub(crate) fn write(&mut self, key: Vec<u8>, write: Write) {
+    pub(crate) fn write(&mut self, key: impl Into<RowKey>, write: Write) {
+        let key = key.into();
         self.sets_expiry |= write.as_ref().is_some_and(|value| value.expires_at != 0);
         let entry = Entry { write, epoch: self.epoch };
         if !self.savepoints.is_empty() && self.is_journaled(self.entries.get(&key)) {
-            let replaced = self.insert(key.clone(), entry);
+            let replaced = self.insert(Arc::clone(&key), entry);
             self.note(Undo::Row(key, replaced));
         } else {
             self.insert(key, entry);
@@ -206,8 +212,8 @@ impl Overlay {
             return;
         }
         let entries = Arc::make_mut(&mut self.entries);
-        let mut behind = entries.split_off(&range.start);
-        let mut kept = behind.split_off(&range.end);
+        let mut behind = entries.split_off(range.start.as_slice());
+        let mut kept = behind.split_off(range.end.as_slice());
         self.bytes -= bytes_of(&behind);
         entries.append(&mut kept);
         let cleared = Arc::make_mut(&mut self.cleared);
@@ -286,7 +292,7 @@ impl Overlay {
     }
 
     /// Returns the entry that was there.
-    fn insert(&mut self, key: Vec<u8>, entry: Entry) -> Option<Entry> {
+    fn insert(&mut self, key: RowKey, entry: Entry) -> Option<Entry> {
         let key_len = key.len();
         self.bytes += cost(key_len, len_of(&entry.write));
         let replaced = Arc::make_mut(&mut self.entries).insert(key, entry);
@@ -316,11 +322,11 @@ impl Overlay {
     }
 
     /// The keys and ranges that were written.
-    pub(crate) fn into_written(self) -> (Vec<Arc<[u8]>>, Vec<RowRange>) {
+    pub(crate) fn into_written(self) -> (Vec<RowKey>, Vec<RowRange>) {
         let keys = match Arc::try_unwrap(self.entries) {
-            Ok(entries) => entries.into_keys().map(Arc::from).collect(),
+            Ok(entries) => entries.into_keys().collect(),
             // A cursor reads from them.
-            Err(entries) => entries.keys().map(|key| Arc::from(&key[..])).collect(),
+            Err(entries) => entries.keys().cloned().collect(),
         };
         (keys, Arc::unwrap_or_clone(self.cleared))
     }
@@ -349,7 +355,7 @@ fn cost_of(range: &RowRange) -> usize {
     cost(range.start.len(), range.end.len())
 }
 
-fn bytes_of(entries: &BTreeMap<Vec<u8>, Entry>) -> usize {
+fn bytes_of(entries: &BTreeMap<RowKey, Entry>) -> usize {
     entries.iter().map(|(key, entry)| cost(key.len(), len_of(&entry.write))).sum()
 }
 
@@ -365,7 +371,7 @@ fn size_of_undo(undo: &Undo) -> usize {
 
 /// Buffered writes in one direction.
 pub(crate) struct Walk<'a> {
-    range: Range<'a, Vec<u8>, Entry>,
+    range: Range<'a, RowKey, Entry>,
     direction: Direction,
 }
 
@@ -390,7 +396,7 @@ mod tests {
     }
 
     fn set(overlay: &mut Overlay, key: &str, value: &str) {
-        overlay.write(key.into(), Some(Value::lasting(value.into())));
+        overlay.write(key.as_bytes(), Some(Value::lasting(value.into())));
     }
 
     /// What every row has, what is cleared, and the bytes.

@@ -2,6 +2,8 @@
 #![forbid(unsafe_code)]
 
 use super::Document;
+#[cfg(feature = "node")]
+use super::DocumentRef;
 use super::expiry::Expires;
 use super::index::rows_of;
 use super::key::Key;
@@ -22,9 +24,9 @@ pub struct PutOptions {
 }
 
 impl PutOptions {
-    /// Fails where what is there is not what was asked for.
-    pub(super) fn check(&self, store: &StoreDef, key: &Key, old: Option<&StoredDocument>) -> Result<()> {
-        let found = old.map_or(0, |old| old.version);
+    /// Fails where what is there is not what was asked for: `old` is the version of the document.
+    pub(super) fn check(&self, store: &StoreDef, key: &Key, old: Option<u64>) -> Result<()> {
+        let found = old.unwrap_or(0);
         let store = &store.name;
         let message = match self.if_version {
             Some(expected) if expected != found => {
@@ -55,11 +57,27 @@ impl Transaction {
     /// # Errors
     ///
     /// `Constraint` where a condition of `options` is not met, and as for [`Transaction::put`].
+    #[expect(
+        clippy::needless_pass_by_value,
+        reason = "the document is given away; whether it is copied is our business"
+    )]
     pub fn put_with(
         &mut self,
         store: &str,
         key: Option<Key>,
         document: Document,
+        options: PutOptions,
+    ) -> Result<Key> {
+        self.store_document(store, key, document.lent(), options)
+    }
+
+    /// As [`Transaction::put_with`], with a document that lies elsewhere.
+    #[cfg(feature = "node")]
+    pub(crate) fn put_lent(
+        &mut self,
+        store: &str,
+        key: Option<Key>,
+        document: DocumentRef<'_>,
         options: PutOptions,
     ) -> Result<Key> {
         self.store_document(store, key, document, options)

@@ -7,7 +7,7 @@ use std::sync::atomic::Ordering;
 
 use super::handle::Handle;
 use super::rows::{StoredDocument, document_prefix};
-use super::{Format, JsonDb};
+use super::{Document, Format, JsonDb};
 use crate::engine::TryGet;
 use crate::error::{Code, Error, Result};
 
@@ -18,6 +18,13 @@ pub struct DocumentRef<'a> {
     pub format: Format,
     /// The document.
     pub bytes: &'a [u8],
+}
+
+impl Document {
+    /// The document, where it lies.
+    pub(super) fn lent(&self) -> DocumentRef<'_> {
+        DocumentRef { format: self.format, bytes: &self.bytes }
+    }
 }
 
 /// See the module. It does not keep the database open.

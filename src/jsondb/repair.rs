@@ -314,7 +314,7 @@ impl Work<'_> {
             };
             let Some(document) = self.document(store, &primary)? else { return Ok(false) };
             let rows = rows_of(store, &primary, &document)?;
-            return Ok(rows.iter().any(|own| own.row == row && own.value == value));
+            return Ok(rows.iter().any(|own| *own.row == *row && own.value == value));
         }
         Ok(false)
     }

@@ -2,6 +2,7 @@
 //! that they go on where they were.
 #![forbid(unsafe_code)]
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use super::generator::GENERATED_KEY_MAX;
@@ -41,7 +42,7 @@ impl Transaction {
             return Err(Error::new(Code::InvalidArgument, message));
         }
         let given = store.options.key_path.is_none().then(|| key.clone());
-        let Keyed { key: found, keys, document } = keyed(&store, given, document)?;
+        let Keyed { key: found, keys, bytes, .. } = keyed(&store, given, document.lent())?;
         if found != *key {
             let message = format!("the document {key} of {:?} has the key {found} in it", store.name);
             return Err(Error::new(Code::InvalidKey, message));
@@ -54,6 +55,9 @@ impl Transaction {
             return Ok(false);
         }
         let store = self.existing(store)?;
+        // Another one only where a key was generated into it.
+        let changed = if let Cow::Owned(bytes) = bytes { Some(bytes) } else { None };
+        let document = Document { format: document.format, bytes: changed.unwrap_or(document.bytes) };
         let stored = StoredDocument { document, version, updated_at, expires_at };
         let rows = keys.index_rows(&store, key);
         self.replace_document(&store, key, old.as_ref(), &stored, rows)?;

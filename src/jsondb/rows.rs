@@ -6,6 +6,7 @@
 #![forbid(unsafe_code)]
 
 use std::ops::Bound;
+use std::sync::Arc;
 
 use super::key::{Key, KeyRange, skip};
 use super::{Document, Format};
@@ -46,6 +47,10 @@ pub(crate) enum Kind {
     /// Says that a document expires, and when.
     Expiry = 0x07,
 }
+
+/// The key of a row that a transaction reads and writes: what it has written, what it has read and what was committed
+/// lately list the same bytes.
+pub(crate) type RowKey = Arc<[u8]>;
 
 /// A half-open range of row keys.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -172,6 +177,11 @@ fn of_store(kind: Kind, store: u64) -> RowRange {
 /// What the keys of an index's rows begin with.
 pub(crate) fn index_prefix(store: u64, index: u64) -> Vec<u8> {
     with_ids(Kind::Index, &[store, index])
+}
+
+/// As [`index_prefix`], with room for `more` bytes behind it.
+pub(crate) fn index_prefix_with_room(store: u64, index: u64, more: usize) -> Vec<u8> {
+    with_ids_and_room(Kind::Index, &[store, index], more)
 }
 
 /// What the keys of the rows that tell of a store's expiries begin with.
@@ -378,12 +388,24 @@ pub(crate) struct StoredDocument {
 
 impl StoredDocument {
     pub(crate) fn encode(&self) -> Vec<u8> {
-        let mut value = Vec::with_capacity(self.document.bytes.len() + 16);
-        value.push(self.document.format as u8);
-        put_varint(&mut value, self.version);
-        put_varint(&mut value, self.updated_at);
-        put_varint(&mut value, self.expires_at);
-        value.extend_from_slice(&self.document.bytes);
+        let Document { format, bytes } = &self.document;
+        Self::encoded(*format, self.version, self.updated_at, self.expires_at, bytes)
+    }
+
+    /// What [`StoredDocument::encode`] gives, of a document that lies elsewhere.
+    pub(crate) fn encoded(
+        format: Format,
+        version: u64,
+        updated_at: u64,
+        expires_at: u64,
+        bytes: &[u8],
+    ) -> Vec<u8> {
+        let mut value = Vec::with_capacity(bytes.len() + 16);
+        value.push(format as u8);
+        put_varint(&mut value, version);
+        put_varint(&mut value, updated_at);
+        put_varint(&mut value, expires_at);
+        value.extend_from_slice(bytes);
         value
     }
 

@@ -19,6 +19,8 @@ pub(crate) struct Involved {
     pub(crate) written: bool,
     /// The transaction has made the store, which its snapshot does not show.
     pub(super) is_new: bool,
+    /// The numbers that were generated for the transaction last, from the first to the last.
+    pub(super) generated: Option<(u64, u64)>,
     /// Where it has found no document before the one that it took out.
     pub(super) gaps: Gaps<RowRange>,
 }
@@ -26,7 +28,17 @@ pub(crate) struct Involved {
 impl Involved {
     /// A store in which nothing has been written yet.
     pub(crate) fn new(store: Arc<StoreDef>) -> Self {
-        Self { store, change: CountChange::default(), written: false, is_new: false, gaps: Gaps::default() }
+        let (change, gaps) = (CountChange::default(), Gaps::default());
+        Self { store, change, written: false, is_new: false, generated: None, gaps }
+    }
+
+    /// Notes a number that was generated.
+    pub(super) fn note_generated(&mut self, number: u64) {
+        let first = match self.generated {
+            Some((first, last)) if last + 1 == number => first,
+            _ => number,
+        };
+        self.generated = Some((first, number));
     }
 }
 

@@ -4,6 +4,7 @@
 //! unique checks, room) before the first row goes into the overlay.
 #![forbid(unsafe_code)]
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use super::commit::{commit_view, commit_views};
@@ -12,13 +13,13 @@ use super::document::set_top_level_path;
 use super::expiry::ExpiryChange;
 use super::generator::GENERATED_KEY_MAX;
 use super::handle::Handle;
-use super::index::{DocumentKeys, IndexChange, IndexRow, OldRows, rows_of};
+use super::index::{DocumentKeys, IndexChange, IndexRow, OldRows, rows_of, rows_of_stored};
 use super::key::{Key, KeyRange, KeyValue};
 use super::ledger::CountChange;
 use super::overlay::Value;
 use super::put::PutOptions;
 use super::rows::{
-    RowRange, StoreState, StoredDocument, damaged, document_key, document_prefix, expired_range,
+    RowKey, RowRange, StoreState, StoredDocument, damaged, document_key, document_prefix, expired_range,
     expiries_range, indexes_range, state_key,
 };
 use super::savepoint::Saved;
@@ -26,7 +27,7 @@ use super::schema::{KeyPath, StoreDef};
 use super::scope::Scope;
 use super::upgrade::{self, Upgrade};
 use super::view::View;
-use super::{Document, Format, Isolation, Mode, Row};
+use super::{Document, DocumentRef, Format, Isolation, Mode, Row};
 use crate::config::SyncMode;
 use crate::engine::VALUE_BYTES_MAX;
 use crate::error::{Code, Error, Result, shown};
@@ -83,8 +84,12 @@ impl Transaction {
     /// `InvalidKey` when there is no valid key, `InvalidArgument` for a key beside a document that has its own,
     /// `InvalidValue` for a document that is not JSON where keys come from it, or too long, `Constraint` when a
     /// unique index has its key for another document, `ReadOnly`, `NotFound` for a store that is not in the scope.
+    #[expect(
+        clippy::needless_pass_by_value,
+        reason = "the document is given away; whether it is copied is our business"
+    )]
     pub fn put(&mut self, store: &str, key: Option<Key>, document: Document) -> Result<Key> {
-        self.store_document(store, key, document, PutOptions::default())
+        self.store_document(store, key, document.lent(), PutOptions::default())
     }
 
     /// As [`Transaction::put`], but only where there is no document with the key.
@@ -92,8 +97,13 @@ impl Transaction {
     /// # Errors
     ///
     /// `Constraint` when there is one, and as for [`Transaction::put`].
+    #[expect(
+        clippy::needless_pass_by_value,
+        reason = "the document is given away; whether it is copied is our business"
+    )]
     pub fn add(&mut self, store: &str, key: Option<Key>, document: Document) -> Result<Key> {
-        self.store_document(store, key, document, PutOptions { if_absent: true, ..PutOptions::default() })
+        let options = PutOptions { if_absent: true, ..PutOptions::default() };
+        self.store_document(store, key, document.lent(), options)
     }
 
     /// The document stored under `key`.
@@ -223,28 +233,46 @@ impl Transaction {
         &mut self,
         store: &str,
         key: Option<Key>,
-        document: Document,
+        document: DocumentRef<'_>,
         options: PutOptions,
     ) -> Result<Key> {
         let store = self.store_to_write(store)?;
-        let Keyed { key, keys, document } = keyed(&store, key, document)?;
-        let old = self.read_to_write(&store, &key)?;
-        options.check(&store, &key, old.as_ref())?;
+        let Keyed { key, keys, bytes, generated } = keyed(&store, key, document)?;
+        if let Some(number) = generated
+            && let Some(involved) = self.stores.get_mut(&store.name)
+        {
+            involved.note_generated(number);
+        }
+        let mut row = RowKey::from(document_key(store.id, &key));
+        let old = self.replaced(&store, &key, &row)?;
+        options.check(&store, &key, old.as_ref().map(|old| old.version))?;
         let now_ms = self.view.base.now_ms();
         let expires_at = options.expires.at(&store, now_ms);
         if expires_at != 0 && expires_at <= now_ms {
-            if let Some(old) = &old {
-                self.remove_document(&store, &key, old)?;
+            if let Some(old) = self.read_to_write(&store, &key)? {
+                self.remove_document(&store, &key, &old)?;
             }
         } else {
-            let store = self.existing(Arc::clone(&store))?;
+            let there = self.existing(Arc::clone(&store))?;
+            if there.id != store.id {
+                row = RowKey::from(document_key(there.id, &key));
+            }
             let version = old.as_ref().map_or(1, |old| old.version + 1);
-            let stored = StoredDocument { document, version, updated_at: now_ms, expires_at };
-            let rows = keys.index_rows(&store, &key);
-            self.replace_document(&store, &key, old.as_ref(), &stored, rows)?;
+            let bytes = StoredDocument::encoded(document.format, version, now_ms, expires_at, &bytes);
+            let rows = keys.index_rows(&there, &key);
+            self.replace_row(&there, &key, row, old, Value { bytes, expires_at }, rows)?;
         }
         pass_generator(&store, &key);
         Ok(key)
+    }
+
+    /// What a write has to know of the document at `row` that it replaces.
+    fn replaced(&mut self, store: &StoreDef, key: &Key, row: &RowKey) -> Result<Option<Replaced>> {
+        let read = |mut value: &[u8]| {
+            let (format, version, _, expires_at) = StoredDocument::header(&mut value, row)?;
+            Ok(Replaced { version, expires_at, rows: rows_of_stored(store, key, format, value)? })
+        };
+        self.view.get_with(row, read)?.transpose()
     }
 
     /// The document under `key`, as a write depends on it.
@@ -262,20 +290,38 @@ impl Transaction {
         new: &StoredDocument,
         new_rows: Vec<IndexRow>,
     ) -> Result<()> {
-        let rows = old.map_or(Ok(Vec::new()), |old| rows_of(store, key, &old.document))?;
-        let old_expiry = old.map_or(0, |old| old.expires_at);
-        let expires_at = new.expires_at;
+        let old = old.map(|old| {
+            let rows = rows_of(store, key, &old.document)?;
+            Ok(Replaced { version: old.version, expires_at: old.expires_at, rows })
+        });
+        let row = RowKey::from(document_key(store.id, key));
+        let value = Value { bytes: new.encode(), expires_at: new.expires_at };
+        self.replace_row(store, key, row, old.transpose()?, value, new_rows)
+    }
+
+    /// As [`Transaction::replace_document`], with the row of the document and what it will hold.
+    fn replace_row(
+        &mut self,
+        store: &StoreDef,
+        key: &Key,
+        row: RowKey,
+        old: Option<Replaced>,
+        value: Value,
+        new_rows: Vec<IndexRow>,
+    ) -> Result<()> {
+        let is_new = old.is_none();
+        let Replaced { expires_at: old_expiry, rows, .. } = old.unwrap_or_default();
+        let expires_at = value.expires_at;
         let old_rows =
             OldRows { rows: &rows, expire: old_expiry != 0, expire_anew: old_expiry != expires_at };
         let change = IndexChange::between(&mut self.view, store, key, old_rows, new_rows)?;
         let expiry = ExpiryChange::between(store, key, old_expiry, expires_at);
-        let (row, bytes) = (document_key(store.id, key), new.encode());
         let writes = change.writes().chain(expiry.writes());
-        self.view.overlay.check_room(writes.chain([(&row, bytes.len())]))?;
-        self.view.overlay.write(row, Some(Value { bytes, expires_at }));
+        self.view.overlay.check_room(writes.chain([(&row[..], value.bytes.len())]))?;
+        self.view.overlay.write(row, Some(value));
         change.apply(&mut self.view.overlay, expires_at);
         expiry.apply(&mut self.view);
-        self.note_written(store, i64::from(old.is_none()));
+        self.note_written(store, i64::from(is_new));
         Ok(())
     }
 
@@ -292,7 +338,7 @@ impl Transaction {
         let expiry = ExpiryChange::between(store, key, old.expires_at, 0);
         let row = document_key(store.id, key);
         let writes = change.writes().chain(expiry.writes());
-        self.view.overlay.check_room(writes.chain([(&row, 0)]))?;
+        self.view.overlay.check_room(writes.chain([(&row[..], 0)]))?;
         self.view.overlay.write(row, None);
         change.apply(&mut self.view.overlay, 0);
         expiry.apply(&mut self.view);
@@ -354,31 +400,48 @@ impl std::fmt::Debug for Transaction {
     }
 }
 
+/// What a write has to know of a document that it replaces.
+#[derive(Default)]
+struct Replaced {
+    version: u64,
+    expires_at: u64,
+    /// Its rows in indexes.
+    rows: Vec<IndexRow>,
+}
+
 /// A document with its key.
-pub(super) struct Keyed {
+pub(super) struct Keyed<'a> {
     pub(super) key: Key,
     pub(super) keys: DocumentKeys,
-    pub(super) document: Document,
+    /// The document, with its key in it where that was generated.
+    pub(super) bytes: Cow<'a, [u8]>,
+    /// The number that was generated as its key.
+    generated: Option<u64>,
 }
 
 /// Finds the key of `document`: given, in it, or generated (and then put into it where the store has a key path).
-pub(super) fn keyed(store: &StoreDef, given: Option<Key>, document: Document) -> Result<Keyed> {
-    if document.bytes.len() > DOCUMENT_BYTES_MAX {
-        let message =
-            format!("a document of {} bytes: the most is {DOCUMENT_BYTES_MAX}", document.bytes.len());
+pub(super) fn keyed<'a>(
+    store: &StoreDef,
+    given: Option<Key>,
+    document: DocumentRef<'a>,
+) -> Result<Keyed<'a>> {
+    let DocumentRef { format, bytes } = document;
+    if bytes.len() > DOCUMENT_BYTES_MAX {
+        let message = format!("a document of {} bytes: the most is {DOCUMENT_BYTES_MAX}", bytes.len());
         return Err(Error::new(Code::InvalidValue, message));
     }
     let Some(path) = &store.options.key_path else {
-        let keys = DocumentKeys::read(store, &document)?;
+        let keys = DocumentKeys::read(store, format, bytes)?;
+        let mut generated = None;
         let key = match given {
             Some(key) => key,
-            None if store.options.auto_increment => generated_key(generate(store)?)?,
+            None if store.options.auto_increment => generated_key(*generated.insert(generate(store)?))?,
             None => {
                 let message = format!("the object store {:?} takes a key beside each document", store.name);
                 return Err(Error::new(Code::InvalidKey, message));
             }
         };
-        return Ok(Keyed { key, keys, document });
+        return Ok(Keyed { key, keys, bytes: bytes.into(), generated });
     };
     if given.is_some() {
         let message = format!(
@@ -387,18 +450,18 @@ pub(super) fn keyed(store: &StoreDef, given: Option<Key>, document: Document) ->
         );
         return Err(Error::new(Code::InvalidArgument, message));
     }
-    if document.format != Format::Json {
+    if format != Format::Json {
         let message = format!(
             "the object store {:?} finds keys at {path}, so its documents have to be JSON",
             store.name
         );
         return Err(Error::new(Code::InvalidValue, message));
     }
-    let keys = DocumentKeys::read(store, &document)?;
+    let keys = DocumentKeys::read(store, format, bytes)?;
     match (keys.primary(store)?, path) {
-        (Some(key), _) => Ok(Keyed { key, keys, document }),
+        (Some(key), _) => Ok(Keyed { key, keys, bytes: bytes.into(), generated: None }),
         (None, KeyPath::One(path)) if store.options.auto_increment => {
-            with_generated_key(store, path, keys, &document)
+            with_generated_key(store, path, keys, bytes)
         }
         (None, _) => {
             let message = format!("the document has no key at {path}, the key path of {:?}", store.name);
@@ -412,14 +475,13 @@ fn with_generated_key(
     store: &StoreDef,
     path: &str,
     keys: DocumentKeys,
-    document: &Document,
-) -> Result<Keyed> {
+    json: &[u8],
+) -> Result<Keyed<'static>> {
     let number = generate(store)?;
-    let bytes = set_top_level_path(&document.bytes, path, number)?;
-    let document = Document { format: Format::Json, bytes };
+    let bytes = set_top_level_path(json, path, number)?;
     // Those that were read before lack the primary key, which is known. Only an index may find the number in the document.
-    let keys = if store.indexes.is_empty() { keys } else { DocumentKeys::read(store, &document)? };
-    Ok(Keyed { key: generated_key(number)?, keys, document })
+    let keys = if store.indexes.is_empty() { keys } else { DocumentKeys::read(store, Format::Json, &bytes)? };
+    Ok(Keyed { key: generated_key(number)?, keys, bytes: bytes.into(), generated: Some(number) })
 }
 
 fn generate(store: &StoreDef) -> Result<u64> {

@@ -197,7 +197,7 @@ impl Transaction {
         let generator = NEW_STORE.generator;
         let store = StoreDef { default_ttl_ms, ..StoreDef::new(id, name, options, generator)? };
         let (row, bytes) = (state_key(id), NEW_STORE.encode());
-        self.view.overlay.check_room([(&row, bytes.len())].into_iter())?;
+        self.view.overlay.check_room([(&row[..], bytes.len())].into_iter())?;
         self.view.overlay.write(row, Some(Value::lasting(bytes)));
         upgrade.created.insert(id);
         upgrade.changed.insert(id);

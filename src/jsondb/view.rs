@@ -7,15 +7,16 @@
 
 use std::iter::Peekable;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::Isolation;
 use super::conflict::{Clash, ReadSet};
 use super::ledger::Database;
 use super::overlay::{Overlay, Value, Walk};
-use super::rows::RowRange;
+use super::rows::{RowKey, RowRange};
 use super::schema::Schema;
-use crate::engine::{Direction, Scan, ScanRange, Snapshot};
-use crate::error::Result;
+use crate::engine::{Direction, Scan, ScanRange, Snapshot, TryGet, ValueRef};
+use crate::error::{Code, Error, Result};
 
 /// A snapshot that is registered as active while it lives.
 pub(crate) struct Base {
@@ -24,6 +25,10 @@ pub(crate) struct Base {
     writes: bool,
     /// Whether what the user reads is checked when the transaction commits.
     checks_reads: bool,
+    /// Whether no file is read.
+    is_in_memory: bool,
+    /// Whether a file would have had to be read.
+    has_missed: AtomicBool,
 }
 
 impl Drop for Base {
@@ -55,7 +60,7 @@ impl View {
     ) -> (Self, Arc<Schema>) {
         let (snapshot, schema) = database.begin(writes);
         let checks_reads = writes && isolation == Isolation::Serializable;
-        let base = Base { database: Arc::clone(database), snapshot, writes, checks_reads };
+        let base = Base::new(Arc::clone(database), snapshot, writes, checks_reads);
         (Self { base, overlay: Overlay::default(), reads: ReadSet::default() }, schema)
     }
 
@@ -65,7 +70,7 @@ impl View {
         let database = Arc::clone(&self.base.database);
         let (writes, checks_reads) = (self.base.writes, self.base.checks_reads);
         let (snapshot, _) = database.begin(writes);
-        let base = Base { database, snapshot, writes, checks_reads };
+        let base = Base::new(database, snapshot, writes, checks_reads);
         let since = self.base.snapshot.seqno();
         let checked = base.database.ledger.lock().writes.check(&mut self.reads, since);
         checked?;
@@ -77,6 +82,18 @@ impl View {
     pub(crate) fn get(&mut self, row: &[u8]) -> Result<Option<Vec<u8>>> {
         let value = self.base.get(&self.overlay, &mut self.reads, row, self.base.writes)?;
         Ok(value.map(|value| value.bytes))
+    }
+
+    /// As [`View::get`]; gives the value to `read` where it lies.
+    pub(crate) fn get_with<R>(&mut self, row: &RowKey, read: impl FnOnce(&[u8]) -> R) -> Result<Option<R>> {
+        if let Some(written) = self.overlay.get(row) {
+            let written = written.filter(|value| self.base.is_there(value));
+            return Ok(written.map(|value| read(&value.bytes)));
+        }
+        if self.base.writes {
+            self.reads.point(Arc::clone(row));
+        }
+        self.base.stored_with(row, |value| read(value.bytes))
     }
 
     /// The value of one row that a user reads.
@@ -100,6 +117,32 @@ impl Sight<'_> {
 }
 
 impl Base {
+    fn new(database: Arc<Database>, snapshot: Snapshot, writes: bool, checks_reads: bool) -> Self {
+        let (is_in_memory, has_missed) = (false, AtomicBool::new(false));
+        Self { database, snapshot, writes, checks_reads, is_in_memory, has_missed }
+    }
+
+    /// From now on no file is read: what would need one fails.
+    pub(crate) fn stay_in_memory(&mut self) {
+        self.is_in_memory = true;
+    }
+
+    /// Whether something has failed since because it would have needed a file.
+    pub(crate) fn has_missed(&self) -> bool {
+        self.has_missed.load(Ordering::Relaxed)
+    }
+
+    /// # Errors
+    ///
+    /// `Busy` where no file may be read, which is noted.
+    pub(crate) fn check_may_wait(&self) -> Result<()> {
+        if !self.is_in_memory {
+            return Ok(());
+        }
+        self.has_missed.store(true, Ordering::Relaxed);
+        Err(Error::new(Code::Busy, "what is asked for does not lie in memory"))
+    }
+
     /// The value of one row that a user reads; what the snapshot answers is recorded in `reads`.
     pub(crate) fn read(&self, overlay: &Overlay, reads: &mut ReadSet, row: &[u8]) -> Result<Option<Vec<u8>>> {
         Ok(self.read_value(overlay, reads, row)?.map(|value| value.bytes))
@@ -123,14 +166,30 @@ impl Base {
         is_recorded: bool,
     ) -> Result<Option<Value>> {
         if let Some(written) = overlay.get(row) {
-            let is_there = |value: &&Value| value.expires_at == 0 || value.expires_at > self.now_ms();
-            return Ok(written.filter(is_there).cloned());
+            return Ok(written.filter(|value| self.is_there(value)).cloned());
         }
         if is_recorded {
             reads.point(row);
         }
-        let value = self.database.engine.get(row, Some(&self.snapshot))?;
-        Ok(value.map(|value| Value { bytes: value.bytes, expires_at: value.expires_at }))
+        self.stored_with(row, |value| Value { bytes: value.bytes.to_vec(), expires_at: value.expires_at })
+    }
+
+    /// Gives what the snapshot has at `row` to `read`.
+    fn stored_with<R>(&self, row: &[u8], read: impl FnOnce(ValueRef<'_>) -> R) -> Result<Option<R>> {
+        let (engine, snapshot) = (&self.database.engine, Some(&self.snapshot));
+        if !self.is_in_memory {
+            return engine.get_with(row, snapshot, read);
+        }
+        match engine.try_get_with(row, snapshot, read)? {
+            TryGet::Found(found) => Ok(Some(found)),
+            TryGet::Missing => Ok(None),
+            TryGet::NeedsIo => self.check_may_wait().map(|()| None),
+        }
+    }
+
+    /// Whether what the transaction has written has not expired.
+    fn is_there(&self, value: &Value) -> bool {
+        value.expires_at == 0 || value.expires_at > self.now_ms()
     }
 
     /// The time by which rows expire.
@@ -280,6 +339,7 @@ impl Rows<'_> {
         if self.left.is_empty() {
             return Ok(None);
         }
+        self.base.check_may_wait()?;
         let range = ScanRange::between(self.left.start.clone(), self.left.end.clone());
         let mut scan = self.base.database.engine.scan(range, self.direction, Some(&self.base.snapshot))?;
         Ok(scan.advance()?.then_some(scan))

@@ -99,6 +99,11 @@ impl Memtable {
         MemtableWriter { memtable: self, state: self.writer.0.lock() }
     }
 
+    /// As [`Memtable::writer`], unless there is another writer.
+    pub(crate) fn try_writer(&self) -> Option<MemtableWriter<'_>> {
+        Some(MemtableWriter { memtable: self, state: self.writer.0.try_lock()? })
+    }
+
     /// Lets the processor fetch where a key with this [`hash_key`] stands among the others, if it is there.
     pub(crate) fn prefetch_slot(&self, hash: u64) {
         self.hash.prefetch(&self.arena, Tag::of_hash(hash));
