@@ -1318,6 +1318,12 @@ export interface FlashEntries<K = Key, V = any> extends StoreCalls<K, V>, SyncCa
   values (options?: EntryOptions<K>): AsyncIterableIterator<V>
   /** Iterates over keys and values. */
   entries (options?: EntryOptions<K>): AsyncIterableIterator<[K, V]>
+  /** The keys in order, in one array. */
+  getAllKeys (options?: EntryOptions<K>): Promise<K[]>
+  /** The values in the order of their keys, in one array. */
+  getAll (options?: EntryOptions<K>): Promise<V[]>
+  /** Keys and values, in one array. */
+  getAllEntries (options?: EntryOptions<K>): Promise<[K, V][]>
   [Symbol.asyncIterator] (): AsyncIterableIterator<[K, V]>
   /** Calls a function for every entry, one after the other, and waits for what it returns. */
   forEach<T = undefined> (callback: (this: T, value: V, key: K, store: this) => unknown, thisArg?: T): Promise<void>

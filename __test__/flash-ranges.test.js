@@ -54,6 +54,59 @@ test('a range is named by prefix, gt, gte, lt and lte among the other options', 
   assert.deepEqual(await gathered(store.entries({ prefix: 'ab', offset: 1 })), [['abc', 11]])
 })
 
+test('what an iteration gives comes in one array, too, however many pages it takes', async (t) => {
+  const store = await filled(t)
+  const one = { gt: 'a', reverse: true, limit: 2, offset: 1 }
+  const several = [undefined, {}, { prefix: 'ab' }, one, { range: null }, { limit: 0 }]
+  for (const options of several) {
+    assert.deepEqual(await store.getAllKeys(options), await gathered(store.keys(options)))
+    assert.deepEqual(await store.getAll(options), await gathered(store.values(options)))
+    assert.deepEqual(await store.getAllEntries(options), await gathered(store.entries(options)))
+  }
+  assert.deepEqual(await store.namespace('other').getAllEntries(), [])
+
+  const long = store.namespace('long')
+  const entries = Array.from({ length: 2000 }, (_, key) => [key, { text: 'x'.repeat(500) }])
+  await long.setMany(entries)
+  const all = long.getAllEntries()
+  const some = long.getAllEntries({ gte: 10, limit: 1500 })
+  const none = long.clear()
+  assert.deepEqual(await all, entries)
+  assert.deepEqual(await some, entries.slice(10, 1510))
+  await none
+  assert.deepEqual(await long.getAll(), [])
+})
+
+test('arrays in a transaction have what it has written, and are refused as iterations are', async (t) => {
+  const store = flashInMemory(t)
+  await store.setMany([['a', 1], ['c', 3]])
+  await store.transaction(async (tx) => {
+    tx.set('b', 2)
+    tx.delete('c')
+    assert.deepEqual(await tx.getAllEntries(), [['a', 1], ['b', 2]])
+  })
+  await assert.rejects(store.getAll({ gt: undefined }), { code: 'FLOWDB_INVALID_ARGUMENT' })
+  await assert.rejects(store.getAllKeys({ gt: {} }), { code: 'FLOWDB_INVALID_KEY' })
+  await store.close()
+  await assert.rejects(store.getAllEntries(), { code: 'FLOWDB_CLOSED' })
+})
+
+test('keys of one type and of several come back from pages as they went in', async (t) => {
+  const store = flashInMemory(t)
+  const plain = Array.from({ length: 300 }, (_, at) => `key ${String(at).padStart(4, '0')}`)
+  const numbers = [-Infinity, -1e300, -7, 0, 0.1, ...Array.from({ length: 300 }, (_, at) => at + 1), 2 ** 53, Infinity]
+  const kinds = { plain, numbers, quoted: [...plain, 'key "', 'k\u0000', 'kü'].sort(), mixed: [...numbers, ...plain] }
+  for (const [name, keys] of Object.entries(kinds)) {
+    const place = store.namespace(name)
+    await place.setMany(keys.map((key, at) => [key, at % 7 === 6 ? new Map([[at, 'v']]) : `value ${at}`]))
+    assert.deepEqual(await place.getAllKeys(), keys, name)
+    assert.deepEqual(await gathered(place.keys({ reverse: true })), [...keys].reverse(), name)
+    const entries = await place.getAllEntries()
+    assert.deepEqual(entries.map(([key]) => key), keys, name)
+    entries.forEach(([, value], at) => assert.deepEqual(value, at % 7 === 6 ? new Map([[at, 'v']]) : `value ${at}`))
+  }
+})
+
 test('offset passes over entries, however many, in both directions', async (t) => {
   const store = flashInMemory(t)
   const keys = Array.from({ length: 5000 }, (_, key) => key)

@@ -413,6 +413,9 @@ async function entries (store: FlashStore<string, User>, counts: FlashStore<Key,
   exactly<boolean>()(await store.expire('a', { expiresAt: new Date() }))
   exactly<boolean>()(await store.persist('a'))
   exactly<number>()(await store.purgeExpired())
+  exactly<User[]>()(await store.getAll({ prefix: 'a', limit: 2 }))
+  exactly<string[]>()(await store.getAllKeys())
+  exactly<[string, User][]>()(await store.getAllEntries({ gte: 'a', reverse: true }))
   exactly<DocumentEntry<User, string> | undefined>()(await store.getEntry('a'))
 
   const entry = await store.getEntry('a')

@@ -7,9 +7,12 @@
 
 const { decodeKey } = require('./key.js')
 
-/** How a column is written: each value by itself, or all as one array in JSON, which may be of ASCII. */
+/** How a column is written: each value by itself, all as one array in JSON, which may be of ASCII, or as numbers. */
 const EACH = 0
 const AS_ASCII = 2
+const NUMBERS = 3
+
+const NUMBER_BYTES = 8
 
 /** What tells one state of a document from another is so long. */
 const STAMP_BYTES = 16
@@ -72,8 +75,19 @@ class AnswerReader {
   }
 
   stamp () {
-    this.#at += STAMP_BYTES
-    return Uint8Array.prototype.slice.call(this.#buffer, this.#at - STAMP_BYTES, this.#at)
+    return this.stamps(1)
+  }
+
+  /**
+   * Stamps, one after the other.
+   *
+   * @param {number} count
+   * @returns {Uint8Array}
+   */
+  stamps (count) {
+    const start = this.#at
+    this.#at += count * STAMP_BYTES
+    return Uint8Array.prototype.slice.call(this.#buffer, start, this.#at)
   }
 
   /** `undefined` where there is none, which format 0 says. */
@@ -115,6 +129,14 @@ class AnswerReader {
     return this.#column(() => this.document(), count)
   }
 
+  /** @param {number} count */
+  #numbers (count) {
+    const { buffer, byteOffset } = this.#buffer
+    const start = this.#at
+    this.#at += count * NUMBER_BYTES
+    return readNumbers(new DataView(buffer, byteOffset), start, count)
+  }
+
   /**
    * What rows have of one thing; see `src/binding/columns.rs`.
    *
@@ -126,9 +148,30 @@ class AnswerReader {
   #column (read, count) {
     const how = this.byte()
     if (how === EACH) return this.list(read, count)
+    if (how === NUMBERS) return /** @type {any[]} */ (this.#numbers(count))
     const start = this.#bytes()
     return JSON.parse(this.#buffer.toString(how === AS_ASCII ? 'latin1' : 'utf8', start, this.#at))
   }
 }
 
+/**
+ * Numbers that stand side by side.
+ *
+ * @param {DataView} view
+ * @param {number} start
+ * @param {number} count
+ */
+function readNumbers (view, start, count) {
+  /** @type {number[]} */
+  const numbers = []
+  for (let place = 0; place < count; place++) {
+    const number = view.getFloat64(start + place * NUMBER_BYTES, true)
+    const small = number | 0
+    // As V8 holds small whole numbers itself: they take no memory of their own then.
+    numbers.push(small === number ? small : number)
+  }
+  return numbers
+}
+
 exports.AnswerReader = AnswerReader
+exports.STAMP_BYTES = STAMP_BYTES

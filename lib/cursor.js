@@ -3,7 +3,8 @@
 /*
  * Reading rows page by page, one page ahead of whoever iterates.
  *
- * The first page is small, so that a search that ends early costs little; the others are large. Memory is bounded by
+ * The first page is small, so that a search that ends early costs little, and each is larger than the one before it up
+ * to a bound: the more there is to do with a page, the less likely it is that the next is waited for. Memory is bounded by
  * two pages. The cursor in the addon holds a snapshot; it is let go of at the end, by `return`, or when nobody holds
  * the iterator any more.
  */
@@ -12,11 +13,14 @@ const { Iteration } = require('./iteration.js')
 const { NOT_AT_HAND } = require('./native.js')
 const { VERB } = require('./packing.js')
 
-/** The size of the first page, and of the others. */
+/** The size of the first page, and of the second. */
 const FIRST_PAGE_BYTES = 16 * 1024
 const PAGE_BYTES = 64 * 1024
-/** The size of pages that are gathered whole. */
-const GATHERED_PAGE_BYTES = 256 * 1024
+/** The size of the largest pages, and of those that are gathered whole. With it they fit where answers are taken. */
+const PAGE_BYTES_MAX = 192 * 1024
+
+/** Who says that he wants at most so many rows most likely wants them all: then the first page is as the second. */
+const FEW_ROWS = 1000
 
 const ROWS_MAX = 0xffffffff
 const ignore = () => {}
@@ -113,9 +117,9 @@ class Cursor {
     this.#id = begun?.id ?? session.connection.nextId()
     this.#wants = wants
     this.#isGathered = isGathered === true
-    this.#pageBytes = isGathered ? GATHERED_PAGE_BYTES : PAGE_BYTES
+    this.#pageBytes = isGathered ? PAGE_BYTES_MAX : PAGE_BYTES
     this.#left = limit
-    const firstBytes = isGathered ? GATHERED_PAGE_BYTES : FIRST_PAGE_BYTES
+    const firstBytes = isGathered || limit <= FEW_ROWS ? this.#pageBytes : FIRST_PAGE_BYTES
     // Who asks for no rows asks nothing of the addon, and is refused by a closed database all the same.
     if (limit === 0) session.checkUsable()
     this.#ahead = limit === 0
@@ -160,8 +164,10 @@ class Cursor {
   async #ask () {
     if (!this.#isOpen) return undefined
     const what = { wants: this.#wants, isFree: true, isStep: this.#isGathered }
+    const bytes = this.#pageBytes
+    this.#pageBytes = Math.min(2 * bytes, PAGE_BYTES_MAX)
     return await this.#take(this.#session.issue(VERB.NEXT_PAGE, what, (run) => {
-      run.u32(this.#id).u32(this.#rows).u32(this.#pageBytes)
+      run.u32(this.#id).u32(this.#rows).u32(bytes)
     }))
   }
 
@@ -234,7 +240,8 @@ class Rows extends Iteration {
     super(() => this.#end())
     this.#cursor = new Cursor(session, scan, storeName, begun)
     this.#select = select
-    forgotten.register(this, this.#cursor, this.#cursor)
+    // Whoever gathers goes on to the end.
+    if (!scan.isGathered) forgotten.register(this, this.#cursor, this.#cursor)
   }
 
   /** @returns {Promise<IteratorResult<T, undefined>>} */
@@ -293,7 +300,7 @@ class Rows extends Iteration {
   }
 
   /**
-   * Every row that is left, in one array.
+   * Every row of a scan that is gathered, in one array.
    *
    * @returns {Promise<T[]>}
    */
@@ -302,13 +309,19 @@ class Rows extends Iteration {
   }
 
   async #gather () {
-    /** @type {T[]} */
-    const rows = []
-    while (!this.#isDone) {
-      for (; this.#at < this.#page.length; this.#at++) rows.push(this.#page[this.#at])
+    try {
       await this.#turnPage()
+      // Most often there is one page.
+      const rows = /** @type {T[]} */ (this.#page)
+      while (!this.#isDone) {
+        await this.#turnPage()
+        for (; this.#at < this.#page.length; this.#at++) rows.push(this.#page[this.#at])
+      }
+      return rows
+    } catch (error) {
+      this.#end()
+      throw error
     }
-    return rows
   }
 }
 

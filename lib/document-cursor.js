@@ -7,6 +7,7 @@
  * the cursor is made only where the document is still the one that the cursor shows.
  */
 
+const { STAMP_BYTES } = require('./answer-reader.js')
 const { FlowDBError } = require('./errors.js')
 const { toBounds } = require('./key-range.js')
 const { changeStamped, toPlace } = require('./modify.js')
@@ -44,7 +45,7 @@ function openCursor (session, store, options) {
   return session.rows(scan, ({ keys, indexKeys, documents, stamps }) => {
     return keys.map((primaryKey, row) => {
       const key = index === undefined ? primaryKey : indexKeys[row]
-      return new DocumentCursor(session, store, { key, primaryKey, value: documents[row], stamp: stamps[row] })
+      return new DocumentCursor(session, store, { key, primaryKey, value: documents[row] }, stamps, row)
     })
   })
 }
@@ -53,19 +54,26 @@ function openCursor (session, store, options) {
 class DocumentCursor {
   #session
   #store
-  #stamp
-  /** The change that was asked for last. @type {Promise<unknown>} */
-  #last = Promise.resolve()
+  /** The stamps of its page, among which its own is looked for when it is needed, and not for every row. */
+  #stamps
+  #row
+  /** The stamp that a change of its own has left. @type {Uint8Array | undefined} */
+  #changedTo
+  /** The change that was asked for last. @type {Promise<unknown> | undefined} */
+  #last
 
   /**
    * @param {Session} session
    * @param {unknown} store
-   * @param {{ key: unknown, primaryKey: unknown, value: unknown, stamp: Uint8Array }} row
+   * @param {{ key: unknown, primaryKey: unknown, value: unknown }} found
+   * @param {Uint8Array} stamps
+   * @param {number} row
    */
-  constructor (session, store, { key, primaryKey, value, stamp }) {
+  constructor (session, store, { key, primaryKey, value }, stamps, row) {
     this.#session = session
     this.#store = store
-    this.#stamp = stamp
+    this.#stamps = stamps
+    this.#row = row
     /** The key in the index, or the primary key. */
     this.key = key
     this.primaryKey = primaryKey
@@ -112,15 +120,20 @@ class DocumentCursor {
   /**
    * One after the other: the second change of a place is one of what the first has made.
    *
-   * @param {Promise<unknown>} before
+   * @param {Promise<unknown> | undefined} before
    * @param {unknown} document
    */
   async #changeBehind (before, document) {
     await before
-    const wasThere = !isMissing(this.#stamp)
-    const changed = await changeStamped(this.#session, toPlace(this.#store, this.primaryKey), this.#stamp, document)
-    if (changed.done) this.#stamp = changed.stamp
-    return { ...changed, wasThere }
+    const stamp = this.#stamp
+    const changed = await changeStamped(this.#session, toPlace(this.#store, this.primaryKey), stamp, document)
+    if (changed.done) this.#changedTo = changed.stamp
+    return { ...changed, wasThere: !isMissing(stamp) }
+  }
+
+  get #stamp () {
+    const start = this.#row * STAMP_BYTES
+    return this.#changedTo ?? this.#stamps.subarray(start, start + STAMP_BYTES)
   }
 
   #changed () {

@@ -118,6 +118,9 @@ const UPPER = 4
 const UPPER_OPEN = 8
 const PREFIX = 16
 
+/** The stamps of a page that has none. */
+const NO_STAMPS = new Uint8Array(0)
+
 /** In the place of an expiry: there is none. */
 const NO_EXPIRY = -(2n ** 63n)
 
@@ -363,7 +366,7 @@ class Run {
  * @property {import('./key.js').Key[]} keys empty unless wanted
  * @property {import('./key.js').Key[]} indexKeys empty unless wanted
  * @property {unknown[]} documents empty unless wanted
- * @property {Uint8Array[]} stamps empty unless wanted
+ * @property {Uint8Array} stamps one after the other, `STAMP_BYTES` each; empty unless wanted
  * @property {boolean} more whether rows are left
  */
 
@@ -484,13 +487,11 @@ function readAnswer (kind, buffer, start, end, wants, readDocument) {
 function readPage (reader, wants) {
   const more = reader.flag()
   const count = reader.u32()
-  return {
-    keys: wants & WANTS.KEYS ? reader.keys(count) : [],
-    indexKeys: wants & WANTS.INDEX_KEYS ? reader.keys(count) : [],
-    documents: wants & WANTS.DOCUMENTS ? reader.documents(count) : [],
-    stamps: wants & WANTS.STAMPS ? reader.list(() => reader.stamp(), count) : [],
-    more
-  }
+  const documents = wants & WANTS.DOCUMENTS ? reader.documents(count) : []
+  const keys = wants & WANTS.KEYS ? reader.keys(count) : []
+  const indexKeys = wants & WANTS.INDEX_KEYS ? reader.keys(count) : []
+  const stamps = wants & WANTS.STAMPS ? reader.stamps(count) : NO_STAMPS
+  return { keys, indexKeys, documents, stamps, more }
 }
 
 /** @param {AnswerReader} reader */
@@ -567,7 +568,7 @@ function readRows (buffer, start) {
     const document = format === FORMAT.JSON ? buffer.toString('utf8', from, at) : Buffer.from(buffer.subarray(from, at))
     documents.push({ key, version, updatedAt, expiresAt, format, document })
   }
-  return { keys: [], indexKeys: [], stamps: [], documents, more: buffer[start] !== 0 }
+  return { keys: [], indexKeys: [], documents, stamps: NO_STAMPS, more: buffer[start] !== 0 }
 }
 
 /**
@@ -604,7 +605,7 @@ function readWindow (reader) {
  */
 function readSeriesPage (reader, read) {
   const more = reader.flag()
-  return { keys: [], indexKeys: [], documents: reader.list(() => read(reader)), stamps: [], more }
+  return { keys: [], indexKeys: [], documents: reader.list(() => read(reader)), stamps: NO_STAMPS, more }
 }
 
 /**

@@ -30,7 +30,7 @@ async function open (options) {
   if (store.getMany) calls.getMany = (keys) => store.getMany(keys)
   if (store.getSync) calls.getSync = (key) => store.getSync(key)
   if (store.first) {
-    calls.range = (from, limit) => collect(store.entries({ gte: from, limit }))
+    calls.range = (from, limit) => entriesOf(store, { gte: from, limit })
     calls.pages = (size) => pagesOf(store, size)
   }
   return calls
@@ -41,19 +41,19 @@ async function open (options) {
  * @param {number} size
  */
 async function * pagesOf (store, size) {
-  let page = await collect(store.entries({ limit: size }))
+  let page = await entriesOf(store, { limit: size })
   while (page.length > 0) {
     yield page
-    page = await collect(store.entries({ gt: page[page.length - 1][0], limit: size }))
+    page = await entriesOf(store, { gt: page[page.length - 1][0], limit: size })
   }
 }
 
-/** @param {AsyncIterable<any>} rows */
-async function collect (rows) {
-  const collected = []
-  for await (const row of rows) collected.push(row)
-  return collected
-}
+/**
+ * @param {any} store
+ * @param {object} options
+ * @returns {Promise<[string, any][]>}
+ */
+const entriesOf = (store, options) => store.getAllEntries(options)
 
 /** @param {import('./index.js').OpenOptions} options */
 async function openPeople (options) {

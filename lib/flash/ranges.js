@@ -1,8 +1,8 @@
 'use strict'
 
 /*
- * Calls on entries in the order of their keys: iteration over all of them or over a range, what is at either end, and
- * taking it out there.
+ * Calls on entries in the order of their keys: all of them or those of a range, one after the other or in one array,
+ * what is at either end, and taking it out there.
  */
 
 const { BOUND_NAMES, toBoundsOf } = require('../key-range.js')
@@ -19,7 +19,12 @@ const valuesIn = (page) => page.documents
  * @param {import('../packing.js').Page} page
  * @returns {[any, any][]}
  */
-const entriesIn = (page) => page.keys.map((key, index) => [key, page.documents[index]])
+function entriesIn ({ keys, documents }) {
+  /** @type {[any, any][]} */
+  const entries = new Array(keys.length)
+  for (let place = 0; place < keys.length; place++) entries[place] = [keys[place], documents[place]]
+  return entries
+}
 
 class Ranges extends Sync {
   /**
@@ -54,6 +59,36 @@ class Ranges extends Sync {
   }
 
   /**
+   * All keys of a range in order, in one array.
+   *
+   * @param {unknown} [options] as for `keys`
+   * @returns {Promise<any[]>}
+   */
+  async getAllKeys (options) {
+    return await this.#gather('getAllKeys', options, WANTS.KEYS, keysIn)
+  }
+
+  /**
+   * All values of a range in the order of their keys, in one array.
+   *
+   * @param {unknown} [options] as for `keys`
+   * @returns {Promise<any[]>}
+   */
+  async getAll (options) {
+    return await this.#gather('getAll', options, WANTS.DOCUMENTS, valuesIn)
+  }
+
+  /**
+   * All keys and values of a range in the order of the keys, in one array.
+   *
+   * @param {unknown} [options] as for `keys`
+   * @returns {Promise<[any, any][]>}
+   */
+  async getAllEntries (options) {
+    return await this.#gather('getAllEntries', options, WANTS.KEYS | WANTS.DOCUMENTS, entriesIn)
+  }
+
+  /**
    * @template T
    * @param {string} where
    * @param {unknown} options
@@ -64,6 +99,20 @@ class Ranges extends Sync {
     const asked = toScan(where, options)
     const { session, store } = this[PLACE]
     return session.rows({ store, ...asked, wants }, select)
+  }
+
+  /**
+   * @template T
+   * @param {string} where
+   * @param {unknown} options
+   * @param {number} wants
+   * @param {(page: import('../packing.js').Page) => readonly T[]} select
+   * @returns {Promise<T[]>}
+   */
+  #gather (where, options, wants, select) {
+    const asked = toScan(where, options)
+    const { session, store } = this[PLACE]
+    return session.rows({ store, ...asked, wants, isGathered: true }, select).gather()
   }
 
   /**

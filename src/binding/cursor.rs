@@ -7,9 +7,10 @@ use parking_lot::Mutex;
 
 use crate::engine::Direction;
 use crate::error::Result;
-use crate::jsondb::{Course, Page, PageLimits, Position, Seen};
+use crate::jsondb::{Course, PageLimits, Position, RowRef, Seen};
 
 use super::packing::{Answer, PageSize, Scan, WANTS_DOCUMENTS};
+use super::page_packer::PagePacker;
 use super::transactions::{SharedTransaction, with_transaction};
 
 /// So many rows are passed over at a time.
@@ -17,7 +18,8 @@ const PASSED_ROWS_MAX: usize = 1_000;
 
 /// What is read page by page.
 pub(crate) trait Pages: Send {
-    /// Reads the next page, and says whether there are more, and somebody may ask for them.
+    /// Reads the next page, and says whether there are more, and somebody may ask for them: who gets as many rows as he wants
+    /// in all asks for no others.
     fn next_page(&mut self, size: PageSize) -> Result<(Answer, bool)>;
 }
 
@@ -63,37 +65,37 @@ impl Pages for Cursor {
             bytes: size.bytes as usize,
             keys_only: self.wants & WANTS_DOCUMENTS == 0,
         };
+        let mut packer = PagePacker::new(self.wants, size);
         if self.offset > 0 && !self.pass_over()? {
-            return Ok((Answer::Page(Page { rows: Vec::new(), next: None }, self.wants), false));
+            return Ok((Answer::Page(packer.end(false)), false));
         }
-        let mut page = self.read(limits)?;
-        if size.is_all && page.rows.len() >= limits.rows {
-            page.next = None;
-        }
-        let more = page.next.is_some();
-        Ok((Answer::Page(page, self.wants), more))
+        self.read(limits, |row| packer.add(&row))?;
+        let more = self.after.is_some() && !size.is_filled_by(packer.rows());
+        Ok((Answer::Page(packer.end(more)), more))
     }
 }
 
 impl Cursor {
-    fn read(&mut self, limits: PageLimits) -> Result<Page> {
-        let page = with_transaction(&self.transaction, |transaction| {
+    /// Gives the rows of the next page to `take`. `after` is where the one behind it goes on.
+    fn read(&mut self, limits: PageLimits, take: impl FnMut(RowRef<'_>)) -> Result<()> {
+        let next = with_transaction(&self.transaction, |transaction| {
             let (index, after, seen) = (self.index.as_deref(), self.after.as_ref(), Some(&self.seen));
-            transaction.page_of(&self.store, index, &self.course, after, limits, seen)
+            transaction.page_with(&self.store, index, &self.course, after, limits, seen, take)
         })?;
-        self.after.clone_from(&page.next);
-        Ok(page)
+        self.after = next;
+        Ok(())
     }
 
     /// Goes behind the rows that are passed over, and says whether there may be others.
     fn pass_over(&mut self) -> Result<bool> {
         while self.offset > 0 {
             let rows = usize::try_from(self.offset).unwrap_or(usize::MAX).min(PASSED_ROWS_MAX);
-            let page = self.read(PageLimits { rows, bytes: usize::MAX, keys_only: true })?;
-            if page.next.is_none() {
+            let mut passed = 0;
+            self.read(PageLimits { rows, bytes: usize::MAX, keys_only: true }, |_| passed += 1)?;
+            if self.after.is_none() {
                 return Ok(false);
             }
-            self.offset -= page.rows.len() as u64;
+            self.offset -= passed;
         }
         Ok(true)
     }

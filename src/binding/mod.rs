@@ -28,6 +28,7 @@ mod namespaces;
 mod options;
 mod outbox;
 mod packing;
+mod page_packer;
 mod pool;
 mod query;
 mod query_packing;

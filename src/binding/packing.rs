@@ -12,18 +12,17 @@ use std::ops::Bound;
 use crate::config::SyncMode;
 use crate::error::{Code, Error, Result};
 use crate::jsondb::{
-    Document, Expires, Format, Isolation, Key, KeyRange, Mode, Page, PutOptions, QueryPage, Row, Savepoint,
-    Stamp, Taken,
+    Document, Expires, Format, Isolation, Key, KeyRange, Mode, Page, PutOptions, Row, Savepoint, Taken,
 };
 use crate::series::{Record, Window};
 
 use super::atomic::{self, AtomicVerb};
 use super::bulk_packing::{BulkAnswer, BulkVerb, FIRST_BULK_VERB, LAST_BULK_VERB, take_bulk};
 use super::changes::{self, Changes};
-use super::columns;
 use super::error::to_json;
 use super::moving::{self, MovingVerb};
 use super::namespaces::{self, NamespaceVerb};
+use super::page_packer::PackedPage;
 use super::query_packing::{self, QueryVerb};
 use super::series_packing::{FIRST_VERB, SeriesVerb, put_record, put_window, take_verb};
 use super::versions;
@@ -33,13 +32,13 @@ use super::watching::{self, WatchVerb};
 const ABSENT: u32 = u32::MAX;
 
 /// A page carries the keys of its rows.
-pub(crate) const WANTS_KEYS: u8 = 1;
+pub(super) const WANTS_KEYS: u8 = 1;
 /// A page carries the documents of its rows.
 pub(crate) const WANTS_DOCUMENTS: u8 = 2;
 /// A page carries the keys that its rows have in the index.
-const WANTS_INDEX_KEYS: u8 = 4;
+pub(super) const WANTS_INDEX_KEYS: u8 = 4;
 /// A page carries the stamps of its documents.
-const WANTS_STAMPS: u8 = 8;
+pub(super) const WANTS_STAMPS: u8 = 8;
 
 /// A cursor goes from the last key to the first.
 const REVERSE: u8 = 1;
@@ -47,7 +46,7 @@ const REVERSE: u8 = 1;
 const DISTINCT: u8 = 2;
 
 /// Request, kind and length come before the payload of an answer.
-const ANSWER_HEAD_BYTES: usize = 9;
+pub(super) const ANSWER_HEAD_BYTES: usize = 9;
 
 /// Verb, request and transaction come before the fields of an operation.
 const OPERATION_HEAD_BYTES: usize = 9;
@@ -286,6 +285,13 @@ pub(crate) struct PageSize {
     pub(crate) is_all: bool,
 }
 
+impl PageSize {
+    /// Whether so many rows are all that are wanted.
+    pub(crate) fn is_filled_by(self, rows: usize) -> bool {
+        self.is_all && rows >= self.rows as usize
+    }
+}
+
 /// A range whose keys have not been checked yet.
 #[derive(Debug, PartialEq)]
 pub(crate) struct RawRange<'a> {
@@ -505,10 +511,8 @@ pub(crate) enum Answer {
     Entry(Row),
     Flag(bool),
     Count(u64),
-    Page(Page, u8),
+    Page(PackedPage),
     Bulk(BulkAnswer),
-    /// Rows of a query.
-    Rows(QueryPage, u8),
     /// Documents with all that is known of them.
     Documents(Page),
     Record(Record),
@@ -532,6 +536,14 @@ impl Answers {
         if request == 0 {
             return;
         }
+        let answer = match answer {
+            Ok(Answer::Page(page)) if self.0.is_empty() => {
+                // Its memory is taken as it is.
+                self.0 = page.into_answer(request, 5);
+                return;
+            }
+            answer => answer,
+        };
         self.0.extend_from_slice(&request.to_le_bytes());
         match answer {
             Ok(Answer::Nothing) => self.payload(0, |_| {}),
@@ -545,12 +557,7 @@ impl Answers {
             Ok(Answer::Count(count)) => self.payload(4, |out| {
                 out.extend_from_slice(&(count as f64).to_le_bytes());
             }),
-            Ok(Answer::Page(page, wants)) => {
-                self.payload(5, |out| put_page(out, page.next.is_some(), &page.rows, wants));
-            }
-            Ok(Answer::Rows(page, wants)) => {
-                self.payload(5, |out| put_page(out, page.more, &page.rows, wants));
-            }
+            Ok(Answer::Page(page)) => self.payload(5, |out| out.extend_from_slice(page.payload())),
             Ok(Answer::Documents(page)) => self.payload(24, |out| {
                 put_page_head(out, page.next.is_some(), page.rows.len());
                 moving::put_rows(out, &page);
@@ -609,27 +616,6 @@ pub(crate) fn answer_at(answers: &[u8]) -> Option<(u32, usize)> {
     let (request, rest) = answers.split_first_chunk::<4>()?;
     let length = u32::from_le_bytes(*rest.get(1..)?.first_chunk::<4>()?);
     Some((u32::from_le_bytes(*request), ANSWER_HEAD_BYTES + length as usize))
-}
-
-/// About what a row takes in a page beside its key and its document.
-const ROW_BYTES: usize = 8;
-
-fn put_page(out: &mut Vec<u8>, more: bool, rows: &[Row], wants: u8) {
-    // At once, where it would grow and be copied many times.
-    out.reserve(rows.iter().map(|row| row.key.as_bytes().len() + row.document.bytes.len() + ROW_BYTES).sum());
-    put_page_head(out, more, rows.len());
-    if wants & WANTS_KEYS != 0 {
-        columns::put_keys(out, rows.iter().map(|row| &row.key));
-    }
-    if wants & WANTS_INDEX_KEYS != 0 {
-        columns::put_keys(out, rows.iter().map(|row| row.index_key.as_ref().unwrap_or(&row.key)));
-    }
-    if wants & WANTS_DOCUMENTS != 0 {
-        columns::put_documents(out, rows.iter().map(|row| Some(&row.document)));
-    }
-    if wants & WANTS_STAMPS != 0 {
-        rows.iter().for_each(|row| out.extend_from_slice(&Stamp::of(Some(row)).to_bytes()));
-    }
 }
 
 fn put_page_head(out: &mut Vec<u8>, more: bool, rows: usize) {

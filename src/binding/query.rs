@@ -10,6 +10,7 @@ use super::cursor::Pages;
 use super::database::Database;
 use super::execute::Snapshots;
 use super::packing::{Answer, Operation, PageSize, WANTS_DOCUMENTS};
+use super::page_packer::PagePacker;
 use super::query_packing::{QueryVerb, RawQuery};
 use super::transactions::{SharedTransaction, shared, with_transaction};
 
@@ -29,8 +30,10 @@ impl Pages for QueryPages {
         };
         let page =
             with_transaction(&self.transaction, |transaction| self.cursor.next_page(transaction, limits))?;
-        let more = page.more;
-        Ok((Answer::Rows(page, self.wants), more))
+        let mut packer = PagePacker::new(self.wants, size);
+        page.rows.iter().for_each(|row| packer.add(&row.into()));
+        let more = page.more && !size.is_filled_by(packer.rows());
+        Ok((Answer::Page(packer.end(more)), more))
     }
 }
 

@@ -63,6 +63,23 @@ enum Class {
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Key(Vec<u8>);
 
+/// As [`Key::plain_ascii`], of an encoded key.
+pub(crate) fn plain_ascii_of(encoded: &[u8]) -> Option<&[u8]> {
+    match encoded {
+        // All of them are looked at, which takes less than looking where to stop.
+        [STRING, text @ .., 0] if text.iter().fold(true, |all, byte| all & (2..0x80).contains(byte)) => {
+            Some(text)
+        }
+        _ => None,
+    }
+}
+
+/// The number that an encoded key is, where it is one.
+#[cfg(feature = "node")]
+pub(crate) fn number_of(encoded: &[u8]) -> Option<f64> {
+    read::number_of(encoded)
+}
+
 /// What a key means.
 #[derive(Debug, Clone, PartialEq)]
 pub enum KeyValue {
@@ -124,6 +141,11 @@ impl Key {
         }
     }
 
+    /// The key of bytes that [`skip`] has passed.
+    pub(super) fn of_checked(bytes: &[u8]) -> Self {
+        Self(bytes.to_vec())
+    }
+
     /// A bound that is no key but a position between keys, such as the upper one of [`KeyRange::prefix`].
     pub(crate) fn at_position(bytes: Vec<u8>) -> Self {
         Self(bytes)
@@ -158,10 +180,7 @@ impl Key {
     /// The letters, where the key is a string whose letters are all of ASCII and above U+0001.
     #[must_use]
     pub fn plain_ascii(&self) -> Option<&[u8]> {
-        match &self.0[..] {
-            [STRING, text @ .., 0] if text.iter().all(|byte| (2..0x80).contains(byte)) => Some(text),
-            _ => None,
-        }
+        plain_ascii_of(&self.0)
     }
 
     /// The encoded bytes.

@@ -36,6 +36,7 @@ mod reader;
 mod registry;
 mod repair;
 mod restore;
+mod row_ref;
 mod rows;
 mod savepoint;
 mod schema;
@@ -60,6 +61,8 @@ use std::time::Duration;
 pub(crate) use document::{Extracted, Extractor, Wanted, merge_patch};
 #[cfg(feature = "node")]
 pub(crate) use feed::Taken;
+#[cfg(feature = "node")]
+pub(crate) use key::{number_of, plain_ascii_of};
 
 pub use atomic::{Check, Made, Settled, Step};
 pub use batch::BatchWrite;
@@ -81,6 +84,7 @@ pub use reader::{DocumentRef, StoreReader};
 pub(crate) use repair::repair_while;
 pub use repair::{DocumentsReport, repair, repair_documents_on};
 pub use restore::{DOCUMENT_VERSION_MAX, Facts};
+pub use row_ref::RowRef;
 pub use savepoint::{SAVEPOINTS_MAX, Savepoint};
 pub use schema::{
     INDEXES_MAX, IndexOptions, IndexSchema, KEY_PATH_BYTES_MAX, KEY_PATH_PARTS_MAX, KeyPath, NAME_BYTES_MAX,

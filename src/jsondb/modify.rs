@@ -36,12 +36,23 @@ impl Stamp {
     /// Of what was read.
     #[must_use]
     pub fn of(row: Option<&Row>) -> Self {
-        let Some(row) = row else { return Self::MISSING };
+        row.map_or(Self::MISSING, |row| {
+            Self::of_parts(row.document.format, row.expires_at, &row.document.bytes, row.version)
+        })
+    }
+
+    /// Of a row where it lies.
+    #[cfg(feature = "node")]
+    pub(crate) fn of_lent(row: &super::RowRef<'_>) -> Self {
+        Self::of_parts(row.format, row.expires_at, row.document, row.version)
+    }
+
+    fn of_parts(format: Format, expires_at: u64, document: &[u8], version: u64) -> Self {
         let mut hasher = HASHER.build_hasher();
-        hasher.write_u8(row.document.format as u8);
-        hasher.write_u64(row.expires_at);
-        hasher.write(&row.document.bytes);
-        Self { version: row.version, hash: hasher.finish() }
+        hasher.write_u8(format as u8);
+        hasher.write_u64(expires_at);
+        hasher.write(document);
+        Self { version, hash: hasher.finish() }
     }
 
     #[cfg(feature = "node")]

@@ -2,23 +2,23 @@
 //!
 //! A page ends at its limits or at the end of its range, and what it walked over, rows that are not there included,
 //! is what the transaction has read. The next page goes on behind the last row, wherever writes have moved things.
+//!
+//! Rows are lent to whoever takes them, where they lie: to copy each key and document took most of the time of a page
+//! (decision 35).
 #![forbid(unsafe_code)]
 
-use std::borrow::Cow;
 use std::ops::Bound;
 
 use super::catalog::no_index;
 use super::conflict::successor;
 use super::key::{Key, KeyRange, skip};
 use super::overlay::Overlay;
-use super::rows::{
-    RowRange, StoredDocument, damaged, decode_document_key, decode_index_row, document_key, document_prefix,
-    index_prefix,
-};
+use super::row_ref::RowRef;
+use super::rows::{RowRange, damaged, document_key_in, document_prefix, index_prefix, index_row_keys};
 use super::schema::{IndexDef, StoreDef};
-use super::transaction::{Transaction, row_of};
-use super::view::{Sight, View};
-use super::{Document, Format, Page, PageLimits, Position, Row};
+use super::transaction::Transaction;
+use super::view::{LentRow, Sight, View};
+use super::{Page, PageLimits, Position};
 use crate::engine::Direction;
 use crate::error::{Code, Error, Result};
 
@@ -77,6 +77,30 @@ impl Transaction {
         limits: PageLimits,
         seen: Option<&Seen>,
     ) -> Result<Page> {
+        let mut rows = Vec::new();
+        let next =
+            self.page_with(store, index, course, after, limits, seen, |row| rows.push(row.to_row()))?;
+        Ok(Page { rows, next })
+    }
+
+    /// As [`Transaction::page_of`], where nothing is copied: the rows are lent to `take`, one after the other, and where the
+    /// page ended is returned. What a row lies in is held meanwhile, so `take` should be short; it may have been given
+    /// some rows when the call fails.
+    ///
+    /// # Errors
+    ///
+    /// As for [`Transaction::page`].
+    #[expect(clippy::too_many_arguments, reason = "those of `page_of`, and who takes the rows")]
+    pub fn page_with(
+        &mut self,
+        store: &str,
+        index: Option<&str>,
+        course: &Course,
+        after: Option<&Position>,
+        limits: PageLimits,
+        seen: Option<&Seen>,
+        take: impl FnMut(RowRef<'_>),
+    ) -> Result<Option<Position>> {
         let store = self.store(store)?;
         let source = Source::new(&store, index)?;
         let Course { range, direction, distinct } = course;
@@ -85,7 +109,8 @@ impl Transaction {
         if after.is_none()
             && let Some(key) = source.unique_key(range)
         {
-            return sight.unique_row(&source, key, limits.keys_only);
+            sight.unique_row(&source, key, limits.keys_only, take)?;
+            return Ok(None);
         }
         let mut range = RowRange::keys(&source.prefix, range);
         if let Some(Position(row)) = after {
@@ -101,7 +126,7 @@ impl Transaction {
                 Direction::Reverse => range.end = range.end.min(row.clone()),
             }
         }
-        sight.page(&source, range, *direction, *distinct, limits)
+        sight.page(&source, range, course, limits, take)
     }
 
     /// What the transaction has written so far, for cursors that are to see no more than that.
@@ -189,62 +214,69 @@ impl Source<'_> {
 }
 
 impl Sight<'_> {
-    fn unique_row(&mut self, source: &Source<'_>, key: &Key, keys_only: bool) -> Result<Page> {
+    fn unique_row(
+        &mut self,
+        source: &Source<'_>,
+        key: &Key,
+        keys_only: bool,
+        mut take: impl FnMut(RowRef<'_>),
+    ) -> Result<()> {
         let row = source.row_of_unique(key);
-        let found = self.base.read_value(self.overlay, self.reads, &row)?;
-        let found = found.map(|value| self.row(source, &row, &value.bytes, value.expires_at, keys_only));
-        let rows = found.transpose()?.flatten();
-        Ok(Page { rows: rows.into_iter().collect(), next: None })
+        if let Some(value) = self.base.read_value(self.overlay, self.reads, &row)? {
+            let found = LentRow { key: &row, value: &value.bytes, expires_at: value.expires_at };
+            Reading::new(source, keys_only).row(self, found, &mut take)?;
+        }
+        Ok(())
     }
 
     fn page(
         &mut self,
         source: &Source<'_>,
         mut range: RowRange,
-        direction: Direction,
-        distinct: bool,
+        course: &Course,
         limits: PageLimits,
-    ) -> Result<Page> {
-        let distinct = distinct && source.has_duplicates();
+        mut take: impl FnMut(RowRef<'_>),
+    ) -> Result<Option<Position>> {
+        let direction = course.direction;
+        let distinct = course.distinct && source.has_duplicates();
         let (base, overlay) = (self.base, self.overlay);
-        let mut page = Page { rows: Vec::new(), next: None };
-        let mut bytes = 0;
+        let mut reading = Reading::new(source, limits.keys_only);
+        let (mut count, mut bytes) = (0, 0);
+        let mut next = None;
         let mut left = range.clone();
         let mut reached = None;
         let mut rows = base.rows(overlay, &left, direction)?;
         let mut is_there = rows.advance()?;
         while is_there {
-            let mut expires_at = rows.expires_at();
-            let Some((row_key, value)) = rows.row() else { break };
-            let (mut row_key, mut value) = (Cow::Borrowed(row_key), Cow::Borrowed(value));
-            let beside = if distinct { Some(source.rows_beside(&row_key)?) } else { None };
+            let Some(mut found) = rows.lent() else { break };
+            let beside = if distinct { Some(source.rows_beside(found.key)?) } else { None };
+            let mut group = None;
             if let (Some(beside), Direction::Reverse) = (&beside, direction) {
                 // As in IndexedDB, of several with one key the one with the lowest primary key stands for all.
-                let mut first = base.rows(overlay, beside, Direction::Forward)?;
-                if first.advance()? {
-                    expires_at = first.expires_at();
-                }
-                if let Some((first_key, first_value)) = first.row() {
-                    (row_key, value) = (Cow::Owned(first_key.to_vec()), Cow::Owned(first_value.to_vec()));
-                }
+                group = Some(base.rows(overlay, beside, Direction::Forward)?);
             }
-            let row = self.row(source, &row_key, &value, expires_at, limits.keys_only)?;
-            let Some(row) = row else {
+            if let Some(group) = &mut group
+                && group.advance()?
+                && let Some(first) = group.lent()
+            {
+                found = first;
+            }
+            let Some(taken) = reading.row(self, found, &mut take)? else {
                 is_there = rows.advance()?;
                 continue;
             };
-            bytes += size_of(&row);
-            page.rows.push(row);
-            if page.rows.len() >= limits.rows || bytes >= limits.bytes {
+            bytes += taken;
+            count += 1;
+            if count >= limits.rows || bytes >= limits.bytes {
                 // Backward, the rows from the first one with its key on were looked at, and what may come before it.
                 reached = beside.map(|beside| beside.start);
-                page.next = Some(Position(row_key.into_owned()));
+                next = Some(Position(found.key.to_vec()));
                 break;
             }
             is_there = rows.advance()?;
             if let Some(beside) = beside
                 && is_there
-                && rows.row().is_some_and(|(next, _)| beside.contains(next))
+                && rows.lent().is_some_and(|next| beside.contains(next.key))
             {
                 match direction {
                     Direction::Forward => left.start = beside.end,
@@ -254,59 +286,74 @@ impl Sight<'_> {
                 is_there = rows.advance()?;
             }
         }
-        if let Some(Position(last)) = &page.next {
+        if let Some(Position(last)) = &next {
             match direction {
                 Direction::Forward => range.end = successor(last),
                 Direction::Reverse => range.start = reached.unwrap_or_else(|| last.clone()),
             }
         }
         base.walked(overlay, self.reads, range);
-        Ok(page)
+        Ok(next)
+    }
+}
+
+/// How rows are read from those of a source.
+struct Reading<'a> {
+    source: &'a Source<'a>,
+    keys_only: bool,
+    /// The row of the document that a row of an index leads to, in the same memory each time.
+    document_row: Vec<u8>,
+    prefix_len: usize,
+}
+
+impl<'a> Reading<'a> {
+    fn new(source: &'a Source<'a>, keys_only: bool) -> Self {
+        let document_row = match source.index {
+            Some(_) if !keys_only => document_prefix(source.store.id),
+            _ => Vec::new(),
+        };
+        let prefix_len = document_row.len();
+        Self { source, keys_only, document_row, prefix_len }
     }
 
-    /// The row with its document; `None` where that has expired since the row of an index was looked at.
+    /// Gives the row with its document to `take`, and says how many bytes they have; `None` where the document has expired
+    /// since the row of an index was looked at.
+    #[inline]
     fn row(
         &mut self,
-        source: &Source<'_>,
-        row_key: &[u8],
-        value: &[u8],
-        expires_at: u64,
-        keys_only: bool,
-    ) -> Result<Option<Row>> {
+        sight: &mut Sight<'_>,
+        found: LentRow<'_>,
+        take: &mut impl FnMut(RowRef<'_>),
+    ) -> Result<Option<usize>> {
+        let source = self.source;
+        let mut taking = |row: RowRef<'_>| {
+            let bytes = row.size();
+            take(row);
+            bytes
+        };
         let Some(index) = source.index else {
-            return document_row(source, row_key, value, keys_only).map(Some);
+            let key = document_key_in(found.key, &source.prefix)?;
+            let row = if self.keys_only {
+                RowRef::of_keys(key, None)
+            } else {
+                RowRef::decode(key, None, found.value, found.key)?
+            };
+            return Ok(Some(taking(row)));
         };
-        let (index_key, key) = decode_index_row(row_key, value, &source.prefix, index.options.unique)?;
-        let stored = if keys_only {
-            no_document()
-        } else {
-            let document = document_key(source.store.id, &key);
-            match self.base.read(self.overlay, self.reads, &document)? {
-                Some(value) => StoredDocument::decode_in_place(value, &document)?,
-                None if expires_at != 0 && expires_at <= self.base.now_ms() => return Ok(None),
-                None => {
-                    let how = "there is no document with its primary key";
-                    return Err(damaged("an index row", row_key, how));
-                }
-            }
-        };
-        Ok(Some(row_of(key, Some(index_key), stored)))
+        let (index_key, key) = index_row_keys(found.key, found.value, &source.prefix, index.options.unique)?;
+        if self.keys_only {
+            return Ok(Some(taking(RowRef::of_keys(key, Some(index_key)))));
+        }
+        self.document_row.truncate(self.prefix_len);
+        self.document_row.extend_from_slice(key);
+        let document = &self.document_row[..];
+        let taken = sight.base.lend(sight.overlay, sight.reads, document, |value| {
+            RowRef::decode(key, Some(index_key), value, document).map(&mut taking)
+        })?;
+        match taken {
+            Some(taken) => taken.map(Some),
+            None if found.expires_at != 0 && found.expires_at <= sight.base.now_ms() => Ok(None),
+            None => Err(damaged("an index row", found.key, "there is no document with its primary key")),
+        }
     }
-}
-
-fn document_row(source: &Source<'_>, row_key: &[u8], value: &[u8], keys_only: bool) -> Result<Row> {
-    let key = decode_document_key(row_key, &source.prefix)?;
-    let stored = if keys_only { no_document() } else { StoredDocument::decode(value, row_key)? };
-    Ok(row_of(key, None, stored))
-}
-
-/// What stands in the place of a document that was not asked for.
-fn no_document() -> StoredDocument {
-    let document = Document { format: Format::Raw, bytes: Vec::new() };
-    StoredDocument { document, version: 0, updated_at: 0, expires_at: 0 }
-}
-
-fn size_of(row: &Row) -> usize {
-    let keys = row.key.as_bytes().len() + row.index_key.as_ref().map_or(0, |key: &Key| key.as_bytes().len());
-    keys + row.document.bytes.len()
 }

@@ -276,26 +276,52 @@ pub(crate) fn decode_catalog_key(row: &[u8]) -> Result<u64> {
 
 /// The primary key of the document at `row`, whose key begins with `prefix`.
 pub(crate) fn decode_document_key(row: &[u8], prefix: &[u8]) -> Result<Key> {
+    document_key_in(row, prefix).map(Key::of_checked)
+}
+
+/// As [`decode_document_key`], where it lies: checked, and not copied.
+pub(crate) fn document_key_in<'a>(row: &'a [u8], prefix: &[u8]) -> Result<&'a [u8]> {
     let encoded = row
         .strip_prefix(prefix)
         .ok_or_else(|| damaged("the key of a document row", row, "it belongs to another store"))?;
-    decode_key(encoded.to_vec(), row)
+    checked_key(encoded, row)
 }
 
 /// The index key and the primary key of an index row.
 pub(crate) fn decode_index_row(row: &[u8], value: &[u8], prefix: &[u8], unique: bool) -> Result<(Key, Key)> {
+    let (index_key, key) = index_row_keys(row, value, prefix, unique)?;
+    Ok((Key::of_checked(index_key), Key::of_checked(key)))
+}
+
+/// As [`decode_index_row`], where they lie: checked, and not copied.
+pub(crate) fn index_row_keys<'a>(
+    row: &'a [u8],
+    value: &'a [u8],
+    prefix: &[u8],
+    unique: bool,
+) -> Result<(&'a [u8], &'a [u8])> {
     let mut rest = row
         .strip_prefix(prefix)
         .ok_or_else(|| damaged("the key of an index row", row, "it belongs to another index"))?;
     if unique {
-        return Ok((decode_key(rest.to_vec(), row)?, decode_key(value.to_vec(), row)?));
+        return Ok((checked_key(rest, row)?, checked_key(value, row)?));
     }
     if !value.is_empty() {
         return Err(damaged("an index row", row, "a row of an index that is not unique has a value"));
     }
     let index_key = skip(&mut rest)
         .ok_or_else(|| damaged("the key of an index row", row, "no encoded index key stands in it"))?;
-    Ok((decode_key(index_key.to_vec(), row)?, decode_key(rest.to_vec(), row)?))
+    Ok((index_key, checked_key(rest, row)?))
+}
+
+/// An encoded key that stands in a row of ours, and nothing behind it.
+fn checked_key<'a>(encoded: &'a [u8], row: &[u8]) -> Result<&'a [u8]> {
+    let mut rest = encoded;
+    match skip(&mut rest) {
+        Some(_) if rest.is_empty() => Ok(encoded),
+        // Whatever is wrong with it is told in the same words.
+        _ => decode_key(encoded.to_vec(), row).map(|_| encoded),
+    }
 }
 
 /// A key that stands in a row of ours.

@@ -109,13 +109,6 @@ pub(crate) struct Sight<'a> {
     pub(crate) reads: &'a mut ReadSet,
 }
 
-impl Sight<'_> {
-    /// The value of one row that a user reads.
-    pub(crate) fn read(&mut self, row: &[u8]) -> Result<Option<Vec<u8>>> {
-        self.base.read(self.overlay, self.reads, row)
-    }
-}
-
 impl Base {
     fn new(database: Arc<Database>, snapshot: Snapshot, writes: bool, checks_reads: bool) -> Self {
         let (is_in_memory, has_missed) = (false, AtomicBool::new(false));
@@ -156,6 +149,29 @@ impl Base {
         row: &[u8],
     ) -> Result<Option<Value>> {
         self.get(overlay, reads, row, self.checks_reads)
+    }
+
+    /// Lends the value of one row that a user reads; what the snapshot answers is recorded in `reads`.
+    pub(crate) fn lend<R>(
+        &self,
+        overlay: &Overlay,
+        reads: &mut ReadSet,
+        row: &[u8],
+        read: impl FnOnce(&[u8]) -> R,
+    ) -> Result<Option<R>> {
+        if !overlay.is_empty()
+            && let Some(written) = overlay.get(row)
+        {
+            return Ok(written.filter(|value| self.is_there(value)).map(|value| read(&value.bytes)));
+        }
+        if self.checks_reads {
+            reads.point(row);
+        }
+        self.database.engine.get_with(row, Some(&self.snapshot), |value| read(value.bytes))
+    }
+
+    fn is_there(&self, value: &Value) -> bool {
+        value.expires_at == 0 || value.expires_at > self.now_ms()
     }
 
     fn get(
@@ -209,6 +225,7 @@ impl Base {
         range: &RowRange,
         direction: Direction,
     ) -> Result<Rows<'a>> {
+        let is_bare = overlay.is_empty();
         let mut rows = Rows {
             base: self,
             overlay,
@@ -217,7 +234,8 @@ impl Base {
             written: overlay.walk(range, direction).peekable(),
             direction,
             current: Current::Start,
-            now_ms: self.now_ms(),
+            is_bare,
+            now_ms: if is_bare { 0 } else { self.now_ms() },
         };
         if let Some(cleared) = overlay.cleared_at(&rows.left.start) {
             rows.left.start.clone_from(&cleared.end);
@@ -255,6 +273,15 @@ enum Current {
     End,
 }
 
+/// A row where it lies.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct LentRow<'a> {
+    pub(crate) key: &'a [u8],
+    pub(crate) value: &'a [u8],
+    /// When it expires, in milliseconds since 1970; 0 is never.
+    pub(crate) expires_at: u64,
+}
+
 /// The snapshot's rows merged with the transaction's writes, in one direction.
 pub(crate) struct Rows<'a> {
     base: &'a Base,
@@ -266,13 +293,32 @@ pub(crate) struct Rows<'a> {
     written: Peekable<Walk<'a>>,
     direction: Direction,
     current: Current,
+    /// The transaction has written nothing, so that the snapshot's rows are all there is.
+    is_bare: bool,
     /// By which own writes have expired; the scan has looked at the clock, too.
     now_ms: u64,
 }
 
 impl Rows<'_> {
     /// Moves to the next row; `false` at the end.
+    #[inline]
     pub(crate) fn advance(&mut self) -> Result<bool> {
+        if self.is_bare { self.advance_bare() } else { self.advance_merged() }
+    }
+
+    #[inline]
+    fn advance_bare(&mut self) -> Result<bool> {
+        if self.current == Current::Scan
+            && let Some(scan) = &mut self.scan
+            && !scan.advance()?
+        {
+            self.scan = None;
+        }
+        self.current = if self.scan.is_some() { Current::Scan } else { Current::End };
+        Ok(self.current == Current::Scan)
+    }
+
+    fn advance_merged(&mut self) -> Result<bool> {
         match self.current {
             Current::Start | Current::End => {}
             Current::Scan => self.advance_scan()?,
@@ -358,12 +404,22 @@ impl Rows<'_> {
     }
 
     /// The current row's key and value.
+    #[inline]
     pub(crate) fn row(&mut self) -> Option<(&[u8], &[u8])> {
+        self.lent().map(|row| (row.key, row.value))
+    }
+
+    /// The current row, where it lies.
+    #[inline]
+    pub(crate) fn lent(&mut self) -> Option<LentRow<'_>> {
         match self.current {
-            Current::Scan => self.scan.as_ref().map(|scan| (scan.key(), scan.value())),
-            Current::Written => {
-                self.written.peek().and_then(|(key, write)| write.map(|value| (*key, &value.bytes[..])))
-            }
+            Current::Scan => self.scan.as_ref().map(|scan| {
+                let row = scan.row();
+                LentRow { key: row.key, value: row.value, expires_at: row.expires_at }
+            }),
+            Current::Written => self.written.peek().and_then(|(key, write)| {
+                write.map(|value| LentRow { key, value: &value.bytes, expires_at: value.expires_at })
+            }),
             Current::Start | Current::End => None,
         }
     }

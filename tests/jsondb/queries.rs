@@ -486,3 +486,22 @@ mod cost {
         assert_eq!(cursor.explanation().documents_read, 0);
     }
 }
+
+#[test]
+fn an_index_that_is_walked_in_any_case_is_not_tried_first() {
+    let db = open_with_items();
+    db.create_index("items", "by_age", index_on("age")).unwrap();
+    (0..100).for_each(|id| put(&db, j!({ "id": id, "age": id, "even": id % 2 == 0 })));
+    let query = |least: f64| {
+        items().filter("age", at_least(least)).filter("even", equals(true)).order_by("age", Order::Ascending)
+    };
+
+    let explained = explain(&db, query(10.0).limit(20));
+    assert_eq!((explained.plan, explained.sorted), (PlanKind::Index, false), "{explained:?}");
+    assert_eq!(explained.rows_sampled, 0, "{explained:?}");
+    assert_eq!(ids(&mut read(&db), query(10.0).limit(3)), [10, 12, 14]);
+    // With another index there is something to choose from.
+    db.create_index("items", "by_evenness", index_on("even")).unwrap();
+    assert!(explain(&db, query(10.0).limit(20)).rows_sampled > 0);
+    assert_eq!(ids(&mut read(&db), query(95.0)), [96, 98]);
+}

@@ -253,23 +253,27 @@ impl<'a> Scanner<'a> {
 
 /// How many bytes of a string stand for themselves before the first quote, backslash or control character.
 fn plain_len(bytes: &[u8]) -> usize {
-    let words = bytes.chunks_exact(8).take_while(|word| {
-        let word = word.iter().fold(0, |word, &byte| (word << 8) | u64::from(byte));
-        !has_special(word)
-    });
-    let whole = 8 * words.count();
-    let rest = bytes[whole..].iter().take_while(|&&byte| byte >= b' ' && byte != b'"' && byte != b'\\');
-    whole + rest.count()
+    let mut rest = bytes;
+    while let Some((word, behind)) = rest.split_first_chunk::<8>() {
+        let specials = specials_in(u64::from_le_bytes(*word));
+        if specials != 0 {
+            return bytes.len() - rest.len() + specials.trailing_zeros() as usize / 8;
+        }
+        rest = behind;
+    }
+    let plain = rest.iter().take_while(|&&byte| byte >= b' ' && byte != b'"' && byte != b'\\');
+    bytes.len() - rest.len() + plain.count()
 }
 
-/// Whether one of eight bytes is a quote, a backslash or a control character.
-fn has_special(word: u64) -> bool {
+/// The high bit of the first of eight bytes, the lowest one first, that is a quote, a backslash or a control character; 0
+/// where there is none. What is set above it means nothing.
+fn specials_in(word: u64) -> u64 {
     // A byte below the subtracted one borrows into its own high bit, or into that of a byte above it, which only
     // happens when there is one.
     const ONES: u64 = u64::from_ne_bytes([1; 8]);
     let below = |word: u64, bound: u8| word.wrapping_sub(ONES * u64::from(bound)) & !word;
     let is = |byte: u8| below(word ^ (ONES * u64::from(byte)), 1);
-    (below(word, b' ') | is(b'"') | is(b'\\')) & ONES << 7 != 0
+    (below(word, b' ') | is(b'"') | is(b'\\')) & ONES << 7
 }
 
 impl<'a> StringToken<'a> {

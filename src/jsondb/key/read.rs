@@ -57,7 +57,7 @@ fn skip_value(input: &mut &[u8], depth: usize) -> Option<()> {
         NULL | FALSE | TRUE => Some(()),
         NUMBER => take_number(input).map(drop),
         DATE => take_date(input).map(drop),
-        STRING => take_string(input, drop),
+        STRING => skip_string(input),
         BINARY => take_binary(input, drop),
         ARRAY if depth < ARRAY_DEPTH_MAX => {
             while !take_array_end(input)? {
@@ -164,6 +164,33 @@ fn take_string(input: &mut &[u8], mut each: impl FnMut(u16)) -> Option<()> {
             }
             _ => return None,
         }
+    }
+}
+
+/// Passes a string, eight letters at a time while they are of ASCII and above U+0001.
+fn skip_string(input: &mut &[u8]) -> Option<()> {
+    while let Some((word, rest)) = input.split_first_chunk::<8>()
+        && are_plain(u64::from_le_bytes(*word))
+    {
+        *input = rest;
+    }
+    take_string(input, drop)
+}
+
+/// Whether eight bytes are all from 2 to 0x7f.
+fn are_plain(word: u64) -> bool {
+    const ONES: u64 = u64::from_ne_bytes([1; 8]);
+    // A byte below 2 borrows into its own high bit; where none does, no bit is set that is not in `word`.
+    (word.wrapping_sub(2 * ONES) | word) & (ONES << 7) == 0
+}
+
+/// The number that an encoded key is; `None` where it is anything else.
+#[cfg(feature = "node")]
+pub(super) fn number_of(encoded: &[u8]) -> Option<f64> {
+    let (&NUMBER, mut rest) = encoded.split_first()? else { return None };
+    match take_bits(&mut rest)? {
+        (value, Class::Number) if rest.is_empty() => Some(value),
+        _ => None,
     }
 }
 

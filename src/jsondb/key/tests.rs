@@ -247,6 +247,25 @@ fn text_has_the_key_of_its_code_units() {
 }
 
 #[test]
+fn a_string_ends_where_it_ends_whatever_stands_at_which_place_in_it() {
+    for len in 0..40 {
+        for at in 0..len {
+            for special in [0, 1, 2, 0x7f, 0x80, 0xff, 0xffff, 0xd800] {
+                let mut units = vec![u16::from(b'a'); len];
+                units[at] = special;
+                let key = Key::encode(&KeyValue::String(units)).unwrap();
+                let row = [key.as_bytes(), &[1; 9]].concat();
+                let mut rest = &row[..];
+                assert_eq!(skip(&mut rest), Some(key.as_bytes()), "{special} at {at} of {len}");
+                assert_eq!(rest, [1; 9]);
+                let bytes = key.as_bytes();
+                (0..bytes.len()).for_each(|end| assert_eq!(skip(&mut &bytes[..end]), None));
+            }
+        }
+    }
+}
+
+#[test]
 fn numbers_and_bigints_of_one_value_are_two_keys_and_minus_zero_is_zero() {
     let number = Key::from_f64(5.0).unwrap();
     let bigint = Key::encode(&BigInt::from(5).into()).unwrap();

@@ -162,7 +162,12 @@ impl Access {
 
     /// Whether nothing is left to ask of a document that a row leads to.
     pub(super) fn is_exact(&self, tests: &[PathTest]) -> bool {
-        tests.iter().all(|test| test.contains.is_empty() && self.covered.contains(&test.path))
+        tests.iter().all(|test| self.meets(test))
+    }
+
+    /// Whether every document that a row leads to passes `test`.
+    pub(super) fn meets(&self, test: &PathTest) -> bool {
+        test.contains.is_empty() && self.covered.contains(&test.path)
     }
 }
 

@@ -5,9 +5,9 @@
 
 use super::span::Spans;
 use crate::error::{Code, Error, Result, shown};
+use crate::jsondb::Format;
 use crate::jsondb::document::{Extracted, Extractor, Wanted};
 use crate::jsondb::key::{Key, KeyRange};
-use crate::jsondb::{Document, Format};
 
 /// The most keys of one [`Condition::In`].
 pub const IN_KEYS_MAX: usize = 10_000;
@@ -125,12 +125,13 @@ impl Filter {
         &self,
         tests: &[PathTest],
         order: usize,
-        document: &Document,
+        format: Format,
+        document: &[u8],
     ) -> Result<Option<OrderKeys>> {
-        if document.format != Format::Json {
+        if format != Format::Json {
             return Ok(self.is_trivial.then(|| vec![None; order]));
         }
-        let mut found = self.extractor.extract(&document.bytes)?.into_iter();
+        let mut found = self.extractor.extract(document)?.into_iter();
         for spans in tests.iter().filter_map(|test| test.spans.as_ref()) {
             match found.next() {
                 Some(Extracted::One(key)) if spans.contains(key.as_bytes()) => {}

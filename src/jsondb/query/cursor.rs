@@ -8,11 +8,12 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 use super::access::{Access, LeftOut};
+use super::condition::OrderKeys;
 use super::explain::Explanation;
 use super::planner::{Plan, PlanKind, plan};
 use super::sorter::{SORT_BYTES_MAX, Sorter};
 use super::walk::{Counts, Entry, Walk};
-use super::{Query, QueryPage};
+use super::{Query, QueryPage, Rest};
 use crate::effort;
 use crate::engine::Direction;
 use crate::error::{Code, Error, Result};
@@ -54,6 +55,8 @@ pub struct QueryCursor {
 enum Trust {
     /// They meet all conditions.
     Exact,
+    /// They have to be held against those conditions that their access does not meet.
+    Rest,
     /// They have to be held against the conditions.
     Candidates,
 }
@@ -70,6 +73,8 @@ struct Run {
     stages: VecDeque<Stage>,
     pending: VecDeque<Entry>,
     pending_trust: Trust,
+    /// What is left to ask of those of the first stage.
+    rest: Option<Rest>,
     batch_rows: usize,
     sorter: Option<Sorter>,
     offset_left: u64,
@@ -189,6 +194,7 @@ impl Run {
             stages: VecDeque::new(),
             pending: VecDeque::new(),
             pending_trust: Trust::Candidates,
+            rest: None,
             batch_rows: 0,
             sorter: plan.sorts.then(|| Sorter::new(kept_max, SORT_BYTES_MAX)),
             offset_left: query.offset,
@@ -198,15 +204,22 @@ impl Run {
         if plan.kind == PlanKind::Intersection {
             run.intersect(sight, &plan, query, counts)?;
         } else if let Some(access) = plan.accesses.first() {
-            run.follow(access, &plan, query);
+            run.follow(access, &plan, query)?;
         }
         Ok(run)
     }
 
     /// Lays out the stages of an access: its rows, and then the documents that it leaves out.
-    fn follow(&mut self, access: &Access, plan: &Plan, query: &Query) {
+    fn follow(&mut self, access: &Access, plan: &Plan, query: &Query) -> Result<()> {
         let by_key = query.order.is_empty() && access.target.index.is_some();
-        let trust = if access.is_exact(&query.tests) { Trust::Exact } else { Trust::Candidates };
+        let trust = match (access.is_exact(&query.tests), plan.sorts) {
+            (true, _) => Trust::Exact,
+            (false, true) => Trust::Candidates,
+            (false, false) => {
+                self.rest = Some(query.rest(access)?);
+                Trust::Rest
+            }
+        };
         self.stages.push_back(Stage { walk: Walk::new(access, plan.direction), trust, by_key });
         let left_out = match &access.left_out {
             LeftOut::Listed(range) => Some(range),
@@ -228,6 +241,7 @@ impl Run {
             (false, true) => BATCH_MAX,
             (false, false) => first.clamp(1, BATCH_FIRST),
         };
+        Ok(())
     }
 
     /// Reads the keys that two accesses give, and keeps those that both do.
@@ -320,22 +334,24 @@ impl Run {
             return Ok(self.give(row_of(entry.key, None, no_document())));
         }
         let Entry { key, stored, expires_at } = entry;
-        let stored = match stored {
-            Some(stored) => Some(stored),
+        let judge = |format, document: &[u8]| match (trust, &self.rest) {
+            (Trust::Exact, _) if !sorts => Ok(Some(OrderKeys::new())),
+            (Trust::Rest, Some(rest)) => rest.pass(&self.store, &key, format, document),
+            _ => query.pass(&self.store, &key, format, document),
+        };
+        let passed = match stored {
+            Some(stored) => {
+                judge(stored.document.format, &stored.document.bytes)?.map(|order| (stored, order))
+            }
             None => {
                 counts.documents += 1;
-                read_document(sight, &row, expires_at)?
+                read_passing(sight, &row, expires_at, judge)?
             }
         };
-        let Some(stored) = stored else { return Ok(Step::Nothing) };
-        if trust != Trust::Exact || sorts {
-            let Some(order) = query.pass(&self.store, &key, &stored.document)? else {
-                return Ok(Step::Nothing);
-            };
-            if let Some(sorter) = &mut self.sorter {
-                sorter.add(query.order.iter().map(|(_, order)| *order), &order, &key, stored.expires_at)?;
-                return Ok(Step::Nothing);
-            }
+        let Some((stored, order)) = passed else { return Ok(Step::Nothing) };
+        if let Some(sorter) = &mut self.sorter {
+            sorter.add(query.order.iter().map(|(_, order)| *order), &order, &key, stored.expires_at)?;
+            return Ok(Step::Nothing);
         }
         let stored = if keys_only { no_document() } else { query.selected(stored)? };
         Ok(self.give(row_of(key, None, stored)))
@@ -354,10 +370,22 @@ impl Run {
     }
 }
 
-/// The document that an entry leads to; `None` where it has expired since the entry was found.
-fn read_document(sight: &mut Sight<'_>, row: &[u8], expires_at: u64) -> Result<Option<StoredDocument>> {
-    match sight.read(row)? {
-        Some(value) => StoredDocument::decode_in_place(value, row).map(Some),
+/// The document that an entry leads to, and what it is ordered by, if `judge` lets it pass; `None` also where it has
+/// expired since the entry was found. One that doesn't pass is not copied.
+fn read_passing(
+    sight: &mut Sight<'_>,
+    row: &[u8],
+    expires_at: u64,
+    judge: impl FnOnce(Format, &[u8]) -> Result<Option<OrderKeys>>,
+) -> Result<Option<(StoredDocument, OrderKeys)>> {
+    let read = sight.base.lend(sight.overlay, sight.reads, row, |mut value| {
+        let (format, version, updated_at, expires_at) = StoredDocument::header(&mut value, row)?;
+        let Some(order) = judge(format, value)? else { return Ok(None) };
+        let document = Document { format, bytes: value.to_vec() };
+        Ok(Some((StoredDocument { document, version, updated_at, expires_at }, order)))
+    })?;
+    match read {
+        Some(read) => read,
         None if expires_at != 0 && expires_at <= sight.base.now_ms() => Ok(None),
         None => Err(damaged("a document row", row, "an index leads to it, and it is missing")),
     }
@@ -381,6 +409,7 @@ impl Query {
                 StoredDocument::decode_in_place(value, &row)?
             }
         };
-        Ok(self.pass(store, &entry.key, &stored.document)?.is_some())
+        let Document { format, bytes } = &stored.document;
+        Ok(self.pass(store, &entry.key, *format, bytes)?.is_some())
     }
 }

@@ -23,6 +23,7 @@ pub use explain::Explanation;
 pub use planner::PlanKind;
 pub use sorter::SORT_BYTES_MAX;
 
+use access::Access;
 use condition::{Filter, OrderKeys, PathTest, by_path};
 
 use super::deletion::Deletion;
@@ -187,6 +188,30 @@ fn check_path(path: &str) -> Result<()> {
     Ok(())
 }
 
+/// Some of the conditions of a query.
+struct Rest {
+    tests: Vec<PathTest>,
+    filter: Filter,
+}
+
+impl Rest {
+    /// As [`Query::pass`], by these conditions, and without what documents are ordered by.
+    fn pass(
+        &self,
+        store: &StoreDef,
+        key: &Key,
+        format: Format,
+        document: &[u8],
+    ) -> Result<Option<OrderKeys>> {
+        self.filter.pass(&self.tests, 0, format, document).map_err(|error| not_json(&error, store, key))
+    }
+}
+
+fn not_json(error: &Error, store: &StoreDef, key: &Key) -> Error {
+    let message = format!("the document {key} of the object store {:?}: {error}", store.name);
+    error.wrap(Code::Corruption, message)
+}
+
 /// Which documents, in which order, and what of them; made by a [`QueryBuilder`].
 #[derive(Debug, Clone)]
 pub struct Query {
@@ -313,11 +338,24 @@ impl Query {
     }
 
     /// What a document is ordered by, if it meets all conditions.
-    fn pass(&self, store: &StoreDef, key: &Key, document: &Document) -> Result<Option<OrderKeys>> {
-        self.filter.pass(&self.tests, self.order.len(), document).map_err(|error| {
-            let message = format!("the document {key} of the object store {:?}: {error}", store.name);
-            error.wrap(Code::Corruption, message)
-        })
+    fn pass(
+        &self,
+        store: &StoreDef,
+        key: &Key,
+        format: Format,
+        document: &[u8],
+    ) -> Result<Option<OrderKeys>> {
+        self.filter
+            .pass(&self.tests, self.order.len(), format, document)
+            .map_err(|error| not_json(&error, store, key))
+    }
+
+    /// What is left to ask of the documents that `access` leads to in the right order.
+    fn rest(&self, access: &Access) -> Result<Rest> {
+        let is_left = |test: &&PathTest| !access.meets(test);
+        let tests: Vec<PathTest> = self.tests.iter().filter(is_left).cloned().collect();
+        let filter = Filter::new(&tests, std::iter::empty())?;
+        Ok(Rest { tests, filter })
     }
 
     /// What is wanted of a document.

@@ -173,8 +173,11 @@ impl Planner<'_, '_> {
                 break;
             }
         }
+        // Where there is nothing to sort instead, nothing has to be tried to choose it.
         if let Some(InOrder { access, direction }) = &in_order
-            && (self.is_best(access) || self.finds_enough(access, *direction)?)
+            && (self.is_best(access)
+                || found.iter().all(|other| is_same(other, access))
+                || self.finds_enough(access, *direction)?)
         {
             return Ok(Plan::of(access.clone(), *direction, false));
         }
@@ -319,7 +322,7 @@ impl Planner<'_, '_> {
     /// Whether to sort what the most selective access gives, or to walk the one that has the order.
     fn sort_or_walk(&mut self, selective: Plan, in_order: InOrder) -> Result<Plan> {
         let [first, ..] = &selective.accesses[..] else { return Ok(selective) };
-        if first.target == in_order.access.target && first.pieces == in_order.access.pieces {
+        if is_same(first, &in_order.access) {
             return Ok(Plan::of(in_order.access, in_order.direction, false));
         }
         let first = first.clone();
@@ -371,6 +374,11 @@ impl Planner<'_, '_> {
         let even = (wanted as f64 * documents as f64).sqrt() as usize;
         Ok(even.clamp(SORTED_MIN, SORTED_MAX))
     }
+}
+
+/// Whether two accesses walk the same rows.
+fn is_same(a: &Access, b: &Access) -> bool {
+    a.target == b.target && a.pieces == b.pieces
 }
 
 /// Whether an access is one row, or a few, that need no counting.

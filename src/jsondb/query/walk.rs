@@ -12,8 +12,8 @@ use crate::error::Result;
 use crate::jsondb::conflict::{ReadSet, successor};
 use crate::jsondb::key::Key;
 use crate::jsondb::overlay::Overlay;
-use crate::jsondb::rows::{RowRange, StoredDocument, decode_document_key, decode_index_row, decode_key};
-use crate::jsondb::view::{Base, Sight};
+use crate::jsondb::rows::{RowRange, StoredDocument, decode_document_key, decode_key, index_row_keys};
+use crate::jsondb::view::{Base, LentRow, Sight};
 
 /// A batch of documents ends after so many bytes.
 const BATCH_BYTES_MAX: usize = 256 << 10;
@@ -36,8 +36,9 @@ pub(super) struct Entry {
     pub(super) expires_at: u64,
 }
 
-/// The key by which a row lies in its order, and where it leads.
-type Keyed = (Key, Entry);
+/// The key by which a row lies in its order, where rows that have the same one are to be turned round, and where it
+/// leads.
+type Keyed = (Option<Key>, Entry);
 
 /// What the rows of a walk are.
 #[derive(Debug, Clone)]
@@ -121,7 +122,7 @@ impl Walk {
                     let reads = reads.as_deref_mut().unwrap_or(&mut unnoted);
                     if let Some(value) = base.read_value(overlay, reads, &row)? {
                         self.count(counts);
-                        batch.push(self.entry(&row, &value.bytes, value.expires_at)?.1);
+                        batch.push(self.entry(&row, &value.bytes, value.expires_at, false)?.1);
                     }
                 }
                 Piece::Range(range, direction) => {
@@ -160,11 +161,11 @@ impl Walk {
     ) -> Result<(Vec<Keyed>, Option<Vec<u8>>)> {
         let mut rows = base.rows(overlay, range, direction)?;
         let (mut read, mut bytes) = (Vec::new(), 0);
+        let turns = direction == Direction::Reverse && self.has_ties();
         while rows.advance()? {
-            let expires_at = rows.expires_at();
-            let Some((row, value)) = rows.row() else { break };
+            let Some(LentRow { key: row, value, expires_at }) = rows.lent() else { break };
             bytes += value.len();
-            read.push(self.entry(row, value, expires_at)?);
+            read.push(self.entry(row, value, expires_at, turns)?);
             if read.len() >= rows_max || bytes >= BATCH_BYTES_MAX {
                 return Ok((read, Some(row.to_vec())));
             }
@@ -172,22 +173,28 @@ impl Walk {
         Ok((read, None))
     }
 
-    fn entry(&self, row: &[u8], value: &[u8], expires_at: u64) -> Result<Keyed> {
+    fn entry(&self, row: &[u8], value: &[u8], expires_at: u64, turns: bool) -> Result<Keyed> {
         match self.kind {
             Kind::Documents => {
                 let key = decode_document_key(row, &self.prefix)?;
                 let stored = StoredDocument::decode(value, row)?;
-                Ok((key.clone(), Entry { key, stored: Some(stored), expires_at }))
+                Ok((None, Entry { key, stored: Some(stored), expires_at }))
             }
             Kind::Index { is_unique } => {
-                let (index_key, key) = decode_index_row(row, value, &self.prefix, is_unique)?;
-                Ok((index_key, Entry { key, stored: None, expires_at }))
+                let (index_key, key) = index_row_keys(row, value, &self.prefix, is_unique)?;
+                let key = Key::of_checked(key);
+                Ok((turns.then(|| Key::of_checked(index_key)), Entry { key, stored: None, expires_at }))
             }
             Kind::List => {
                 let key = decode_key(row.get(self.prefix.len()..).unwrap_or_default().to_vec(), row)?;
-                Ok((key.clone(), Entry { key, stored: None, expires_at }))
+                Ok((None, Entry { key, stored: None, expires_at }))
             }
         }
+    }
+
+    /// Whether several rows may have one key.
+    fn has_ties(&self) -> bool {
+        matches!(self.kind, Kind::Index { is_unique: false })
     }
 
     fn forwards(&mut self, range: RowRange, rows: Vec<Keyed>, last: Option<Vec<u8>>) -> Vec<Entry> {
@@ -200,12 +207,12 @@ impl Walk {
 
     /// The rows that were read backwards, with those of one key turned round.
     fn turned(&mut self, range: RowRange, mut rows: Vec<Keyed>, last: Option<Vec<u8>>) -> Vec<Entry> {
-        let has_ties = matches!(self.kind, Kind::Index { is_unique: false });
+        let has_ties = self.has_ties();
         if let Some(last) = last {
             let mut rest = RowRange { start: range.start, end: last };
             // There may be more rows with the last key: they are read again, forwards.
-            if has_ties && let Some(key) = rows.last().map(|(key, _)| key.clone()) {
-                rows.retain(|(other, _)| *other != key);
+            if has_ties && let Some(key) = rows.last().and_then(|(key, _)| key.clone()) {
+                rows.retain(|(other, _)| other.as_ref() != Some(&key));
                 let group = RowRange::prefix([&self.prefix, key.as_bytes()].concat());
                 rest.end.clone_from(&group.start);
                 self.pieces.push_front(Piece::Range(rest, Direction::Reverse));
