@@ -14,6 +14,7 @@
 const { rmdir } = require('node:fs/promises')
 const { FlowDBError, cut, isOwn, reasonOf } = require('./errors.js')
 const { KEY_BYTES_MAX, writeKey } = require('./key.js')
+const moment = require('./moment.js')
 const native = require('./native.js')
 const { Run, VERB } = require('./packing.js')
 
@@ -543,13 +544,13 @@ class Connection {
    */
   resolved (value) {
     if (++this.#effort < this.#nextLook) return Promise.resolve(value)
-    const now = performance.now()
+    const now = moment.now()
     this.#nextLook = this.#effort + EFFORT_BETWEEN_LOOKS
     if (this.#effort < EFFORT_MAX && now - this.#lastTurn < MS_BETWEEN_TURNS) return Promise.resolve(value)
     this.#effort = 0
     this.#nextLook = EFFORT_BETWEEN_LOOKS
     return new Promise((resolve) => setImmediate(() => {
-      this.#lastTurn = performance.now()
+      this.#lastTurn = moment.now()
       resolve(value)
     }))
   }

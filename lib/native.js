@@ -11,6 +11,7 @@
 
 const util = require('node:util')
 const { FlowDBError, isOwn } = require('./errors.js')
+const moment = require('./moment.js')
 const { Failure, Notice, readAnswers, readRecord } = require('./packing.js')
 const { readDocument } = require('./values.js')
 const addon = /** @type {typeof import('../native.d.ts')} */ (require('../native.js'))
@@ -304,7 +305,7 @@ function refuse (numbers, why) {
 
 /** Takes the answers that wait, and settles their requests. */
 function takeAnswers () {
-  const started = performance.now()
+  const started = moment.now()
   const pendingMin = pending - ANSWERS_MAX
   let buffer = portion
   for (;;) {
@@ -317,7 +318,7 @@ function takeAnswers () {
     readAnswers(buffer, length, wantsOf, readDocument, answer)
     buffer = portion
     // What awaits these answers runs when this returns, and takes longer than settling them.
-    if (pending <= pendingMin || performance.now() - started > ANSWERS_MS_MAX) {
+    if (pending <= pendingMin || moment.now() - started > ANSWERS_MS_MAX) {
       setImmediate(takeAnswers)
       return
     }
