@@ -121,6 +121,24 @@ fn a_close_flushes_what_would_take_long_to_replay() {
 }
 
 #[test]
+fn the_opening_of_a_database_that_was_closed_changes_nothing_and_syncs_nothing() {
+    for entries in [0, 10, 20_000u32] {
+        let disk = SimFs::in_memory();
+        let engine = Engine::open_on(Config::new("/above/db"), Arc::new(disk.clone())).unwrap();
+        for number in 0..entries {
+            put(&engine, &number.to_be_bytes(), 20).unwrap();
+        }
+        engine.close().unwrap();
+        let operations = disk.operations();
+
+        let engine = Engine::open_on(Config::new("/above/db"), Arc::new(disk.clone())).unwrap();
+
+        assert!(engine.get(&0u32.to_be_bytes(), None).unwrap().is_some() || entries == 0);
+        assert_eq!(disk.operations(), operations, "{entries} entries");
+    }
+}
+
+#[test]
 fn a_writer_that_waits_for_a_thread_that_panicked_is_told() {
     let watch = |path: &Path| assert!(!is_table(path), "on purpose");
     let config = Config {
