@@ -14,6 +14,7 @@ use super::testing::{NUMBER, Row, TestTable, options};
 use super::{BlockCache, Lookup, Table, TableEntry, TableIterator, TableOptions, TableWriter};
 use crate::config::{Compression, Config};
 use crate::error::{Code, Result};
+use crate::frame::Effort;
 use crate::fs::{CrashOutcome, Fault, File, FileSystem, SimFs};
 use crate::iter::InternalIterator;
 use crate::key::{KEY_BYTES_MAX, Kind, SEQNO_MAX, SeqNo, compare_internal, hash_key};
@@ -300,7 +301,7 @@ fn the_filter_has_a_key_once_however_many_versions_it_has() {
 
 fn writer(fs: &SimFs) -> TableWriter {
     let file = fs.create(&TestTable::path()).unwrap();
-    TableWriter::new(file, NUMBER, TableOptions::from(&Config::in_memory()))
+    TableWriter::new(file, NUMBER, TableOptions::new(&Config::in_memory(), Effort::Quick))
 }
 
 #[test]
