@@ -15,6 +15,7 @@ const { rmdir } = require('node:fs/promises')
 const { FlowDBError, cut, isOwn, reasonOf } = require('./errors.js')
 const { InCall } = require('./in-call.js')
 const { KEY_BYTES_MAX, writeKey } = require('./key.js')
+const moment = require('./moment.js')
 const native = require('./native.js')
 const { Run, VERB } = require('./packing.js')
 
@@ -513,7 +514,7 @@ class Connection {
     this.#effort = 0
     this.#effortOfTurn = 0
     this.#nextLook = EFFORT_BETWEEN_LOOKS
-    this.#lastTurn = performance.now()
+    this.#lastTurn = moment.now()
   }
 
   /** Whether little waits in the ordered run, and nothing that was issued before it has no answer yet. */
@@ -528,13 +529,13 @@ class Connection {
    * gets a turn before the next ones: a loop that awaits nothing else would keep timers and sockets waiting for ever.
    */
   #writeInCall () {
-    const start = performance.now()
+    const start = moment.now()
     if (start < this.#pausedUntil) return this.#flush()
     this.#send(this.#reads)
     const { numbers, run: { bytes } } = this.#ordered
     this.#empty(this.#ordered)
     if (!native.submitSmall(this.#database, bytes, numbers)) return
-    const now = performance.now()
+    const now = moment.now()
     if (now - start > HELD_UP_MS) this.#pausedUntil = now + HELD_UP_PAUSE * (now - start)
     this.#effort += EFFORT_OF_WRITE * numbers.length
     this.#owesTurn = this.#effort >= EFFORT_MAX || now - this.#lastTurn >= MS_BETWEEN_TURNS
@@ -662,7 +663,7 @@ class Connection {
    */
   resolved (value) {
     if (++this.#effort < this.#nextLook) return Promise.resolve(value)
-    const now = performance.now()
+    const now = moment.now()
     this.#nextLook = this.#effort + EFFORT_BETWEEN_LOOKS
     if (this.#effort < EFFORT_MAX && now - this.#lastTurn < MS_BETWEEN_TURNS) return Promise.resolve(value)
     this.#effort = 0

@@ -19,6 +19,7 @@ const { Loading } = require('./flash-sync/loading.js')
 const { Reads } = require('./flash-sync/reads.js')
 const { HEAD, WAITING_BYTES_MAX, WriteBehind } = require('./flash-sync/write-behind.js')
 const { version } = require('../package.json')
+const moment = require('./moment.js')
 const { invalid, kindOf, nameBytes } = require('./names.js')
 const { readOptions } = require('./options.js')
 const { Session } = require('./session.js')
@@ -154,7 +155,7 @@ class FlashStoreSync extends Reads {
   /** Applies what was set before everything was read. More may be set meanwhile, or the rest applied by a call. */
   async #openInSlices () {
     if (this.#isClosed && this.#early.isEmpty) throw closed()
-    while (!this.#isLoaded && !this.#applyEarly(performance.now() + SLICE_MS_MAX)) {
+    while (!this.#isLoaded && !this.#applyEarly(moment.now() + SLICE_MS_MAX)) {
       await new Promise((resolve) => setImmediate(resolve))
     }
   }

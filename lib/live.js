@@ -10,6 +10,7 @@ const { setImmediate: turn } = require('node:timers/promises')
 const { serialize } = require('node:v8')
 const { reading } = require('./errors.js')
 const { toBounds } = require('./key-range.js')
+const moment = require('./moment.js')
 const { checkOptions, invalid, isPlain, kindOf, nameBytes } = require('./names.js')
 const { WANTS } = require('./packing.js')
 const { sessionOfQuery } = require('./query.js')
@@ -78,12 +79,12 @@ async function bytesOf (results) {
   // A query of a user's may give anything.
   if (!Array.isArray(results)) return [serialize(results)]
   const portions = []
-  let began = performance.now()
+  let began = moment.now()
   for (let at = 0; at < results.length; at += PORTION_ROWS) {
     portions.push(serialize(results.slice(at, at + PORTION_ROWS)))
-    if (performance.now() - began < MS_BETWEEN_TURNS) continue
+    if (moment.now() - began < MS_BETWEEN_TURNS) continue
     await turn()
-    began = performance.now()
+    began = moment.now()
   }
   return portions
 }

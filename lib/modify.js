@@ -14,6 +14,7 @@
 const timers = require('node:timers/promises')
 const { FlowDBError } = require('./errors.js')
 const { encodeKey, plainKey } = require('./key.js')
+const moment = require('./moment.js')
 const { invalid, kindOf, nameBytes } = require('./names.js')
 const { VERB } = require('./packing.js')
 const { encodeDocument } = require('./values.js')
@@ -173,7 +174,7 @@ class Turn {
    * @param {unknown} document
    */
   async compute (compute, document) {
-    this.#computesSince = performance.now()
+    this.#computesSince = moment.now()
     try {
       return await compute(document)
     } finally {
@@ -188,8 +189,8 @@ class Turn {
   async over () {
     await this.#whenBegun
     while (!this.#isDone) {
-      const since = this.#computesSince ?? performance.now()
-      const left = since + TURN_MS_MAX - performance.now()
+      const since = this.#computesSince ?? moment.now()
+      const left = since + TURN_MS_MAX - moment.now()
       if (left <= 0) return
       await atMost(left, this.#whenDone)
     }

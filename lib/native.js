@@ -11,6 +11,7 @@
 
 const util = require('node:util')
 const { FlowDBError, isOwn } = require('./errors.js')
+const moment = require('./moment.js')
 const { Failure, NOTHING_WANTED, Notice, readAnswers, readRecord } = require('./packing.js')
 const { readDocument } = require('./values.js')
 const addon = /** @type {typeof import('../native.d.ts')} */ (require('../native.js'))
@@ -366,7 +367,7 @@ function fail (request, failure) {
 
 /** Takes the answers that wait, and settles their requests. */
 function takeAnswers () {
-  const started = performance.now()
+  const started = moment.now()
   const pendingMin = pending - ANSWERS_MAX
   let buffer = portion
   for (;;) {
@@ -379,7 +380,7 @@ function takeAnswers () {
     readAnswers(buffer, length, wantsOf, readDocument, answer)
     buffer = portion
     // What awaits these answers runs when this returns, and takes longer than settling them.
-    if (pending <= pendingMin || performance.now() - started > ANSWERS_MS_MAX) {
+    if (pending <= pendingMin || moment.now() - started > ANSWERS_MS_MAX) {
       setImmediate(takeAnswers)
       return
     }

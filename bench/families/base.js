@@ -8,6 +8,7 @@
 const { Worker } = require('node:worker_threads')
 const { join } = require('node:path')
 const { Cannot, WrongAnswer, checkValue } = require('../lib/answers.js')
+const { rest } = require('../lib/clock.js')
 const { diskBytes, evict } = require('../lib/files.js')
 const { keyOf } = require('../lib/data.js')
 const { median } = require('../lib/results.js')
@@ -77,6 +78,7 @@ async function reopen (lines) {
   const { adapter, scale, dir } = lines
   if (adapter.isBaseline) return lines.miss([COLD, WARM, ...SMALL.map(smallLine)], lines.lacks('reopen'))
   evict(dir)
+  await rest()
   await lines.line(COLD, async () => ({ value: await openingMs(lines) }))
   await lines.line(WARM, async () => {
     const times = []

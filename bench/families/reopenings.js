@@ -3,6 +3,7 @@
 /* Opening a store of 100,000 entries again, in a new process, until all of it can be read. */
 
 const { check, shown } = require('../lib/answers.js')
+const { rest } = require('../lib/clock.js')
 const { keyOf, valueOf } = require('../lib/data.js')
 const { evict, freshDir } = require('../lib/files.js')
 
@@ -38,6 +39,7 @@ async function fillBoth (lines) {
 
 /** @param {Lines} lines */
 async function openBoth (lines) {
+  await rest()
   for (const name of CLASSES) {
     await lines.line(lineOf(name), async () => {
       const n = countOf(lines) - 1

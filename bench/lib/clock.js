@@ -22,7 +22,16 @@ const WALL_MAX = 5
 /** So long something is made or checked before the event loop gets a turn: its delay shall be the engine's. */
 const SLICE_MS = 0.4
 
+/** So long nothing is done before an opening is on the clock. */
+const REST_MS = 200
+
 const turn = () => new Promise((resolve) => setImmediate(resolve))
+
+/**
+ * Waits until what loading modules and making data left behind has been collected. V8 does that in the turns of the
+ * event loop after the start of a process, for ten milliseconds or so: more than many an opening takes.
+ */
+const rest = () => new Promise((resolve) => setTimeout(resolve, REST_MS))
 
 /**
  * Does something with each item, in slices.
@@ -140,5 +149,6 @@ async function watchLoop (measure) {
 exports.Clock = Clock
 exports.inSlices = inSlices
 exports.rate = rate
+exports.rest = rest
 exports.turn = turn
 exports.watchLoop = watchLoop

@@ -7,6 +7,7 @@
  * kept, in its first place, a crash could leave that value without what was set before it.
  */
 
+const moment = require('../moment.js')
 const { sizeOf } = require('./write-behind.js')
 
 /** So many changes are applied before it is looked at the time. */
@@ -61,7 +62,7 @@ class EarlyChanges {
       const early = this.#puts[count++]
       this.#bytes -= sizeOf(early.encoded)
       put(early)
-      if (count % CHANGES_BETWEEN_LOOKS === 0 && performance.now() > deadline) break
+      if (count % CHANGES_BETWEEN_LOOKS === 0 && moment.now() > deadline) break
     }
     this.#puts.splice(0, count)
   }

@@ -12,6 +12,7 @@ use super::job::{JobContext, PACE_BYTES};
 use super::retention::{Fate, Retention};
 use super::value_outputs::ValueOutputs;
 use crate::error::Result;
+use crate::frame::Effort;
 use crate::iter::InternalIterator;
 use crate::key::{EntryRef, Kind, SETTLED};
 use crate::range_tombstone::RangeTombstone;
@@ -35,6 +36,7 @@ pub(super) struct Outputs<'a> {
     context: &'a JobContext<'a>,
     size_max: u64,
     values: ValueOutputs<'a>,
+    effort: Effort,
     /// In key order; each output gets the part of them that lies in its range.
     tombstones: Vec<RangeTombstone>,
     /// Where the range of the current output begins: what lies before belongs to finished ones.
@@ -52,11 +54,17 @@ pub(super) struct Outputs<'a> {
 }
 
 impl<'a> Outputs<'a> {
-    pub(super) fn new(context: &'a JobContext<'a>, size_max: u64, values: ValueOutputs<'a>) -> Self {
+    pub(super) fn new(
+        context: &'a JobContext<'a>,
+        size_max: u64,
+        values: ValueOutputs<'a>,
+        effort: Effort,
+    ) -> Self {
         Self {
             context,
             size_max,
             values,
+            effort,
             tombstones: Vec::new(),
             from: None,
             writer: None,
@@ -160,7 +168,7 @@ impl<'a> Outputs<'a> {
             let path = table_path(self.context.dir, number);
             let file = self.context.fs.create(&path)?;
             self.written.push(path);
-            let writer = TableWriter::new(file, number, TableOptions::from(self.context.config));
+            let writer = TableWriter::new(file, number, TableOptions::new(self.context.config, self.effort));
             self.writer = Some((number, writer));
         }
         Ok(&mut self.writer.as_mut().expect("it was put there just now").1)

@@ -25,6 +25,7 @@ mod batch;
 mod checkpoint;
 mod commit;
 mod destroy;
+mod directory;
 mod log;
 mod pacing;
 mod pipeline;
@@ -68,6 +69,7 @@ pub use commit::{CommitCheck, CommitOptions};
 pub use destroy::destroy;
 #[cfg(feature = "node")]
 pub(crate) use destroy::destroy_while;
+pub(crate) use directory::create_dir;
 pub use read::{Direction, Row, Scan, ScanRange, TryGet, Value, ValueRef};
 pub use recovery::{Loss, SalvageReport};
 pub(crate) use repair::repair_while;
@@ -120,9 +122,9 @@ impl Engine {
         config.check()?;
         let dir = if config.in_memory { PathBuf::from(IN_MEMORY_DIR) } else { config.data_dir.clone() };
         if config.read_only {
-            recovery::check_exists(fs.as_ref(), &dir)?;
+            directory::check_exists(fs.as_ref(), &dir)?;
         } else if config.create_if_missing || config.in_memory {
-            fs.create_dir_all(&dir)?;
+            create_dir(fs.as_ref(), &dir)?;
         } else if !fs.exists(&dir)? {
             let message = format!("{} does not exist, and it was not to be created", shown_path(&dir));
             return Err(Error::new(Code::NotFound, message));
@@ -531,7 +533,7 @@ impl Owner {
 impl Shared {
     fn flush_at_close(&self, log: &mut log::LogState) -> Result<()> {
         self.seal(log)?;
-        while self.flush_oldest()? {}
+        while self.flush_oldest_at_close()? {}
         Ok(())
     }
 }

@@ -24,16 +24,15 @@ use std::sync::atomic::{AtomicU64, Ordering};
 pub use salvage::{Loss, SalvageReport};
 
 use super::commit::apply;
+use super::directory::no_database;
 use super::log::LogState;
 use super::shared::{LOG_TO_COME, LoggedMemtable};
 use crate::config::Config;
-use crate::error::{Code, Error, Result, shown_path};
+use crate::error::{Code, Error, Result};
 use crate::fs::FileSystem;
 use crate::key::SeqNo;
 use crate::memtable::Memtable;
-use crate::version::{
-    CleanEnd, FileKind, Manifest, TableSource, Version, VersionEdit, lock_path, log_path, parse,
-};
+use crate::version::{CleanEnd, FileKind, Manifest, TableSource, Version, VersionEdit, log_path, parse};
 use crate::wal::{HeaderState, LogKind, LogReader, PreviousSegment, Record, SEGMENT_HEADER_BYTES};
 
 /// A chain of this many logs is handed to the flush at the opening, so that reopening again and again doesn't
@@ -77,24 +76,6 @@ pub(crate) fn recover(config: &Config, source: &Arc<TableSource>) -> Result<Reco
         None if config.create_if_missing && !config.read_only => opening.create(),
         None => Err(no_database(dir)),
     }
-}
-
-/// Checks that there is a database to be read, before anything is locked: `LOCK` is created where it is missing, and
-/// where there is no database nothing is to be created.
-pub(crate) fn check_exists(fs: &dyn FileSystem, dir: &Path) -> Result<()> {
-    if !fs.exists(dir)? {
-        return Err(no_database(dir));
-    }
-    // Whoever creates a database has the lock: with that in hand it will be seen what there is.
-    if fs.exists(&lock_path(dir))? || Manifest::read(fs, dir)?.is_some() {
-        return Ok(());
-    }
-    Err(no_database(dir))
-}
-
-fn no_database(dir: &Path) -> Error {
-    let message = format!("{} holds no database, and none was to be created", shown_path(dir));
-    Error::new(Code::NotFound, message)
 }
 
 /// Our files in the directory.

@@ -12,7 +12,7 @@ use parking_lot::Mutex;
 
 use super::ledger::Database;
 use crate::config::Config;
-use crate::engine::Engine;
+use crate::engine::{Engine, create_dir};
 use crate::error::{Code, Error, Result, shown_path};
 use crate::fs::{DiskFs, FileSystem};
 
@@ -39,7 +39,7 @@ pub(super) struct Share(Arc<Place>);
 pub(super) fn open_shared(config: Config) -> Result<(Arc<Database>, Share)> {
     let dir = &config.data_dir;
     if config.create_if_missing && !config.read_only {
-        DiskFs.create_dir_all(dir)?;
+        create_dir(&DiskFs, dir)?;
     } else if !DiskFs.exists(dir)? {
         let message =
             format!("opening {}: there is no such directory, and it was not to be created", shown_path(dir));

@@ -22,7 +22,7 @@ use std::sync::Arc;
 use crate::error::{Code, Error, Result};
 
 pub(crate) use edit::{CleanEnd, Garbage, TableMeta, ValueFileMeta, ValueShare, VersionEdit};
-pub(crate) use file_name::{FileKind, lock_path, log_path, parse, table_path, values_path};
+pub(crate) use file_name::{FileKind, current_path, lock_path, log_path, parse, table_path, values_path};
 pub(crate) use iterator::LevelIterator;
 pub(crate) use manifest::{Manifest, ManifestLoss};
 pub(crate) use table_handle::{TableHandle, TableSource};

@@ -14,6 +14,7 @@ use super::testing::{NUMBER, Row, TestTable, options};
 use super::{BlockCache, Table, TableEntry, TableIterator, TableOptions, TableWriter};
 use crate::config::{Compression, Config};
 use crate::error::{Code, Result};
+use crate::frame::Effort;
 use crate::fs::nowait::without_waiting;
 use crate::fs::{CrashOutcome, Fault, File, FileSystem, SimFs};
 use crate::iter::InternalIterator;
@@ -301,7 +302,7 @@ fn the_filter_has_a_key_once_however_many_versions_it_has() {
 
 fn writer(fs: &SimFs) -> TableWriter {
     let file = fs.create(&TestTable::path()).unwrap();
-    TableWriter::new(file, NUMBER, TableOptions::from(&Config::in_memory()))
+    TableWriter::new(file, NUMBER, TableOptions::new(&Config::in_memory(), Effort::Quick))
 }
 
 #[test]
