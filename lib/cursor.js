@@ -4,8 +4,8 @@
  * Reading rows page by page, one page ahead of whoever iterates.
  *
  * The first page is small, so that a search that ends early costs little, and each is larger than the one before it up
- * to a bound: the more there is to do with a page, the less likely it is that the next is waited for. Memory is bounded by
- * two pages. The cursor in the addon holds a snapshot; it is let go of at the end, by `return`, or when nobody holds
+ * to a bound: the more there is to do with a page, the less likely it is that the next is waited for. Memory is bounded
+ * by two pages. The cursor in the addon holds a snapshot; it is let go of at the end, by `return`, or when nobody holds
  * the iterator any more.
  */
 
@@ -343,7 +343,7 @@ function gather (session, scan, storeName, select) {
   const id = session.connection.nextId()
   const page = session.answerInCall(verb, wants, (run) => {
     pack(run.u32(id))
-    run.u32(Math.min(scan.limit, ROWS_MAX)).u32(GATHERED_PAGE_BYTES)
+    run.u32(Math.min(scan.limit, ROWS_MAX)).u32(PAGE_BYTES_MAX)
   })
   const isAtHand = page !== NOT_AT_HAND
   if (isAtHand && !page.more) return session.connection.resolved(select(page))

@@ -161,8 +161,8 @@ class Run {
   count = 0
 
   /**
-   * @param {Buffer | number} [room] how many bytes there is room for at first; or where operations are packed as long as
-   *   they fit
+   * @param {Buffer | number} [room] how many bytes there is room for at first; or where operations are packed as long
+   *   as they fit
    */
   constructor (room = ROOM_FIRST) {
     this.#isLent = typeof room !== 'number'
