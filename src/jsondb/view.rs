@@ -167,11 +167,7 @@ impl Base {
         if self.checks_reads {
             reads.point(row);
         }
-        self.database.engine.get_with(row, Some(&self.snapshot), |value| read(value.bytes))
-    }
-
-    fn is_there(&self, value: &Value) -> bool {
-        value.expires_at == 0 || value.expires_at > self.now_ms()
+        self.stored_with(row, |value| read(value.bytes))
     }
 
     fn get(
