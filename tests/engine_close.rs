@@ -8,7 +8,7 @@ use std::time::Duration;
 use flowdb::config::{Config, SyncMode};
 use flowdb::engine::{CommitOptions, Engine, WriteBatch};
 use flowdb::error::{Code, Result};
-use flowdb::fs::{File, FileSystem, LockGuard, SimFs};
+use flowdb::fs::{CrashOutcome, File, FileSystem, LockGuard, SimFs};
 
 /// A disk that calls a function before it creates a file.
 struct Watched<F>(SimFs, F);
@@ -118,6 +118,110 @@ fn a_close_flushes_what_would_take_long_to_replay() {
     let stats = engine.stats();
     assert_eq!((stats.memtable_bytes / (64 << 10), stats.frozen_memtables), (0, 0), "{stats:?}");
     assert!(engine.get(&19_999u32.to_be_bytes(), None).unwrap().is_some());
+}
+
+/// A database whose only memtable is flushed when it closes: entries that were overwritten, deleted one by one and by range.
+fn fill_for_the_close(engine: &Engine) -> Result<()> {
+    for round in 0..2u8 {
+        let mut batch = WriteBatch::new();
+        for number in 0..8_000u32 {
+            batch.put(&number.to_be_bytes(), &[round; 20])?;
+        }
+        engine.commit(batch, CommitOptions::default())?;
+    }
+    let mut batch = WriteBatch::new();
+    batch.delete(&7u32.to_be_bytes())?;
+    batch.delete_range(&1_000u32.to_be_bytes(), &2_000u32.to_be_bytes())?;
+    batch.put(&1_500u32.to_be_bytes(), b"behind the deletion")?;
+    engine.commit(batch, CommitOptions::default())?;
+    Ok(())
+}
+
+fn check_filled(engine: &Engine, context: &str) {
+    for number in 0..8_000u32 {
+        let expected = match number {
+            1_500 => Some(b"behind the deletion".to_vec()),
+            7 | 1_000..2_000 => None,
+            _ => Some(vec![1; 20]),
+        };
+        let value = engine.get(&number.to_be_bytes(), None).unwrap();
+        assert_eq!(value.map(|value| value.bytes.to_vec()), expected, "{number}, {context}");
+    }
+}
+
+#[test]
+fn what_a_close_flushes_first_is_at_rest_at_once() {
+    let disk = SimFs::in_memory();
+    let config = Config { auto_background: false, ..Config::new("/db") };
+    let open = || Engine::open_on(config.clone(), Arc::new(disk.clone())).unwrap();
+    let engine = open();
+    fill_for_the_close(&engine).unwrap();
+    engine.close().unwrap();
+
+    let engine = open();
+
+    let stats = engine.stats();
+    assert_eq!((stats.level_tables[0], stats.level_tables[1]), (0, 1), "{stats:?}");
+    check_filled(&engine, "reopened");
+    let last = engine.visible_seqno();
+    let bytes = stats.table_bytes();
+    engine.compact_all().unwrap();
+    assert!(
+        engine.stats().table_bytes() + 1_000 >= bytes,
+        "a compaction gains nothing: {:?}",
+        engine.stats()
+    );
+    assert_eq!(put(&engine, b"next", 1).unwrap(), last + 1, "seqnos go on, though entries have lost theirs");
+    check_filled(&engine, "compacted");
+}
+
+#[test]
+fn what_a_close_flushes_later_lies_above_what_was_there() {
+    let disk = SimFs::in_memory();
+    let config = Config { auto_background: false, ..Config::new("/db") };
+    let open = || Engine::open_on(config.clone(), Arc::new(disk.clone())).unwrap();
+    let engine = open();
+    for number in 0..8_000u32 {
+        put(&engine, &number.to_be_bytes(), 40).unwrap();
+    }
+    engine.close().unwrap();
+    let engine = open();
+    fill_for_the_close(&engine).unwrap();
+    engine.close().unwrap();
+
+    let engine = open();
+
+    let stats = engine.stats();
+    assert_eq!((stats.level_tables[0], stats.level_tables[1]), (1, 1), "{stats:?}");
+    check_filled(&engine, "reopened");
+}
+
+/// What the flush at a close drops and settles, the log still has until the manifest names the tables.
+#[test]
+fn a_crash_in_a_close_that_flushes_loses_nothing() {
+    let config = Config { auto_background: false, ..Config::new("/db") };
+    let fill = |disk: &SimFs| {
+        let engine = Engine::open_on(config.clone(), Arc::new(disk.clone())).unwrap();
+        fill_for_the_close(&engine).unwrap();
+        engine
+    };
+    for crash_after in 0.. {
+        let disk = SimFs::new();
+        let engine = fill(&disk);
+        disk.crash_at(disk.operations() + crash_after);
+        let closed = engine.close();
+        for outcome in
+            [CrashOutcome::LoseUnsynced, CrashOutcome::KeepUnsynced, CrashOutcome::Random(crash_after)]
+        {
+            let after = disk.after_crash(outcome);
+            let engine = Engine::open_on(config.clone(), Arc::new(after)).unwrap();
+            check_filled(&engine, &format!("{outcome:?}, crash after {crash_after}"));
+        }
+        if closed.is_ok() {
+            assert!(crash_after > 8, "the close flushed");
+            break;
+        }
+    }
 }
 
 #[test]

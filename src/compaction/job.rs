@@ -14,6 +14,7 @@ use crate::error::{Code, Error, Result};
 use crate::fs::FileSystem;
 use crate::iter::{InternalIterator, MergeIterator};
 use crate::range_tombstone::{RangeTombstone, RangeTombstones};
+use crate::sstable::Effort;
 use crate::version::{KeySpan, LEVELS, LevelIterator, TableHandle, Version};
 
 /// What a job needs of the engine.
@@ -50,8 +51,23 @@ pub(crate) fn flush(
     mut retention: Retention,
 ) -> Result<Written> {
     let tombstones = retention.tombstones_to_keep(tombstones);
-    Outputs::new(context, u64::MAX, ValueOutputs::new(context))
+    Outputs::new(context, u64::MAX, ValueOutputs::new(context), Effort::Quick)
         .write(|outputs| outputs.write_part(entries, tombstones, &mut retention, &|_| false))
+}
+
+/// Writes the entries of a database without tables as tables of level 1, as a flush and a compaction together would: what
+/// hides nothing is dropped, and entries need no seqno any more.
+pub(crate) fn flush_first(
+    context: &JobContext<'_>,
+    entries: &mut dyn InternalIterator,
+    tombstones: &RangeTombstones,
+    retention: Retention,
+) -> Result<Written> {
+    let mut retention = retention.settling();
+    let mut tombstones = retention.tombstones_to_keep(tombstones);
+    tombstones.retain(|tombstone| !retention.may_drop_tombstone(tombstone.seqno));
+    Outputs::new(context, context.config.table_size_bytes, ValueOutputs::new(context), Effort::Thorough)
+        .write(|outputs| outputs.write_part(entries, tombstones, &mut retention, &|_| true))
 }
 
 /// Writes entries and range tombstones as they are, nothing dropped, as tables that don't overlap. Values that come with
@@ -64,7 +80,7 @@ pub(crate) fn rewrite(
     // Without a snapshot to cut them apart, all versions are kept.
     let mut everything = Retention::new(Vec::new(), Arc::default(), 0);
     let tombstones = tombstones.tombstones().collect();
-    Outputs::new(context, context.config.table_size_bytes, ValueOutputs::new(context))
+    Outputs::new(context, context.config.table_size_bytes, ValueOutputs::new(context), Effort::Thorough)
         .write(|outputs| outputs.write_part(entries, tombstones, &mut everything, &|_| false))
 }
 
@@ -79,7 +95,9 @@ pub(crate) fn compact(
     let values = ValueOutputs::moving(context, version, moved);
     // Each table of level 0 counts, so that what is merged there becomes one.
     let size_max = if task.target == 0 { u64::MAX } else { context.config.table_size_bytes };
-    Outputs::new(context, size_max, values).write(|outputs| {
+    // What stays in level 0 will be merged again soon.
+    let effort = if task.target == 0 { Effort::Quick } else { Effort::Thorough };
+    Outputs::new(context, size_max, values, effort).write(|outputs| {
         let parts = if task.is_scattered { 1 } else { task.inputs.len().max(1) };
         for inputs in task.inputs.chunks(parts) {
             let tombstones = input_tombstones(inputs, &task.overlapped)?;

@@ -15,7 +15,7 @@ use crate::error::Result;
 use crate::iter::InternalIterator;
 use crate::key::{EntryRef, Kind, SETTLED};
 use crate::range_tombstone::RangeTombstone;
-use crate::sstable::{TableOptions, TableSummary, TableWriter};
+use crate::sstable::{Effort, TableOptions, TableSummary, TableWriter};
 use crate::version::{Garbage, TableMeta, ValueFileMeta, ValueShare, table_path};
 
 /// How often a job asks whether it is cancelled, in entries.
@@ -35,6 +35,7 @@ pub(super) struct Outputs<'a> {
     context: &'a JobContext<'a>,
     size_max: u64,
     values: ValueOutputs<'a>,
+    effort: Effort,
     /// In key order; each output gets the part of them that lies in its range.
     tombstones: Vec<RangeTombstone>,
     /// Where the range of the current output begins: what lies before belongs to finished ones.
@@ -52,11 +53,17 @@ pub(super) struct Outputs<'a> {
 }
 
 impl<'a> Outputs<'a> {
-    pub(super) fn new(context: &'a JobContext<'a>, size_max: u64, values: ValueOutputs<'a>) -> Self {
+    pub(super) fn new(
+        context: &'a JobContext<'a>,
+        size_max: u64,
+        values: ValueOutputs<'a>,
+        effort: Effort,
+    ) -> Self {
         Self {
             context,
             size_max,
             values,
+            effort,
             tombstones: Vec::new(),
             from: None,
             writer: None,
@@ -160,7 +167,7 @@ impl<'a> Outputs<'a> {
             let path = table_path(self.context.dir, number);
             let file = self.context.fs.create(&path)?;
             self.written.push(path);
-            let writer = TableWriter::new(file, number, TableOptions::from(self.context.config));
+            let writer = TableWriter::new(file, number, TableOptions::new(self.context.config, self.effort));
             self.writer = Some((number, writer));
         }
         Ok(&mut self.writer.as_mut().expect("it was put there just now").1)

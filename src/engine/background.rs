@@ -156,6 +156,15 @@ fn run_guarded(shared: &Shared, body: fn(&Shared)) {
     }
 }
 
+/// What a flush is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum FlushGoal {
+    /// Memory and the log, which writers may be waiting for.
+    Room,
+    /// That the database is at rest: nobody waits, and what is written may stay for long.
+    Rest,
+}
+
 impl Shared {
     /// Sees to it that the active memtable has room for one more group: seals it where it is full, and waits
     /// where flush or compaction can't keep up.
@@ -350,6 +359,15 @@ impl Shared {
 
     /// Flushes the oldest sealed memtable; false where there is none.
     pub(crate) fn flush_oldest(&self) -> Result<bool> {
+        self.flush_oldest_for(FlushGoal::Room)
+    }
+
+    /// As [`Shared::flush_oldest`], where nobody waits for room.
+    pub(crate) fn flush_oldest_at_close(&self) -> Result<bool> {
+        self.flush_oldest_for(FlushGoal::Rest)
+    }
+
+    fn flush_oldest_for(&self, goal: FlushGoal) -> Result<bool> {
         let _one_at_a_time = self.flushing.lock();
         self.check_locked()?;
         let view = self.view();
@@ -361,8 +379,11 @@ impl Shared {
         let count = |bytes| {
             self.write_limit.take(bytes);
         };
+        // Only a flush brings the first table, and there is one flush at a time.
+        let is_first = goal == FlushGoal::Rest && view.version.tables().next().is_none();
         let written = self.in_job(&|| false, &count, |context| {
-            job::flush(context, &mut sealed.memtable.iter(), &tombstones, retention)
+            let flush = if is_first { job::flush_first } else { job::flush };
+            flush(context, &mut sealed.memtable.iter(), &tombstones, retention)
         })?;
         let following = view.frozen.len().checked_sub(2).map_or(&view.active, |index| &view.frozen[index]);
         let log_number = following.first_log;
@@ -371,7 +392,7 @@ impl Shared {
         self.count_values(&written);
         let edit = VersionEdit {
             values_added: written.values,
-            added: written.tables.into_iter().map(|meta| (0, meta)).collect(),
+            added: written.tables.into_iter().map(|meta| (u8::from(is_first), meta)).collect(),
             log_number: Some(log_number),
             ..VersionEdit::default()
         };

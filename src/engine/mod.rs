@@ -520,7 +520,7 @@ impl Owner {
 impl Shared {
     fn flush_at_close(&self, log: &mut log::LogState) -> Result<()> {
         self.seal(log)?;
-        while self.flush_oldest()? {}
+        while self.flush_oldest_at_close()? {}
         Ok(())
     }
 }

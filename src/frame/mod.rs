@@ -4,6 +4,7 @@
 //! another file, of another place in this file, or of an earlier life of the disk sector can't pass for this one.
 #![forbid(unsafe_code)]
 
+mod lz4;
 mod output;
 
 use std::cell::RefCell;
@@ -62,9 +63,30 @@ pub(crate) fn trailer(number: u64, offset: u64, stored: &[u8], packing: Packing)
     [kind, a, b, c, d]
 }
 
+/// How hard it is tried to make a payload small.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Effort {
+    /// Somebody waits, or it will be packed again soon.
+    Quick,
+    /// It will lie there for long. This takes twice the time.
+    Thorough,
+}
+
 /// Compresses `payload` into `scratch` and returns the bytes to store, or `None` where that saves less than
 /// an eighth: the reader would pay for every read what the disk hardly gains.
-pub(crate) fn compress<'a>(payload: &[u8], scratch: &'a mut Vec<u8>) -> Option<&'a [u8]> {
+pub(crate) fn compress<'a>(payload: &[u8], effort: Effort, scratch: &'a mut Vec<u8>) -> Option<&'a [u8]> {
+    let stored = if effort == Effort::Thorough && payload.len() <= lz4::INPUT_BYTES_MAX {
+        scratch.clear();
+        put_varint(scratch, payload.len() as u64);
+        lz4::pack(payload, scratch);
+        &scratch[..]
+    } else {
+        compress_quickly(payload, scratch)?
+    };
+    (stored.len() <= payload.len() - payload.len() / 8).then_some(stored)
+}
+
+fn compress_quickly<'a>(payload: &[u8], scratch: &'a mut Vec<u8>) -> Option<&'a [u8]> {
     let mut len = Vec::with_capacity(VARINT_BYTES_MAX);
     put_varint(&mut len, payload.len() as u64);
     let head = len.len();
@@ -75,8 +97,7 @@ pub(crate) fn compress<'a>(payload: &[u8], scratch: &'a mut Vec<u8>) -> Option<&
     }
     scratch[..head].copy_from_slice(&len);
     let written = compress_into(payload, &mut scratch[head..]).ok()?;
-    let stored = &scratch[..head + written];
-    (stored.len() <= payload.len() - payload.len() / 8).then_some(stored)
+    Some(&scratch[..head + written])
 }
 
 /// What is kept of the memory that payloads are decompressed into.
@@ -215,7 +236,7 @@ mod tests {
         let mut scratch = Vec::new();
         let stored = match packing {
             Packing::Raw => payload,
-            Packing::Lz4 => compress(payload, &mut scratch).unwrap(),
+            Packing::Lz4 => compress(payload, Effort::Quick, &mut scratch).unwrap(),
         };
         let mut frame = stored.to_vec();
         frame.extend_from_slice(&trailer(number, offset, stored, packing));
@@ -237,6 +258,22 @@ mod tests {
             assert_eq!(open(7, 4096, &frame).unwrap(), text, "{packing:?}");
         }
         assert_eq!(open(7, 0, &framed(7, 0, b"", Packing::Raw)).unwrap(), b"");
+    }
+
+    #[test]
+    fn a_payload_comes_back_whatever_the_effort_and_its_length() {
+        let mut scratch = Vec::new();
+        for len in [100, 4096, lz4::INPUT_BYTES_MAX, lz4::INPUT_BYTES_MAX + 1, 100_000] {
+            let text: Vec<u8> =
+                b"the same words and other words, ".iter().copied().cycle().take(len).collect();
+            for effort in [Effort::Quick, Effort::Thorough] {
+                let mut frame = compress(&text, effort, &mut scratch).unwrap().to_vec();
+                let trailer = trailer(7, 0, &frame, Packing::Lz4);
+                frame.extend_from_slice(&trailer);
+
+                assert_eq!(open(7, 0, &frame).unwrap(), text, "{len}, {effort:?}");
+            }
+        }
     }
 
     #[test]
@@ -311,8 +348,10 @@ mod tests {
             })
             .collect();
 
-        assert_eq!(compress(&noise, &mut Vec::new()), None);
-        assert_eq!(compress(b"", &mut Vec::new()), None);
-        assert!(compress(&[7; 4096], &mut Vec::new()).is_some());
+        for effort in [Effort::Quick, Effort::Thorough] {
+            assert_eq!(compress(&noise, effort, &mut Vec::new()), None);
+            assert_eq!(compress(b"", effort, &mut Vec::new()), None);
+            assert!(compress(&[7; 4096], effort, &mut Vec::new()).is_some());
+        }
     }
 }

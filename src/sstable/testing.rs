@@ -4,7 +4,7 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use super::{BlockCache, Table, TableOptions, TableSummary, TableWriter};
+use super::{BlockCache, Effort, Table, TableOptions, TableSummary, TableWriter};
 use crate::config::Compression;
 use crate::error::Result;
 use crate::fs::{FileSystem, SimFs};
@@ -55,7 +55,7 @@ impl From<EntryRef<'_>> for Row {
 }
 
 pub(super) fn options(block_size: usize, compression: Compression, bloom_bits_per_key: u8) -> TableOptions {
-    TableOptions { block_size, compression, bloom_bits_per_key }
+    TableOptions { block_size, compression, effort: Effort::Quick, bloom_bits_per_key }
 }
 
 /// A table file in memory.

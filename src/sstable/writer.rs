@@ -12,7 +12,7 @@ use super::filter::{self, KeyHashes, LINE_BYTES, PAGE_LINES};
 use super::footer::{FOOTER_BYTES, FilterPlace, Footer};
 use super::frame::{self, FrameOutput, Packing};
 use super::index::{self, IndexBlockBuilder, IndexEntry};
-use super::{Handle, Properties};
+use super::{Effort, Handle, Properties};
 use crate::coding::{put_prefixed, put_varint};
 use crate::config::{Compression, Config};
 use crate::error::{Code, Error, Result};
@@ -36,15 +36,18 @@ pub(crate) struct TableOptions {
     /// A data block is closed before it grows beyond this many bytes; one larger entry has a block of its own.
     pub(crate) block_size: usize,
     pub(crate) compression: Compression,
+    pub(crate) effort: Effort,
     /// 0 writes no filter.
     pub(crate) bloom_bits_per_key: u8,
 }
 
-impl From<&Config> for TableOptions {
-    fn from(config: &Config) -> Self {
+impl TableOptions {
+    /// As `config` says.
+    pub(crate) fn new(config: &Config, effort: Effort) -> Self {
         Self {
             block_size: config.block_size,
             compression: config.compression,
+            effort,
             bloom_bits_per_key: config.bloom_bits_per_key,
         }
     }
@@ -209,7 +212,7 @@ impl TableWriter {
             self.index.add((key, 0), handle, times);
         }
         self.prepare_properties();
-        let packing = (self.options.compression, &mut self.scratch);
+        let packing = (&self.options, &mut self.scratch);
         let top = self.index.write_partitions(&mut self.out, packing)?;
         let filter = self.write_filter()?;
         let range_tombstones = self.write_range_tombstones()?;
@@ -244,7 +247,7 @@ impl TableWriter {
             return Ok(());
         }
         let payload = self.block.finish();
-        let handle = packed(&mut self.out, payload, self.options.compression, &mut self.scratch)?;
+        let handle = packed(&mut self.out, payload, &self.options, &mut self.scratch)?;
         self.block.clear();
         self.unindexed = Some((handle, self.times.take()));
         self.properties.data_blocks += 1;
@@ -331,12 +334,12 @@ impl TableWriter {
 fn packed(
     out: &mut FrameOutput,
     payload: &[u8],
-    compression: Compression,
+    options: &TableOptions,
     scratch: &mut Vec<u8>,
 ) -> Result<Handle> {
-    let compressed = match compression {
+    let compressed = match options.compression {
         Compression::None => None,
-        Compression::Lz4 => frame::compress(payload, scratch),
+        Compression::Lz4 => frame::compress(payload, options.effort, scratch),
     };
     match compressed {
         Some(stored) => block(out, stored, Packing::Lz4),
@@ -398,14 +401,14 @@ impl IndexBuilder {
     fn write_partitions(
         &mut self,
         out: &mut FrameOutput,
-        (compression, scratch): (Compression, &mut Vec<u8>),
+        (options, scratch): (&TableOptions, &mut Vec<u8>),
     ) -> Result<Vec<u8>> {
         if self.open.entries() > 0 {
             self.close_partition();
         }
         let mut top = IndexBlockBuilder::default();
         for Partition { payload, key, seqno, times } in &self.closed {
-            let handle = packed(out, payload, compression, scratch)?;
+            let handle = packed(out, payload, options, scratch)?;
             top.add(&IndexEntry { key, seqno: *seqno, handle }, *times);
         }
         Ok(top.finish())

@@ -10,7 +10,7 @@ use super::format::{CHUNK_BYTES, Directory, Footer, ValuePointer};
 use super::reader::ValueFile;
 use crate::config::Compression;
 use crate::error::{Code, Error, Result};
-use crate::frame::{self, FrameOutput, Packing};
+use crate::frame::{self, Effort, FrameOutput, Packing};
 use crate::fs::File;
 use crate::key::VALUE_BYTES_MAX;
 
@@ -49,7 +49,7 @@ impl ValueFileWriter {
         for chunk in value.chunks(CHUNK_BYTES) {
             let compressed = match self.compression {
                 Compression::None => None,
-                Compression::Lz4 => frame::compress(chunk, &mut self.scratch),
+                Compression::Lz4 => frame::compress(chunk, Effort::Quick, &mut self.scratch),
             };
             let len = match compressed {
                 Some(stored) => self.out.frame(stored, Packing::Lz4)?,

@@ -11,7 +11,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use super::testing::{NUMBER, Row, TestTable, options};
-use super::{BlockCache, Lookup, Table, TableEntry, TableIterator, TableOptions, TableWriter};
+use super::{BlockCache, Effort, Lookup, Table, TableEntry, TableIterator, TableOptions, TableWriter};
 use crate::config::{Compression, Config};
 use crate::error::{Code, Result};
 use crate::fs::{CrashOutcome, Fault, File, FileSystem, SimFs};
@@ -300,7 +300,7 @@ fn the_filter_has_a_key_once_however_many_versions_it_has() {
 
 fn writer(fs: &SimFs) -> TableWriter {
     let file = fs.create(&TestTable::path()).unwrap();
-    TableWriter::new(file, NUMBER, TableOptions::from(&Config::in_memory()))
+    TableWriter::new(file, NUMBER, TableOptions::new(&Config::in_memory(), Effort::Quick))
 }
 
 #[test]
