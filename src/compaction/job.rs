@@ -15,6 +15,7 @@ use crate::frame::Effort;
 use crate::fs::FileSystem;
 use crate::iter::{InternalIterator, MergeIterator};
 use crate::range_tombstone::{RangeTombstone, RangeTombstones};
+use crate::sstable::Effort;
 use crate::version::{KeySpan, LEVELS, LevelIterator, TableHandle, Version};
 
 /// What a job needs of the engine.

@@ -16,7 +16,7 @@ use crate::frame::Effort;
 use crate::iter::InternalIterator;
 use crate::key::{EntryRef, Kind, SETTLED};
 use crate::range_tombstone::RangeTombstone;
-use crate::sstable::{TableOptions, TableSummary, TableWriter};
+use crate::sstable::{Effort, TableOptions, TableSummary, TableWriter};
 use crate::version::{Garbage, TableMeta, ValueFileMeta, ValueShare, table_path};
 
 /// How often a job asks whether it is cancelled, in entries.

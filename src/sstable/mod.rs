@@ -40,7 +40,7 @@ pub(crate) use writer::{TableOptions, TableSummary, TableWriter};
 
 use crate::coding::{put_varint, take_varint};
 use crate::frame;
-pub(crate) use crate::frame::{Damage, Decoded};
+pub(crate) use crate::frame::{Damage, Decoded, Effort};
 use crate::times::Times;
 
 /// Where a block lies: its offset in the file, and its length there with its trailer.

@@ -4,7 +4,7 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use super::{BlockCache, Table, TableOptions, TableSummary, TableWriter};
+use super::{BlockCache, Effort, Table, TableOptions, TableSummary, TableWriter};
 use crate::config::Compression;
 use crate::error::Result;
 use crate::frame::Effort;

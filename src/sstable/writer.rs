@@ -12,7 +12,7 @@ use super::filter::{self, KeyHashes, LINE_BYTES, PAGE_LINES};
 use super::footer::{FOOTER_BYTES, FilterPlace, Footer};
 use super::frame::{self, Effort, FrameOutput, Packing};
 use super::index::{self, IndexBlockBuilder, IndexEntry};
-use super::{Handle, Properties};
+use super::{Effort, Handle, Properties};
 use crate::coding::{put_prefixed, put_varint};
 use crate::config::{Compression, Config};
 use crate::error::{Code, Error, Result};

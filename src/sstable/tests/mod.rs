@@ -11,10 +11,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use super::testing::{NUMBER, Row, TestTable, options};
-use super::{BlockCache, Table, TableEntry, TableIterator, TableOptions, TableWriter};
+use super::{BlockCache, Effort, Table, TableEntry, TableIterator, TableOptions, TableWriter};
 use crate::config::{Compression, Config};
 use crate::error::{Code, Result};
-use crate::frame::Effort;
 use crate::fs::nowait::without_waiting;
 use crate::fs::{CrashOutcome, Fault, File, FileSystem, SimFs};
 use crate::iter::InternalIterator;
