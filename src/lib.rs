@@ -18,6 +18,7 @@ pub(crate) mod iter;
 pub mod jsondb;
 pub(crate) mod key;
 pub(crate) mod memtable;
+pub(crate) mod prefetch;
 pub(crate) mod range_tombstone;
 pub mod series;
 pub(crate) mod sstable;

@@ -15,16 +15,29 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("clock", &["error"]),
     ("key", &["error", "coding"]),
     ("times", &[]),
+    ("prefetch", &[]),
     ("config", &["error", "clock"]),
     ("fs", &["error", "coding", "clock", "config"]),
     ("frame", &["error", "coding", "key", "fs"]),
     ("range_tombstone", &["error", "coding", "key"]),
     ("iter", &["error", "coding", "clock", "key", "range_tombstone"]),
     ("wal", &["error", "coding", "clock", "key", "config", "fs"]),
-    ("memtable", &["error", "coding", "clock", "key", "config", "range_tombstone", "iter"]),
+    ("memtable", &["error", "coding", "clock", "key", "prefetch", "config", "range_tombstone", "iter"]),
     (
         "sstable",
-        &["error", "coding", "clock", "key", "times", "config", "fs", "frame", "range_tombstone", "iter"],
+        &[
+            "error",
+            "coding",
+            "clock",
+            "key",
+            "times",
+            "prefetch",
+            "config",
+            "fs",
+            "frame",
+            "range_tombstone",
+            "iter",
+        ],
     ),
     ("value_file", &["error", "coding", "key", "config", "fs", "frame"]),
     (
@@ -90,6 +103,7 @@ const UNSAFE_FILES: &[(&str, &str)] = &[
     ("binding/raw.rs", "N-API itself is a C interface, and napi-rs around a read costs more than the read"),
     ("memtable/arena.rs", "records of different kinds share chunks of raw memory and are read without locks"),
     ("memtable/chunk.rs", "memory that comes from the system, aligned to large pages, and goes back to it"),
+    ("prefetch.rs", "the instruction that fetches memory takes a pointer"),
 ];
 
 /// Past this many lines a file holds more than one idea, its tests included.
