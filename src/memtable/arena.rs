@@ -26,7 +26,7 @@ use std::sync::atomic::{AtomicPtr, AtomicU32, AtomicU64, AtomicUsize, Ordering};
 use parking_lot::Mutex;
 
 use super::Apart;
-use super::chunk::{CHUNK_ALIGN, CHUNK_BYTES, Chunk, recycle};
+use crate::chunk::{CHUNK_ALIGN, CHUNK_BYTES, Chunk, recycle};
 use crate::prefetch;
 
 /// Records above this get a chunk of their own, so that a shared chunk is closed at least half full.

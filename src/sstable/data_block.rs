@@ -17,11 +17,11 @@
 
 use std::cell::RefCell;
 use std::cmp::Ordering;
-use std::sync::Arc;
 
 use super::block::{PackedEntry, common_prefix_len};
 use crate::key::{EntryRef, Kind, NEVER_EXPIRES, SETTLED, SeqNo, compare_internal};
 use crate::prefetch;
+use crate::shared_bytes::SharedBytes;
 
 const U32_BYTES: usize = 4;
 
@@ -72,7 +72,7 @@ thread_local! {
 
 /// A verified data block; a clone is the same block.
 #[derive(Clone)]
-pub(crate) struct DataBlock(Arc<[u8]>);
+pub(crate) struct DataBlock(SharedBytes);
 
 /// One entry of a block: what it says, and where its key and value lie. Who stands on an entry keeps this, so that
 /// looking at it again costs nothing.
@@ -101,7 +101,7 @@ impl DataBlock {
         SCRATCH.with_borrow_mut(|out| {
             out.clear();
             lay_out(payload, entries, out);
-            let block = Self(Arc::from(&out[..]));
+            let block = Self(SharedBytes::new(out));
             out.clear();
             out.shrink_to(SCRATCH_BYTES_KEPT);
             block
@@ -110,7 +110,7 @@ impl DataBlock {
 
     /// The bytes of memory that the block takes.
     pub(crate) fn charge(&self) -> usize {
-        self.0.len() + 2 * size_of::<usize>()
+        self.0.charge()
     }
 
     /// Touches the whole block, if it is of an ordinary size, so that its parts come from memory side by side and not
