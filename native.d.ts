@@ -69,7 +69,7 @@ export interface OptionSetting {
  * Makes a function that reads documents of a store from memory: it takes the length of the encoded key that stands in
  * `key`; see `raw`. The store need not exist. Both buffers are used again and again.
  */
-export declare function reader(environment: object, database: number, store: Uint8Array, key: Buffer, out: Buffer): (length: number) => string | number | boolean | undefined
+export declare function reader(environment: object, database: number, store: Uint8Array, key: Buffer, out: Buffer): (length: number, start?: number) => string | number | boolean | undefined
 
 /** Queues a run of operations behind all that were submitted before. */
 export declare function submit(environment: object, database: number, run: Uint8Array): void

@@ -4,8 +4,8 @@
 
 const assert = require('node:assert/strict')
 const { test } = require('node:test')
-const { FlowDB } = require('..')
-const { gathered, openInMemory, runProgram, temporary } = require('./support')
+const { FlashStore, FlowDB } = require('..')
+const { flashInMemory, gathered, openInMemory, runProgram, temporary } = require('./support')
 
 const turn = () => new Promise((resolve) => setImmediate(resolve))
 
@@ -41,6 +41,118 @@ test('reads that can\'t be answered in the call still see what was there when th
   assert.equal(await none, undefined)
   await cleared
   await db.close()
+})
+
+test('reads of one turn that are read together give what each gives alone', async (t) => {
+  const store = flashInMemory(t)
+  const values = [1, 'plain', 'esc"aped', 'é', '', { a: [1] }, new Date(5), new Map([['k', 1n]]), Buffer.from('bytes'), null]
+  const valueOf = (n) => n % 11 === 10 ? undefined : values[n % 11]
+  const keyOf = (n) => [n, `key ${n}`, [n, 'of an array'], Buffer.from(`bytes ${n}`), BigInt(n) << 70n][n % 5]
+  const numbers = Array.from({ length: 1000 }, (_, n) => n)
+  await store.setMany(numbers.filter((n) => n % 11 !== 10).map((n) => [keyOf(n), valueOf(n)]))
+  for (let round = 0; round < 4; round++) {
+    const got = await Promise.all(numbers.map((n) => store.get(keyOf(n))))
+    const has = await Promise.all(numbers.map((n) => store.has(keyOf(n))))
+    const mixed = await Promise.all(numbers.map((n) => n % 7 === 0 ? store.has(keyOf(n)) : store.get(keyOf(n))))
+
+    assert.deepEqual(got, numbers.map(valueOf))
+    assert.deepEqual(has, numbers.map((n) => n % 11 !== 10))
+    assert.deepEqual(mixed, numbers.map((n) => n % 7 === 0 ? n % 11 !== 10 : valueOf(n)))
+  }
+})
+
+test('a read that is gathered with others sees no write that was issued after it', async (t) => {
+  const [store, other] = [flashInMemory(t), flashInMemory(t)]
+  const numbers = Array.from({ length: 1000 }, (_, n) => n)
+  await store.setMany(numbers.map((n) => [n, 'before']))
+  await other.setMany(numbers.map((n) => [n, 'other']))
+  for (const change of [
+    () => store.set(999, 'after'),
+    () => store.setSync(999, 'after'),
+    () => store.delete(999),
+    () => store.clear(),
+    () => store.close()
+  ]) {
+    await store.set(999, 'before')
+    // Now reads are gathered.
+    await Promise.all(numbers.map((n) => store.get(n)))
+    const reads = [999, 998, 999].map((n) => store.get(n))
+    const asks = [other.get(999), store.has(999)]
+    const changed = change()
+
+    assert.deepEqual(await Promise.all(reads), ['before', 'before', 'before'])
+    assert.deepEqual(await Promise.all(asks), ['other', true])
+    await changed
+    if (change.toString().includes('clear')) await store.setMany(numbers.map((n) => [n, 'before']))
+  }
+})
+
+test('a key that is changed behind the call, and one that is none, leave the other reads of the turn alone', async (t) => {
+  const dataDir = temporary(t)
+  const filled = new FlashStore({ dataDir, blockCacheCapacityMb: 0 })
+  await filled.setMany(Array.from({ length: 300 }, (_, n) => [Buffer.from([n & 255, n >>> 8]), n]))
+  await filled.close()
+  const store = await FlashStore.open({ dataDir, blockCacheCapacityMb: 0 })
+  t.after(() => store.close())
+  for (let round = 0; round < 2; round++) {
+    const key = Buffer.alloc(2)
+    const reads = Array.from({ length: 300 }, (_, n) => {
+      key.writeUInt16LE(n)
+      return n % 100 === 99 ? assert.rejects(store.get(NaN), { code: 'FLOWDB_INVALID_KEY' }) : store.get(key)
+    })
+    key.fill(255)
+
+    const expected = Array.from({ length: 300 }, (_, n) => n % 100 === 99 ? undefined : n)
+    assert.deepEqual(await Promise.all(reads), expected)
+  }
+})
+
+test('keys that leave no room for each other are read in the same turn', async (t) => {
+  const store = flashInMemory(t)
+  const keys = Array.from({ length: 200 }, (_, n) => `${n}:`.padEnd(n % 3 === 0 ? 16_000 : 20, 'x'))
+  await store.setMany(keys.map((key, n) => [key, n]))
+  for (let round = 0; round < 2; round++) {
+    assert.deepEqual(await Promise.all(keys.map((key) => store.get(key))), keys.map((_, n) => n))
+  }
+  assert.deepEqual(await store.getMany(keys), keys.map((_, n) => n))
+})
+
+test('code of a user\'s that runs as a read resolves can read', async (t) => {
+  const store = flashInMemory(t)
+  const numbers = Array.from({ length: 400 }, (_, n) => n)
+  await store.setMany(numbers.map((n) => [n, { n }]))
+  const inner = []
+  Object.defineProperty(Object.prototype, 'then', {
+    configurable: true,
+    get () {
+      if (inner.length < 100 && Object.hasOwn(this, 'n')) inner.push(store.get(this.n + 1))
+      return undefined
+    }
+  })
+  try {
+    const got = await Promise.all(numbers.map((n) => store.get(n)))
+    assert.deepEqual(got.map(({ n }) => n), numbers)
+  } finally {
+    delete Object.prototype.then
+  }
+  assert.equal(inner.length, 100)
+  assert.ok((await Promise.all(inner)).every((value) => value === undefined || numbers.includes(value.n)))
+})
+
+test('the event loop turns under reads that are gathered turn by turn', async (t) => {
+  const store = flashInMemory(t)
+  const numbers = Array.from({ length: 100 }, (_, n) => n)
+  await store.setMany(numbers.map((n) => [n, n]))
+  let turns = 0
+  const count = () => {
+    turns++
+    immediate = setImmediate(count)
+  }
+  let immediate = setImmediate(count)
+  const end = performance.now() + 200
+  while (performance.now() < end) await Promise.all(numbers.map((n) => store.get(n)))
+  clearImmediate(immediate)
+  assert.ok(turns >= 10, `${turns} turns`)
 })
 
 test('a hundred thousand puts that nobody awaits one by one are all there', async (t) => {

@@ -4,13 +4,44 @@
 
 const assert = require('node:assert/strict')
 const { test } = require('node:test')
-const { flashInMemory, gathered } = require('./support')
+const { flashInMemory, flashOnDisk, gathered } = require('./support')
 
 test('getMany gives values in the order of the keys', async (t) => {
   const store = flashInMemory(t)
   await store.setMany(new Map([['a', 1], ['b', undefined], [1n, new Date(5)]]))
   assert.deepEqual(await store.getMany(['b', 1n, 'none', 'a', 'a']), [undefined, new Date(5), undefined, 1, 1])
   assert.deepEqual(await store.getMany(new Set()), [])
+})
+
+test('getMany sees the writes before it and is of one moment, whether in the call or not', async (t) => {
+  const { open } = flashOnDisk(t)
+  const store = open({ blockCacheCapacityMb: 0 })
+  const keys = Array.from({ length: 600 }, (_, n) => `key ${n}`)
+  await store.setMany(keys.map((key) => [key, 0]))
+  for (const count of [1, 100, 256, 257, 600]) {
+    const some = keys.slice(0, count)
+    const set = store.setMany(some.map((key) => [key, count]))
+    const seen = store.getMany(some)
+    const later = store.setMany(some.map((key) => [key, -1]))
+    assert.deepEqual(await seen, some.map(() => count))
+    await Promise.all([set, later])
+    const read = store.getMany(some)
+    const after = store.setMany(some.map((key) => [key, -2]))
+    assert.deepEqual(await read, some.map(() => -1))
+    await after
+  }
+})
+
+test('getMany refuses keys that are none, whatever it is that gives them', async (t) => {
+  const store = flashInMemory(t)
+  await store.set('a', 1)
+  const throwing = new Proxy(['a'], { get: () => { throw new Error('of a user') } })
+  for (const keys of [['a', undefined], ['a', NaN], [{}], new Set([Symbol('s')])]) {
+    await assert.rejects(store.getMany(keys), { code: 'FLOWDB_INVALID_KEY' })
+  }
+  for (const keys of [7, undefined, 'a', throwing]) {
+    await assert.rejects(store.getMany(keys), { code: 'FLOWDB_INVALID_ARGUMENT' })
+  }
 })
 
 test('setMany sets what any iterable of pairs gives, and resolves to the store', async (t) => {

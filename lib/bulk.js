@@ -13,6 +13,9 @@ const { FORMAT, VERB } = require('./packing.js')
 const { CALL_BYTES_MAX, Parcel } = require('./parcel.js')
 const { encodeDocument } = require('./values.js')
 
+/** So many documents are read in one call. */
+const READ_IN_CALL_MAX = 256
+
 /** @typedef {import('./session.js').Session} Session */
 
 /**
@@ -22,7 +25,33 @@ const { encodeDocument } = require('./values.js')
  * @returns {Promise<any[]>} in the order of the keys, `undefined` for each that is not there
  */
 function getMany (session, store, keys) {
-  return session.attempt(VERB.GET_MANY, { store }, () => packKeys('getMany', store, keys))
+  try {
+    session.checkUsable()
+    const name = nameBytes('store', store)
+    const few = fewKeys(keys)
+    const found = few === undefined ? undefined : session.readManyInCall(name, few)
+    if (found !== undefined) return session.connection.resolved(found, found.length)
+    return session.attempt(VERB.GET_MANY, { store }, () => packKeys('getMany', store, few ?? keys))
+  } catch (error) {
+    return session.refuse({ store }, error)
+  }
+}
+
+/**
+ * The keys of an array, read once, if it is one of no more than are read in a call.
+ *
+ * @param {unknown} keys
+ * @returns {unknown[] | undefined}
+ */
+function fewKeys (keys) {
+  return reading('FLOWDB_INVALID_ARGUMENT', 'the keys of getMany', () => {
+    if (!Array.isArray(keys)) return undefined
+    const { length } = keys
+    if (length > READ_IN_CALL_MAX) return undefined
+    const few = new Array(length)
+    for (let place = 0; place < length; place++) few[place] = plainKey(keys[place])
+    return few
+  })
 }
 
 /**

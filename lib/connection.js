@@ -13,8 +13,9 @@
 
 const { rmdir } = require('node:fs/promises')
 const { FlowDBError, cut, isOwn, reasonOf } = require('./errors.js')
+const gathered = require('./gathered-reads.js')
 const { InCall } = require('./in-call.js')
-const { KEY_BYTES_MAX, writeKey } = require('./key.js')
+const keyBuffer = require('./key-buffer.js')
 const moment = require('./moment.js')
 const native = require('./native.js')
 const { Run, VERB } = require('./packing.js')
@@ -60,7 +61,6 @@ const longWork = { run: new Run(), numbers: [], name: 'submitLongWork' }
 /** The operation that is tried in a call, one at a time. */
 const inCall = new Run()
 
-const keyScratch = Buffer.allocUnsafeSlow(KEY_BYTES_MAX)
 const ignore = () => {}
 
 /**
@@ -80,6 +80,17 @@ const ignore = () => {}
  * @property {(failed: boolean) => void} [settled] called with the answer, before anybody who waits for it goes on
  */
 
+/**
+ * How documents of a store are read in the call, each by itself or those of a turn together.
+ *
+ * @typedef {object} Reading
+ * @property {import('./native.js').Reader} read
+ * @property {import('./gathered-reads.js').Source} gets
+ * @property {import('./gathered-reads.js').Source} hases
+ */
+
+/** What settles a promise. @typedef {(value: any) => void} Resolve */
+
 /** Packs the fields of an operation. @typedef {(run: Run) => void} Pack */
 
 class Connection {
@@ -94,7 +105,7 @@ class Connection {
   #failure
   /** The version of the schema when it was opened. @type {number | undefined} */
   version
-  /** By the names of their stores. @type {Map<Uint8Array, import('./native.js').Reader>} */
+  /** By the names of their stores. @type {Map<Uint8Array, Reading>} */
   #readers = new Map()
   #inCall
   #isFlushing = false
@@ -531,6 +542,7 @@ class Connection {
   #writeInCall () {
     const start = moment.now()
     if (start < this.#pausedUntil) return this.#flush()
+    gathered.flush()
     this.#send(this.#reads)
     const { numbers, run: { bytes } } = this.#ordered
     this.#empty(this.#ordered)
@@ -542,6 +554,7 @@ class Connection {
   }
 
   #flush () {
+    gathered.flush()
     if (this.#upgrade !== undefined) {
       this.#send(this.#upgrade)
       return
@@ -558,6 +571,7 @@ class Connection {
 
   /** Sends what has gathered before a call waits; its thread may do the ordered work itself. */
   #flushHere () {
+    gathered.flush()
     this.#send(this.#reads)
     this.#send(this.#ordered, 'submitHere')
   }
@@ -594,13 +608,68 @@ class Connection {
    */
   readInCall (store, key, read) {
     if (this.#pendingWrites > 0) return native.NOT_AT_HAND
-    let reader = this.#readers.get(store)
-    if (reader === undefined) {
-      if (this.#readers.size >= READERS_MAX) this.#readers.clear()
-      reader = native.reader(this.#database, store, keyScratch)
-      this.#readers.set(store, reader)
+    return read(this.#readingOf(store).read, keyBuffer.putKey(key))
+  }
+
+  /**
+   * As `readInCall`, or, where many such reads follow each other, together with those.
+   *
+   * @param {Uint8Array} store
+   * @param {unknown} key
+   * @param {boolean} isHas whether it is asked only if there is a document
+   * @returns {Promise<any> | undefined} `undefined` where it is not at hand
+   */
+  readSoon (store, key, isHas) {
+    if (this.#pendingWrites > 0) return undefined
+    const reading = this.#readingOf(store)
+    if (gathered.isWorthwhile()) return gathered.gather(isHas ? reading.hases : reading.gets, key)
+    const found = (isHas ? native.tryHas : native.tryGet)(reading.read, keyBuffer.putKey(key))
+    return found === native.NOT_AT_HAND ? undefined : this.resolved(found)
+  }
+
+  /**
+   * As `readInCall`, many documents as of one moment.
+   *
+   * @param {Uint8Array} store
+   * @param {readonly unknown[]} keys from `plainKey`
+   * @returns {unknown[] | undefined} `undefined` where any of them is not at hand
+   */
+  readManyInCall (store, keys) {
+    if (this.#pendingWrites > 0) return undefined
+    const { read } = this.#readingOf(store)
+    gathered.flush()
+    let end = 0
+    for (const key of keys) {
+      end = keyBuffer.putAnother(key, end)
+      if (end < 0) return undefined
     }
-    return read(reader, writeKey(key, keyScratch, 0))
+    const values = native.tryGetMany(read, keys.length, false)
+    return values.includes(native.NOT_AT_HAND) ? undefined : values
+  }
+
+  /** @param {Uint8Array} store */
+  #readingOf (store) {
+    return this.#readers.get(store) ?? this.#makeReading(store)
+  }
+
+  /** @param {Uint8Array} store */
+  #makeReading (store) {
+    const read = native.reader(this.#database, store, keyBuffer.buffer)
+    const sourceOf = (/** @type {boolean} */ isHas, /** @type {number} */ verb) => ({
+      read,
+      isHas,
+      begin: () => { this.#pending++ },
+      end: () => this.settled(false),
+      resolve: (/** @type {Resolve} */ resolve, /** @type {unknown} */ value) => this.#resolve(resolve, value),
+      // Free, because it was issued before the writes that are pending by now: what is free is sent ahead of them.
+      readLater: (/** @type {Uint8Array} */ key) => {
+        return this.#issue(verb, { isFree: true }, (run) => run.bytes32(store).bytes32(key))
+      }
+    })
+    const reading = { read, gets: sourceOf(false, VERB.GET), hases: sourceOf(true, VERB.HAS) }
+    if (this.#readers.size >= READERS_MAX) this.#readers.clear()
+    this.#readers.set(store, reading)
+    return reading
   }
 
   /**
@@ -659,19 +728,49 @@ class Connection {
    *
    * @template T
    * @param {T} value
+   * @param {number} [effort] what it took, 1 for a small document
    * @returns {Promise<T>}
    */
-  resolved (value) {
-    if (++this.#effort < this.#nextLook) return Promise.resolve(value)
-    const now = moment.now()
+  resolved (value, effort = 1) {
+    if (this.#mayGoOn(effort)) return Promise.resolve(value)
+    return new Promise((resolve) => this.#resolveInTurn(resolve, value))
+  }
+
+  /**
+   * Resolves a promise with a value that is there already, as `resolved`.
+   *
+   * @param {Resolve} resolve
+   * @param {unknown} value
+   */
+  #resolve (resolve, value) {
+    if (this.#mayGoOn(1)) resolve(value)
+    else this.#resolveInTurn(resolve, value)
+  }
+
+  /**
+   * Whether what takes so much effort can be given before the event loop has turned.
+   *
+   * @param {number} effort
+   */
+  #mayGoOn (effort) {
+    this.#effort += effort
+    if (this.#effort < this.#nextLook) return true
     this.#nextLook = this.#effort + EFFORT_BETWEEN_LOOKS
-    if (this.#effort < EFFORT_MAX && now - this.#lastTurn < MS_BETWEEN_TURNS) return Promise.resolve(value)
+    if (this.#effort < EFFORT_MAX && moment.now() - this.#lastTurn < MS_BETWEEN_TURNS) return true
     this.#effort = 0
     this.#nextLook = EFFORT_BETWEEN_LOOKS
-    return new Promise((resolve) => setImmediate(() => {
+    return false
+  }
+
+  /**
+   * @param {Resolve} resolve
+   * @param {unknown} value
+   */
+  #resolveInTurn (resolve, value) {
+    setImmediate(() => {
       this.#tookTurn()
       resolve(value)
-    }))
+    })
   }
 
   /**

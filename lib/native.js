@@ -29,6 +29,15 @@ const IS_VALUE = 1
 /** What a reader gives when it can't tell in the call. */
 const UNKNOWN = -1
 
+/** A reader is asked for many keys by so much more than their count. */
+const MANY = 1 << 20
+
+/** What the answers to them are, beside those in a format: see `src/binding/raw_many.rs`. */
+const MANY_MISSING = 0
+const MANY_ASCII = 8
+const MANY_TEXT = 9
+const MANY_UNKNOWN = 255
+
 /** A number that a reader gives is a length times this, and a format. */
 const FORMATS = 8
 /** A call that waits for its answer lets JavaScript look about after so long, because its thread may be terminated. */
@@ -41,6 +50,7 @@ const FAST_DOCUMENT_BYTES_MAX = 64 * 1024
 let environment
 const portion = Buffer.allocUnsafeSlow(PORTION_BYTES)
 const fastDocument = Buffer.allocUnsafeSlow(FAST_DOCUMENT_BYTES_MAX)
+const fastHeads = new Uint32Array(fastDocument.buffer)
 
 /**
  * Where a run goes: behind what was submitted before (and there it may be done by this thread), to any worker, or to
@@ -50,10 +60,10 @@ const fastDocument = Buffer.allocUnsafeSlow(FAST_DOCUMENT_BYTES_MAX)
  */
 
 /**
- * Reads from memory what is stored under the encoded key in a buffer, of which it takes the length: see
- * `src/binding/raw.rs`.
+ * Reads from memory what is stored under the encoded key in a buffer, of which it takes the length, or what is stored
+ * under many; or gives a part of what it has read as a string: see `src/binding/raw.rs`.
  *
- * @typedef {(length: number) => string | number | boolean | undefined} Reader
+ * @typedef {(length: number, start?: number) => string | number | boolean | undefined} Reader
  */
 
 /** What `tryGet` gives when it can't tell without waiting. */
@@ -470,6 +480,53 @@ function readFast (found) {
 }
 
 /**
+ * Reads documents that lie in memory, as of one moment.
+ *
+ * @param {Reader} read
+ * @param {number} count of the encoded keys
+ * @param {boolean} isHas whether it is asked only if there are documents
+ * @returns {unknown[]} for each as `tryGet`, or as `tryHas`; also what can't be read is `NOT_AT_HAND`
+ */
+function tryGetMany (read, count, isHas) {
+  /** @type {unknown[]} */
+  const values = new Array(count)
+  if (read(isHas ? -MANY - count : MANY + count) !== true) return values.fill(NOT_AT_HAND)
+  let start = count * 4
+  for (let place = 0; place < count; place++) {
+    const head = fastHeads[place]
+    const length = head >>> 8
+    values[place] = isHas ? hasOne(head & 0xff) : readOne(read, head & 0xff, start, length)
+    start += length
+  }
+  return values
+}
+
+/** @param {number} what an answer is */
+function hasOne (what) {
+  return what === MANY_UNKNOWN ? NOT_AT_HAND : what !== MANY_MISSING
+}
+
+/**
+ * @param {Reader} read
+ * @param {number} what the answer is
+ * @param {number} start
+ * @param {number} length
+ * @returns {unknown}
+ */
+function readOne (read, what, start, length) {
+  if (what === MANY_TEXT) return read(length, start)
+  if (what === MANY_MISSING) return undefined
+  if (what === MANY_UNKNOWN) return NOT_AT_HAND
+  try {
+    if (what === MANY_ASCII) return JSON.parse(/** @type {string} */ (read(length, start)))
+    return readDocument(what, fastDocument, start, start + length)
+  } catch {
+    // Whoever asks for it by an operation is told why.
+    return NOT_AT_HAND
+  }
+}
+
+/**
  * Whether there is a document, if that can be told in the call.
  *
  * @param {Reader} read
@@ -546,6 +603,7 @@ exports.stayAlive = stayAlive
 exports.submit = submit
 exports.submitSmall = submitSmall
 exports.tryGet = tryGet
+exports.tryGetMany = tryGetMany
 exports.tryGetRecord = tryGetRecord
 exports.tryHas = tryHas
 exports.uniqueReader = uniqueReader

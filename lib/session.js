@@ -8,7 +8,6 @@
 
 const { plainKey } = require('./key.js')
 const { nameBytes } = require('./names.js')
-const native = require('./native.js')
 const { VERB } = require('./packing.js')
 const { Rows, gather } = require('./cursor.js')
 const { toBounds } = require('./key-range.js')
@@ -240,7 +239,7 @@ class Session {
    * @returns {Promise<any>}
    */
   get (store, key) {
-    return this.#read(VERB.GET, store, key, native.tryGet)
+    return this.#read(VERB.GET, store, key)
   }
 
   /**
@@ -249,33 +248,60 @@ class Session {
    * @returns {Promise<boolean>}
    */
   has (store, key) {
-    return this.#read(VERB.HAS, store, key, native.tryHas)
+    return this.#read(VERB.HAS, store, key)
   }
 
   /**
    * @param {number} verb
    * @param {unknown} store
    * @param {unknown} key
-   * @param {typeof native.tryGet | typeof native.tryHas} read how it is done in the call, if it can be
    * @returns {Promise<any>}
    */
-  #read (verb, store, key, read) {
+  #read (verb, store, key) {
     try {
       this.checkOpen()
       const name = nameBytes('store', store)
       const plain = plainKey(key)
-      const found = this.readInCall(name, plain, read)
-      if (found !== native.NOT_AT_HAND) return this.connection.resolved(found)
-      return this.issue(verb, { store }, (run) => run.bytes32(name).key(plain))
+      return this.readSoon(name, plain, verb === VERB.HAS) ?? this.#readLater(verb, store, name, plain)
     } catch (error) {
       return Promise.reject(error)
     }
   }
 
   /**
+   * @param {number} verb
+   * @param {unknown} store
+   * @param {Uint8Array} name
+   * @param {unknown} plain
+   * @returns {Promise<any>}
+   */
+  #readLater (verb, store, name, plain) {
+    return this.issue(verb, { store }, (run) => run.bytes32(name).key(plain))
+  }
+
+  /**
    * @param {Uint8Array} name
    * @param {unknown} key from `plainKey`
-   * @param {typeof native.tryGet | typeof native.tryHas} read
+   * @param {boolean} isHas
+   * @returns {Promise<any> | undefined} `undefined` where it is not at hand
+   */
+  readSoon (name, key, isHas) {
+    return this.connection.readSoon(name, key, isHas)
+  }
+
+  /**
+   * @param {Uint8Array} name
+   * @param {readonly unknown[]} keys from `plainKey`
+   * @returns {unknown[] | undefined} `undefined` where any of them is not at hand
+   */
+  readManyInCall (name, keys) {
+    return this.connection.readManyInCall(name, keys)
+  }
+
+  /**
+   * @param {Uint8Array} name
+   * @param {unknown} key from `plainKey`
+   * @param {typeof import('./native.js').tryGet | typeof import('./native.js').tryHas} read
    * @returns {any}
    */
   readInCall (name, key, read) {

@@ -345,6 +345,16 @@ class TransactionSession extends Session {
     return native.NOT_AT_HAND
   }
 
+  /** As for `readInCall`. @returns {undefined} */
+  readSoon () {
+    return undefined
+  }
+
+  /** As for `readInCall`. @returns {undefined} */
+  readManyInCall () {
+    return undefined
+  }
+
   /** @returns {Promise<void>} */
   commit () {
     this.checkUsable()

@@ -6,6 +6,7 @@
 // Tests may unwrap, also those in tests/, which is why this is not in Cargo.toml with the other lints.
 #![warn(clippy::unwrap_used)]
 
+pub(crate) mod chunk;
 pub mod clock;
 pub(crate) mod coding;
 pub(crate) mod compaction;
@@ -19,8 +20,10 @@ pub(crate) mod iter;
 pub mod jsondb;
 pub(crate) mod key;
 pub(crate) mod memtable;
+pub(crate) mod prefetch;
 pub(crate) mod range_tombstone;
 pub mod series;
+pub(crate) mod shared_bytes;
 pub(crate) mod sstable;
 pub(crate) mod times;
 pub(crate) mod value_file;

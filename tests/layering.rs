@@ -16,16 +16,35 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("key", &["error", "coding"]),
     ("times", &[]),
     ("effort", &["error"]),
+    ("prefetch", &[]),
+    ("chunk", &[]),
+    ("shared_bytes", &["chunk"]),
     ("config", &["error", "clock"]),
     ("fs", &["error", "coding", "clock", "config"]),
     ("frame", &["error", "coding", "key", "fs"]),
     ("range_tombstone", &["error", "coding", "key"]),
     ("iter", &["error", "coding", "clock", "key", "effort", "range_tombstone"]),
     ("wal", &["error", "coding", "clock", "key", "config", "fs"]),
-    ("memtable", &["error", "coding", "clock", "key", "config", "range_tombstone", "iter"]),
+    (
+        "memtable",
+        &["error", "coding", "clock", "key", "prefetch", "chunk", "config", "range_tombstone", "iter"],
+    ),
     (
         "sstable",
-        &["error", "coding", "clock", "key", "times", "config", "fs", "frame", "range_tombstone", "iter"],
+        &[
+            "error",
+            "coding",
+            "clock",
+            "key",
+            "times",
+            "prefetch",
+            "shared_bytes",
+            "config",
+            "fs",
+            "frame",
+            "range_tombstone",
+            "iter",
+        ],
     ),
     ("value_file", &["error", "coding", "key", "config", "fs", "frame"]),
     (
@@ -92,7 +111,9 @@ const UNSAFE_FILES: &[(&str, &str)] = &[
     ("binding/raw.rs", "N-API itself is a C interface, and napi-rs around a read costs more than the read"),
     ("binding/raw_call.rs", "as binding/raw.rs: a read in the call is a function of N-API itself"),
     ("memtable/arena.rs", "records of different kinds share chunks of raw memory and are read without locks"),
-    ("memtable/chunk.rs", "memory that comes from the system, aligned to large pages, and goes back to it"),
+    ("chunk.rs", "memory that comes from the system, aligned to large pages, and goes back to it"),
+    ("prefetch.rs", "the instruction that fetches memory takes a pointer"),
+    ("shared_bytes.rs", "blocks are counted bytes in memory of their own, which the allocator has none of"),
 ];
 
 /// Past this many lines a file holds more than one idea, its tests included.

@@ -34,6 +34,7 @@ mod query;
 mod query_packing;
 mod raw;
 mod raw_call;
+mod raw_many;
 mod series;
 mod series_packing;
 mod transactions;
@@ -238,8 +239,9 @@ const MISSING: i32 = -1;
 const NOT_AT_HAND: i32 = -2;
 
 /// Makes a function that reads documents of a store from memory: it takes the length of the encoded key that stands in
-/// `key`; see `raw`. The store need not exist. Both buffers are used again and again.
-#[napi(ts_return_type = "(length: number) => string | number | boolean | undefined")]
+/// `key`, or how many stand there, or says which part of `out` it wants as a string; see `raw`. The store need not exist.
+/// Both buffers are used again and again.
+#[napi(ts_return_type = "(length: number, start?: number) => string | number | boolean | undefined")]
 pub fn reader<'env>(
     env: &'env Env,
     #[napi(ts_arg_type = "object")] environment: &External<Environment>,

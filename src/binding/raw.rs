@@ -11,6 +11,11 @@
 //!   the output buffer, plus its format;
 //! - and, where the length is given negative, with whether there is a document, or -1.
 //!
+//! Many keys are read at once where the number is [`MANY`] more than their count, negative again for whether there are
+//! documents: `raw_many` says how they stand from [`MANY_KEYS_AT`] on, and how their answers stand in the output buffer; `true`
+//! says that they do. With a second argument a reader reads nothing, but gives a part of the output buffer, which is ASCII, as a
+//! string: the first is its length, the second where it begins.
+//!
 //! Invariant: the memory of the two buffers is touched within a call only, on the thread of the environment. It stays where
 //! it is while a buffer lives, and a reader holds both.
 #![expect(unsafe_code, reason = "N-API is a C interface")]
@@ -23,15 +28,22 @@ use std::ptr;
 use napi::bindgen_prelude::{BufferSlice, Unknown};
 use napi::{Env, JsValue, sys};
 
+use super::raw_many;
 use crate::engine::TryGet;
 use crate::error::Result;
-use crate::jsondb::{DocumentRef, Format, StoreReader, UniqueReader};
+use crate::jsondb::{DocumentRef, ENCODED_KEY_BYTES_MAX, Format, StoreReader, UniqueReader};
 
 /// What can't be told in the call.
 const NOT_AT_HAND: i32 = -1;
 
 /// A document of an answer has a format below this.
 const FORMATS: i32 = 8;
+
+/// No length, and no count of keys, is as much.
+const MANY: u32 = 1 << 20;
+
+/// Where many keys begin in the buffer of keys: the place of one is before them.
+const MANY_KEYS_AT: usize = ENCODED_KEY_BYTES_MAX;
 
 /// What the first byte of the output buffer says of a string.
 const IS_JSON: u8 = 0;
@@ -129,17 +141,24 @@ pub(super) fn let_go(env: sys::napi_env, buffers: [&Shared; 2]) {
 
 /// What JavaScript calls.
 unsafe extern "C" fn read(env: sys::napi_env, info: sys::napi_callback_info) -> sys::napi_value {
-    let (mut argc, mut argument, mut data) = (1, ptr::null_mut(), ptr::null_mut());
-    let mut len = 0;
+    let (mut argc, mut arguments, mut data) = (2, [ptr::null_mut(); 2], ptr::null_mut());
+    let (mut len, mut start) = (0, 0);
     // SAFETY: the pointers are to places of the types that N-API writes, for as many arguments as `argc` says.
     let reader = unsafe {
-        sys::napi_get_cb_info(env, info, &mut argc, &mut argument, ptr::null_mut(), &mut data);
-        sys::napi_get_value_int32(env, argument, &mut len);
+        sys::napi_get_cb_info(env, info, &mut argc, arguments.as_mut_ptr(), ptr::null_mut(), &mut data);
+        sys::napi_get_value_int32(env, arguments[0], &mut len);
+        if argc > 1 {
+            sys::napi_get_value_uint32(env, arguments[1], &mut start);
+        }
         // SAFETY: `data` is what `reader` gave to the function, which is alive, since it is being called.
         &*data.cast::<Reader>()
     };
     // A panic must not reach V8. The reader is looked at afresh by the next call.
-    let answer = catch_unwind(AssertUnwindSafe(|| reader.read(env, len)));
+    let answer = catch_unwind(AssertUnwindSafe(|| match argc {
+        2.. => reader.text(env, start, len),
+        _ if len.unsigned_abs() >= MANY => reader.read_many(env, len),
+        _ => reader.read(env, len),
+    }));
     answer.unwrap_or_else(|_| number(env, NOT_AT_HAND))
 }
 
@@ -164,6 +183,31 @@ impl Reader {
             Ok(TryGet::NeedsIo) | Err(_) => number(env, NOT_AT_HAND),
         }
     }
+
+    fn read_many(&self, env: sys::napi_env, count: i32) -> sys::napi_value {
+        let Ok(mut documents) = self.documents.try_borrow_mut() else { return number(env, NOT_AT_HAND) };
+        // SAFETY: as in `read`.
+        let (keys, out) = unsafe {
+            let keys = std::slice::from_raw_parts(self.key.start, self.key.len);
+            (keys, std::slice::from_raw_parts_mut(self.out.start, self.out.len))
+        };
+        let keys = keys.get(MANY_KEYS_AT..).unwrap_or_default();
+        let wanted = (count.unsigned_abs() - MANY) as usize;
+        // Of an index there are no such readings.
+        let Documents::ByPrimaryKey(documents) = &mut *documents else { return number(env, NOT_AT_HAND) };
+        match raw_many::read(documents, keys, wanted, out, count > 0) {
+            Some(()) => boolean(env, true),
+            None => number(env, NOT_AT_HAND),
+        }
+    }
+
+    /// A part of the output buffer.
+    fn text(&self, env: sys::napi_env, start: u32, len: i32) -> sys::napi_value {
+        // SAFETY: as in `read`.
+        let out = unsafe { std::slice::from_raw_parts(self.out.start, self.out.len) };
+        let text = usize::try_from(len).ok().and_then(|len| out.get(start as usize..)?.get(..len));
+        text.map_or_else(|| number(env, NOT_AT_HAND), |text| latin1(env, text))
+    }
 }
 
 /// The answer that is `document`.
@@ -180,16 +224,15 @@ fn give(env: sys::napi_env, document: DocumentRef<'_>, out: &mut [u8]) -> sys::n
 }
 
 fn give_text(env: sys::napi_env, json: &[u8], out: &mut [u8]) -> sys::napi_value {
-    // What it stands for, where it is a string that stands for itself.
-    let plain = match json {
-        [b'"', plain @ .., b'"'] if !plain.contains(&b'\\') => Some(plain),
-        _ => None,
-    };
+    let plain = raw_many::plain_text(json);
     let Some(kind) = out.first_mut() else { return number(env, NOT_AT_HAND) };
     *kind = if plain.is_some() { IS_VALUE } else { IS_JSON };
-    let text = plain.unwrap_or(json);
+    latin1(env, plain.unwrap_or(json))
+}
+
+fn latin1(env: sys::napi_env, text: &[u8]) -> sys::napi_value {
     let mut value = ptr::null_mut();
-    // SAFETY: the text is ASCII, which is Latin-1, of the length that is given; it is copied.
+    // SAFETY: every byte is a character of Latin-1, of which there are as many as the length says; they are copied.
     let status = unsafe {
         let start = text.as_ptr().cast::<c_char>();
         sys::napi_create_string_latin1(env, start, text.len().cast_signed(), &mut value)

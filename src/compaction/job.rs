@@ -11,7 +11,6 @@ use super::value_outputs::ValueOutputs;
 use super::{Task, value_garbage};
 use crate::config::Config;
 use crate::error::{Code, Error, Result};
-use crate::frame::Effort;
 use crate::fs::FileSystem;
 use crate::iter::{InternalIterator, MergeIterator};
 use crate::range_tombstone::{RangeTombstone, RangeTombstones};

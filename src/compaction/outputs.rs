@@ -12,7 +12,6 @@ use super::job::{JobContext, PACE_BYTES};
 use super::retention::{Fate, Retention};
 use super::value_outputs::ValueOutputs;
 use crate::error::Result;
-use crate::frame::Effort;
 use crate::iter::InternalIterator;
 use crate::key::{EntryRef, Kind, SETTLED};
 use crate::range_tombstone::RangeTombstone;

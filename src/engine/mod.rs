@@ -32,6 +32,7 @@ mod pipeline;
 mod prometheus;
 mod queue;
 mod read;
+mod read_many;
 mod recovery;
 mod repair;
 mod shared;
@@ -272,6 +273,20 @@ impl Engine {
         read: impl FnOnce(ValueRef<'_>) -> R,
     ) -> Result<TryGet<R>> {
         self.shared().try_get_with(key, snapshot, read)
+    }
+
+    /// As [`Engine::try_get_with`] for each of `count` keys, all as of one moment; `read` is given each with its place.
+    ///
+    /// # Errors
+    ///
+    /// `Corruption` or `Closed`.
+    pub fn try_get_many_with<'k>(
+        &self,
+        count: usize,
+        key: impl Fn(usize) -> &'k [u8],
+        read: impl FnMut(usize, TryGet<ValueRef<'_>>),
+    ) -> Result<()> {
+        self.shared().try_get_many_with(count, key, read)
     }
 
     /// Up to `len` bytes of the value of `key` from `offset` on, as of `snapshot` or of now. Of a value in a value file

@@ -18,7 +18,7 @@ use crate::iter::{Holes, MergeIterator, TombstoneSource, Travel, Visibility, Vis
 use crate::key::{EntryRef, Kind, SeqNo, hash_key};
 use crate::memtable::VersionRef;
 use crate::range_tombstone::RangeTombstones;
-use crate::sstable::TableEntry;
+use crate::sstable::{Near, TableEntry};
 use crate::times::{Times, leap, time_of};
 use crate::version::{LEVELS, LevelIterator, LevelTombstones};
 
@@ -334,13 +334,27 @@ impl Shared {
         self.check_open()?;
         let view = self.view.load();
         let seqno = snapshot.map_or_else(|| self.snapshots.visible(), Snapshot::seqno);
-        let Step::Found(found) = find(&view, key, seqno)? else { return Ok(true) };
+        self.lookup_in(&view, (key, hash_key(key)), None, seqno, bytes_max, read)
+    }
+
+    /// As [`Shared::lookup`], in a view, of a key with its [`hash_key`], which somebody may be near.
+    #[inline]
+    pub(super) fn lookup_in<'a>(
+        &self,
+        view: &'a View,
+        key: (&[u8], u64),
+        near: Option<Near<'a>>,
+        seqno: SeqNo,
+        bytes_max: usize,
+        read: impl FnOnce(ValueRef<'_>),
+    ) -> Result<bool> {
+        let Step::Found(found) = find(view, key, near, seqno)? else { return Ok(true) };
         let VersionRef { seqno, kind, expires_at, value } = found.version();
         if !self.is_there(kind, expires_at) {
             return Ok(true);
         }
         if kind == Kind::Separated {
-            let Some(value) = resolve(&view, value, bytes_max)? else { return Ok(false) };
+            let Some(value) = resolve(view, value, bytes_max)? else { return Ok(false) };
             read(ValueRef { bytes: &value, expires_at, seqno });
         } else if value.len() <= bytes_max {
             read(ValueRef { bytes: value, expires_at, seqno });
@@ -359,7 +373,7 @@ impl Shared {
     ) -> Result<Option<Found<'a>>> {
         self.check_open()?;
         let seqno = snapshot.map_or_else(|| self.snapshots.visible(), Snapshot::seqno);
-        let Step::Found(found) = find(view, key, seqno)? else { return Ok(None) };
+        let Step::Found(found) = find(view, (key, hash_key(key)), None, seqno)? else { return Ok(None) };
         let VersionRef { kind, expires_at, .. } = found.version();
         Ok(Some(found).filter(|_| self.is_there(kind, expires_at)))
     }
@@ -444,8 +458,12 @@ impl Shared {
 }
 
 /// Goes through the sources from the newest to the oldest until one knows the key.
-fn find<'a>(view: &'a View, key: &[u8], snapshot: SeqNo) -> Result<Step<'a>> {
-    let hash = hash_key(key);
+fn find<'a>(
+    view: &'a View,
+    (key, hash): (&[u8], u64),
+    mut near: Option<Near<'a>>,
+    snapshot: SeqNo,
+) -> Result<Step<'a>> {
     for memtable in view.memtables() {
         let covered = match memtable.has_range_tombstones() {
             true => covering(&memtable.range_tombstones(), key, snapshot),
@@ -459,7 +477,10 @@ fn find<'a>(view: &'a View, key: &[u8], snapshot: SeqNo) -> Result<Step<'a>> {
     for handle in view.version.tables_with(key) {
         let table = handle.open()?;
         let covered = covering(table.range_tombstones(), key, snapshot);
-        let found = table.get(key, hash, snapshot)?;
+        let found = match near.take_if(|near| near.is_in(table)) {
+            Some(near) => near.get(key, hash, snapshot)?,
+            None => table.get(key, hash, snapshot)?,
+        };
         match decide(found.map(Found::InTable), covered) {
             Step::NextSource => {}
             step => return Ok(step),

@@ -35,6 +35,9 @@ pub struct StoreReader {
     known: Option<(u64, usize)>,
     /// The row that is read, in the same memory each time.
     row: Vec<u8>,
+    /// The rows of many keys, one behind the other, and where each ends.
+    rows: Vec<u8>,
+    ends: Vec<usize>,
 }
 
 impl JsonDb {
@@ -42,7 +45,8 @@ impl JsonDb {
     #[must_use]
     pub fn reader(&self, store: &str) -> StoreReader {
         let handle = std::sync::Arc::downgrade(&self.handle);
-        StoreReader { handle, store: store.to_owned(), known: None, row: Vec::new() }
+        let (row, rows, ends) = (Vec::new(), Vec::new(), Vec::new());
+        StoreReader { handle, store: store.to_owned(), known: None, row, rows, ends }
     }
 }
 
@@ -74,6 +78,54 @@ impl StoreReader {
             TryGet::Missing => TryGet::Missing,
             TryGet::NeedsIo => TryGet::NeedsIo,
         })
+    }
+
+    /// As [`StoreReader::try_get_with`] for each of `keys`, all as of one commit; `read` is given each with its place.
+    ///
+    /// # Errors
+    ///
+    /// As there. Some of the keys may have been given then.
+    pub fn try_get_many_with<'k>(
+        &mut self,
+        keys: impl Iterator<Item = &'k [u8]>,
+        mut read: impl FnMut(usize, TryGet<DocumentRef<'_>>),
+    ) -> Result<()> {
+        let handle =
+            self.handle.upgrade().ok_or_else(|| Error::new(Code::Closed, "the database is closed"))?;
+        handle.check_open()?;
+        let Some(prefix) = self.prefix_len(&handle)? else {
+            keys.enumerate().for_each(|(place, _)| read(place, TryGet::Missing));
+            return Ok(());
+        };
+        self.row.truncate(prefix);
+        self.rows.clear();
+        self.ends.clear();
+        for key in keys {
+            self.rows.extend_from_slice(&self.row);
+            self.rows.extend_from_slice(key);
+            self.ends.push(self.rows.len());
+        }
+        let (rows, ends) = (&self.rows, &self.ends);
+        let row = |place: usize| &rows[if place == 0 { 0 } else { ends[place - 1] }..ends[place]];
+        let mut damage = Ok(());
+        handle.database.engine.try_get_many_with(ends.len(), row, |place, found| {
+            let found = match found {
+                TryGet::Found(value) => {
+                    let mut bytes = value.bytes;
+                    match StoredDocument::header(&mut bytes, row(place)) {
+                        Ok((format, ..)) => TryGet::Found(DocumentRef { format, bytes }),
+                        Err(error) => {
+                            damage = Err(error);
+                            return;
+                        }
+                    }
+                }
+                TryGet::Missing => TryGet::Missing,
+                TryGet::NeedsIo => TryGet::NeedsIo,
+            };
+            read(place, found);
+        })?;
+        damage
     }
 
     /// Sees to it that the row begins with what those of the store begin with, and says how long that is; `None` for a
@@ -144,6 +196,35 @@ mod tests {
         assert_eq!(read(1).unwrap(), TryGet::Found("9".to_owned()));
         db.close().unwrap();
         assert_eq!(read(1).unwrap_err().code(), Code::Closed);
+    }
+
+    #[test]
+    fn many_documents_are_read_from_a_store_that_is_there_and_from_one_that_is_not() {
+        let db = JsonDb::open(Config::in_memory()).unwrap();
+        let mut reader = db.reader("s");
+        let keys: Vec<Key> = (0..40_i64).map(Key::from).collect();
+        let mut read = || {
+            let mut found = Vec::new();
+            let keys = keys.iter().map(Key::as_bytes);
+            let read = reader.try_get_many_with(keys, |place, document| {
+                assert_eq!(place, found.len());
+                found.push(match document {
+                    TryGet::Found(document) => String::from_utf8_lossy(document.bytes).into_owned(),
+                    other => format!("{:?}", matches!(other, TryGet::Missing)),
+                });
+            });
+            read.map(|()| found)
+        };
+        assert_eq!(read().unwrap_err().code(), Code::NotFound);
+        db.create_object_store("s", StoreOptions { key_path: None, auto_increment: false }).unwrap();
+        assert_eq!(read().unwrap(), vec!["true"; 40]);
+
+        (0..40).step_by(2).for_each(|key| put(&db, key, &format!("\"{key}\"")));
+
+        let expected = (0..40).map(|key| if key % 2 == 0 { format!("\"{key}\"") } else { "true".to_owned() });
+        assert_eq!(read().unwrap(), expected.collect::<Vec<_>>());
+        db.close().unwrap();
+        assert_eq!(read().unwrap_err().code(), Code::Closed);
     }
 
     #[test]

@@ -26,7 +26,8 @@ use std::sync::atomic::{AtomicPtr, AtomicU32, AtomicU64, AtomicUsize, Ordering};
 use parking_lot::Mutex;
 
 use super::Apart;
-use super::chunk::{CHUNK_ALIGN, CHUNK_BYTES, Chunk, recycle};
+use crate::chunk::{CHUNK_ALIGN, CHUNK_BYTES, Chunk, recycle};
+use crate::prefetch;
 
 /// Records above this get a chunk of their own, so that a shared chunk is closed at least half full.
 const SHARED_BYTES_MAX: usize = CHUNK_BYTES / 2;
@@ -263,14 +264,14 @@ impl Arena {
     pub(super) fn prefetch<T>(&self, at: Ref<T>) {
         let address = self.chunks.address(at.raw).cast_const();
         for offset in (0..size_of::<T>()).step_by(LINE_BYTES) {
-            prefetch_line(address.wrapping_add(offset));
+            prefetch::line(address.wrapping_add(offset));
         }
     }
 
     /// As [`Arena::prefetch`], for slot `index` of an array.
     pub(super) fn prefetch_slot<T>(&self, at: SlotsRef<T>, index: usize) {
         let first = self.chunks.address(at.first.raw).cast_const();
-        prefetch_line(first.wrapping_add(index * size_of::<Slot<T>>()));
+        prefetch::line(first.wrapping_add(index * size_of::<Slot<T>>()));
     }
 
     /// The array of slots at `at`.
@@ -354,17 +355,6 @@ impl Bump {
         (address, raw)
     }
 }
-
-#[cfg(target_arch = "x86_64")]
-fn prefetch_line(address: *const u8) {
-    use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
-    // SAFETY: every processor of this kind has the instruction, and it can't fault, whatever the address.
-    unsafe { _mm_prefetch::<_MM_HINT_T0>(address.cast()) };
-}
-
-/// Elsewhere the processor's own prediction has to do.
-#[cfg(not(target_arch = "x86_64"))]
-fn prefetch_line(_address: *const u8) {}
 
 #[cfg(test)]
 mod tests {

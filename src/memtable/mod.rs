@@ -9,7 +9,6 @@
 // `arena` is the only file with unsafe code; a `forbid` here would reach into it, and the crate's `deny` holds here.
 
 mod arena;
-mod chunk;
 mod hash;
 mod iter;
 mod node;

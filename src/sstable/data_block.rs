@@ -17,10 +17,11 @@
 
 use std::cell::RefCell;
 use std::cmp::Ordering;
-use std::sync::Arc;
 
 use super::block::{PackedEntry, common_prefix_len};
 use crate::key::{EntryRef, Kind, NEVER_EXPIRES, SETTLED, SeqNo, compare_internal};
+use crate::prefetch;
+use crate::shared_bytes::SharedBytes;
 
 const U32_BYTES: usize = 4;
 
@@ -53,10 +54,11 @@ const SHORT_VALUE_MAX: usize = 0xFFFF;
 
 /// What [`DataBlock::warm`] touches at the most, and how much of it comes from memory at once.
 const WARMED_BYTES_MAX: usize = 8 << 10;
-const CACHE_LINE_BYTES: usize = 64;
+const CACHE_LINE_BYTES: usize = prefetch::LINE_BYTES;
 
-/// The header, the fingerprints and most offsets of an ordinary block.
-const POINT_READ_BYTES: usize = 128;
+/// So much is fetched ahead of a point read: the header, fingerprints and offsets of an ordinary block, and then an
+/// ordinary entry.
+const FETCHED_BYTES: usize = 4 * CACHE_LINE_BYTES;
 
 /// What [`DataBlock::warm_from`] touches at the most.
 const SHORT_SCAN_BYTES: usize = 2 << 10;
@@ -70,7 +72,7 @@ thread_local! {
 
 /// A verified data block; a clone is the same block.
 #[derive(Clone)]
-pub(crate) struct DataBlock(Arc<[u8]>);
+pub(crate) struct DataBlock(SharedBytes);
 
 /// One entry of a block: what it says, and where its key and value lie. Who stands on an entry keeps this, so that
 /// looking at it again costs nothing.
@@ -99,7 +101,7 @@ impl DataBlock {
         SCRATCH.with_borrow_mut(|out| {
             out.clear();
             lay_out(payload, entries, out);
-            let block = Self(Arc::from(&out[..]));
+            let block = Self(SharedBytes::new(out));
             out.clear();
             out.shrink_to(SCRATCH_BYTES_KEPT);
             block
@@ -108,7 +110,7 @@ impl DataBlock {
 
     /// The bytes of memory that the block takes.
     pub(crate) fn charge(&self) -> usize {
-        self.0.len() + 2 * size_of::<usize>()
+        self.0.charge()
     }
 
     /// Touches the whole block, if it is of an ordinary size, so that its parts come from memory side by side and not
@@ -123,12 +125,6 @@ impl DataBlock {
         let touched = &self.0[slot.key as usize..];
         let touched = &touched[..touched.len().min(SHORT_SCAN_BYTES)];
         std::hint::black_box(touched.iter().step_by(CACHE_LINE_BYTES).fold(0, |all, byte| all ^ byte));
-    }
-
-    /// Touches what a point read begins with, so that its lines come from memory side by side.
-    #[inline]
-    pub(super) fn touch(&self) {
-        std::hint::black_box(self.0[0] ^ self.0[self.0.len().min(POINT_READ_BYTES) - 1]);
     }
 
     /// How many entries there are; at least one.
@@ -204,6 +200,15 @@ impl DataBlock {
         if len > FINGERPRINTED_MAX {
             return Some(self.find(key, seqno)).filter(|&index| index < len && is_wanted(index));
         }
+        self.find_like(key, len, |index| {
+            self.fetch_entry_at(index);
+            is_wanted(index)
+        })
+    }
+
+    /// The first of the `len` entries with the fingerprint of `key` that `is_wanted`.
+    #[inline]
+    fn find_like(&self, key: &[u8], len: usize, is_wanted: impl Fn(usize) -> bool) -> Option<usize> {
         let wanted = u64::from(fingerprint(key)).wrapping_mul(0x0101_0101_0101_0101);
         let groups = self.0[FINGERPRINTS_AT..offsets_at(len)].as_chunks::<LANES>().0;
         for (group, lanes) in groups.iter().enumerate() {
@@ -220,6 +225,30 @@ impl DataBlock {
             }
         }
         None
+    }
+
+    /// Lets the processor fetch what a point read begins with.
+    #[inline]
+    pub(super) fn fetch(&self) {
+        prefetch::bytes(&self.0, FETCHED_BYTES);
+    }
+
+    /// Lets the processor fetch the entry that a point read of `key` will look at first, if the search is one of
+    /// fingerprints.
+    #[inline]
+    pub(super) fn fetch_entry(&self, key: &[u8]) {
+        let len = self.len();
+        if len > FINGERPRINTED_MAX {
+            return;
+        }
+        if let Some(index) = self.find_like(key, len, |_| true) {
+            self.fetch_entry_at(index);
+        }
+    }
+
+    #[inline]
+    fn fetch_entry_at(&self, index: usize) {
+        prefetch::bytes(&self.0[self.offset(index)..], FETCHED_BYTES);
     }
 
     /// The first entry at or after `(key, seqno)`; [`DataBlock::len`] where there is none.

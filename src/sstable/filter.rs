@@ -6,6 +6,7 @@
 #![forbid(unsafe_code)]
 
 use super::{Damage, Decoded};
+use crate::prefetch;
 
 /// The bytes of one line.
 pub(crate) const LINE_BYTES: usize = 64;
@@ -111,6 +112,12 @@ impl FilterPage {
     /// The bytes of memory that the page takes.
     pub(crate) fn charge(&self) -> usize {
         self.lines.capacity() + size_of::<Self>()
+    }
+
+    /// Lets the processor fetch the line `line`.
+    #[inline]
+    pub(crate) fn fetch(&self, line: usize) {
+        prefetch::bytes(self.lines.get(line * LINE_BYTES..).unwrap_or_default(), LINE_BYTES);
     }
 
     /// Whether a key of `hash` may be in the table; `line` counts from the start of the page.

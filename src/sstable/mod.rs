@@ -34,7 +34,7 @@ mod tests;
 pub(crate) use cache::BlockCache;
 pub(crate) use iterator::TableIterator;
 pub(crate) use properties::Properties;
-pub(crate) use reader::{Table, TableEntry};
+pub(crate) use reader::{Near, Table, TableEntry};
 pub(crate) use salvage::Salvage;
 pub(crate) use writer::{TableOptions, TableSummary, TableWriter};
 

@@ -6,6 +6,8 @@
 //! same.
 #![forbid(unsafe_code)]
 
+mod near;
+
 use std::cell::RefCell;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
@@ -26,6 +28,8 @@ use crate::fs::File;
 use crate::key::{EntryRef, SEQNO_MAX, SeqNo};
 use crate::range_tombstone::{RangeTombstone, RangeTombstones};
 use crate::times::Times;
+
+pub(crate) use near::Near;
 
 /// The end of a table is read at once up to this size: mostly it holds all that opening needs.
 const TAIL_BYTES: u64 = 8 << 10;

@@ -10,6 +10,7 @@ use std::sync::atomic::{AtomicU8, Ordering};
 use parking_lot::Mutex;
 
 use super::data_block::DataBlock;
+use crate::prefetch;
 
 /// How many uses are remembered of a cached block.
 pub(super) const USES_MAX: u8 = 3;
@@ -18,7 +19,9 @@ pub(super) const USES_MAX: u8 = 3;
 #[derive(Clone)]
 pub(crate) struct Spots(Arc<[Spot]>);
 
+/// Aligned, so that each lies in one line of memory.
 #[derive(Default)]
+#[repr(align(32))]
 struct Spot {
     block: Mutex<Option<DataBlock>>,
     /// Uses of the block that the cache has not been told of.
@@ -42,6 +45,23 @@ impl Spots {
         self.0.iter().filter(|spot| spot.block.lock().is_some()).count()
     }
 
+    /// Lets the processor fetch the spot `at`.
+    #[inline]
+    pub(super) fn fetch(&self, at: usize) {
+        if let Some(spot) = self.0.get(at) {
+            prefetch::line(std::ptr::from_ref(spot).cast());
+        }
+    }
+
+    /// Lets the processor fetch what a point read of the block at the spot `at` begins with.
+    #[inline]
+    pub(super) fn fetch_block(&self, at: usize) {
+        let held = self.0.get(at).and_then(|spot| spot.block.try_lock());
+        if let Some(block) = held.as_ref().and_then(|held| held.as_ref()) {
+            block.fetch();
+        }
+    }
+
     /// The block of the entry `at`, if it is here and nobody else looks at this moment: the cache has it, too, and
     /// searching that takes less than waiting.
     #[inline]
@@ -50,7 +70,8 @@ impl Spots {
         let block = {
             let held = spot.block.try_lock()?;
             let block = held.as_ref()?;
-            block.touch();
+            // Before it is counted who holds it: so all of these lines come together.
+            block.fetch();
             block.clone()
         };
         let uses = spot.uses.load(Ordering::Relaxed);

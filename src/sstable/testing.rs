@@ -7,7 +7,6 @@ use std::sync::Arc;
 use super::{BlockCache, Effort, Table, TableOptions, TableSummary, TableWriter};
 use crate::config::Compression;
 use crate::error::Result;
-use crate::frame::Effort;
 use crate::fs::{FileSystem, SimFs};
 use crate::key::{EntryRef, Kind, SeqNo};
 use crate::range_tombstone::RangeTombstone;

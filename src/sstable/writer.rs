@@ -10,7 +10,7 @@ use super::block::DataBlockBuilder;
 use super::expiry::ExpiryHistogram;
 use super::filter::{self, KeyHashes, LINE_BYTES, PAGE_LINES};
 use super::footer::{FOOTER_BYTES, FilterPlace, Footer};
-use super::frame::{self, Effort, FrameOutput, Packing};
+use super::frame::{self, FrameOutput, Packing};
 use super::index::{self, IndexBlockBuilder, IndexEntry};
 use super::{Effort, Handle, Properties};
 use crate::coding::{put_prefixed, put_varint};

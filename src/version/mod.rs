@@ -120,7 +120,7 @@ impl Version {
     }
 
     /// The tables that may hold `key`, newest data first.
-    pub(crate) fn tables_with<'a>(&'a self, key: &'a [u8]) -> impl Iterator<Item = &'a Arc<TableHandle>> {
+    pub(crate) fn tables_with<'a>(&'a self, key: &[u8]) -> impl Iterator<Item = &'a Arc<TableHandle>> {
         let flushed = self.levels[0].iter().filter(move |table| table.may_hold(key));
         let deeper = self.levels[1..].iter().filter_map(move |tables| {
             let index = tables.partition_point(|table| table.ends_before(key));

@@ -60,6 +60,12 @@ impl TableHandle {
         Ok(self.table.get_or_init(|| table))
     }
 
+    /// The table if someone has opened it already.
+    #[inline]
+    pub(crate) fn opened(&self) -> Option<&Arc<Table>> {
+        self.table.get()
+    }
+
     /// The keys that the table may hold or delete.
     pub(crate) fn span(&self) -> KeySpan {
         KeySpan {

@@ -1,4 +1,5 @@
-//! The memory of one chunk of an arena, and the chunks of memtables that are gone, which are kept for those to come.
+//! The memory of one chunk of an arena or of the blocks that are cached, and chunks that are gone, which are kept for those
+//! to come.
 //!
 //! Invariant: a [`Chunk`] is the only owner of its memory, which lies where it is until the chunk is dropped.
 //!
@@ -15,10 +16,10 @@ use std::alloc::{Layout, alloc, dealloc, handle_alloc_error};
 use parking_lot::Mutex;
 
 /// The size of a chunk that many records share.
-pub(super) const CHUNK_BYTES: usize = 2 << 20;
+pub(crate) const CHUNK_BYTES: usize = 2 << 20;
 
 /// Chunks are aligned to cache lines at least, and so is the largest alignment that a record may ask for.
-pub(super) const CHUNK_ALIGN: usize = 64;
+pub(crate) const CHUNK_ALIGN: usize = 64;
 
 /// A chunk of this size or more is aligned to it, so that the system can back it with one large page: a fifth of the
 /// time of inserts goes to the page tables otherwise.
@@ -38,7 +39,7 @@ static POOL: Mutex<Vec<Chunk>> = Mutex::new(Vec::new());
 const POOLED_CHUNKS_MAX: usize = 16;
 
 /// Memory with an address that doesn't change. What is in it at first is anything.
-pub(super) struct Chunk {
+pub(crate) struct Chunk {
     start: *mut u8,
     layout: Layout,
 }
@@ -48,7 +49,7 @@ unsafe impl Send for Chunk {}
 
 impl Chunk {
     /// Memory of `size_bytes`, which is not 0; of a large page where it is that large and `is_large` asks for it.
-    pub(super) fn new(size_bytes: usize, is_large: bool) -> Self {
+    pub(crate) fn new(size_bytes: usize, is_large: bool) -> Self {
         let align = if is_large && size_bytes >= LARGE_PAGE_BYTES { LARGE_PAGE_BYTES } else { CHUNK_ALIGN };
         let layout = Layout::from_size_align(size_bytes, align)
             .expect("no record comes near the largest size that Rust can allocate");
@@ -57,13 +58,13 @@ impl Chunk {
     }
 
     /// Where it begins.
-    pub(super) fn start(&self) -> *mut u8 {
+    pub(crate) fn start(&self) -> *mut u8 {
         self.start
     }
 }
 
 /// Gives the memory of several chunks back, or keeps some of it for memtables to come.
-pub(super) fn recycle(chunks: Vec<Chunk>) {
+pub(crate) fn recycle(chunks: Vec<Chunk>) {
     let mut pool = POOL.lock();
     let (large, others): (Vec<_>, Vec<_>) = chunks.into_iter().partition(|chunk| chunk.layout == LARGE_CHUNK);
     let room = POOLED_CHUNKS_MAX.saturating_sub(pool.len());
