@@ -67,7 +67,8 @@ export interface OptionSetting {
 
 /**
  * Makes a function that reads documents of a store from memory: it takes the length of the encoded key that stands in
- * `key`; see `raw`. The store need not exist. Both buffers are used again and again.
+ * `key`, or how many stand there, or says which part of `out` it wants as a string; see `raw`. The store need not exist.
+ * Both buffers are used again and again.
  */
 export declare function reader(environment: object, database: number, store: Uint8Array, key: Buffer, out: Buffer): (length: number, start?: number) => string | number | boolean | undefined
 

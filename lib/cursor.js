@@ -3,7 +3,7 @@
 /*
  * Reading rows page by page, one page ahead of whoever iterates.
  *
- * The first page is small, so that a search that ends early costs little, and each is larger than the one before it up
+ * The first page is small, so that a search that ends early costs little, and each is larger than the one before it, up
  * to a bound: the more there is to do with a page, the less likely it is that the next is waited for. Memory is bounded
  * by two pages. The cursor in the addon holds a snapshot; it is let go of at the end, by `return`, or when nobody holds
  * the iterator any more.

@@ -40,8 +40,8 @@ const keyRoom = Buffer.allocUnsafeSlow(KEY_BYTES_MAX)
 /** The operation that is tried, one at a time, as long as it fits. */
 const room = Buffer.allocUnsafeSlow(64 * 1024)
 const run = new Run(room)
-/** Its answer. A page has about 48 KiB, so this leaves room for a long document at its end. */
-const out = Buffer.allocUnsafeSlow(128 * 1024)
+/** Its answer. A page has about 160 KiB, so this leaves room for a long document at its end. */
+const out = Buffer.allocUnsafeSlow(256 * 1024)
 
 /** How attempts with a verb go: how many are not made, and how many not after the next that comes to too much. */
 class Prospect {

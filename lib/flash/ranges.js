@@ -106,13 +106,13 @@ class Ranges extends Sync {
    * @param {string} where
    * @param {unknown} options
    * @param {number} wants
-   * @param {(page: import('../packing.js').Page) => readonly T[]} select
+   * @param {(page: import('../packing.js').Page) => T[]} select
    * @returns {Promise<T[]>}
    */
   #gather (where, options, wants, select) {
     const asked = toScan(where, options)
     const { session, store } = this[PLACE]
-    return session.rows({ store, ...asked, wants, isGathered: true }, select).gather()
+    return session.gather({ store, ...asked, wants }, select)
   }
 
   /**

@@ -22,11 +22,13 @@ use super::series_packing::SeriesVerb;
 /// What is tried takes so many steps at most: a millisecond or less.
 const STEPS_MAX: i64 = 2_000;
 
-/// Pages have so many rows at most, which also where each leads to a document take no more steps than there are.
-const ROWS_MAX: u32 = 400;
+/// Pages of documents as they lie have so many rows at most …
+const ROWS_MAX: u32 = 1_000;
+/// … and others so many, which take no more steps than there are where each row leads to a document.
+const LEADING_ROWS_MAX: u32 = 400;
 
 /// Pages have about so many bytes at most.
-const BYTES_MAX: u32 = 48 << 10;
+const BYTES_MAX: u32 = 160 << 10;
 
 /// What came of an operation.
 #[derive(Debug, PartialEq, Eq)]
@@ -76,18 +78,21 @@ fn prepare(operation: &mut Operation<'_>) -> bool {
         | Verb::Bulk(BulkVerb::GetKey { .. } | BulkVerb::GetStamped { .. } | BulkVerb::GetTimeLeft { .. })
         | Verb::Query(QueryVerb::Count(_))
         | Verb::Series(SeriesVerb::Latest(..)) => true,
-        Verb::OpenCursor { size, .. }
-        | Verb::Query(QueryVerb::Open { size, .. })
+        Verb::OpenCursor { size, scan, .. } => {
+            *size = cut(*size, if scan.index.is_none() { ROWS_MAX } else { LEADING_ROWS_MAX });
+            true
+        }
+        Verb::Query(QueryVerb::Open { size, .. })
         | Verb::Series(SeriesVerb::Range { size, .. } | SeriesVerb::Windows { size, .. }) => {
-            *size = cut(*size);
+            *size = cut(*size, LEADING_ROWS_MAX);
             true
         }
         _ => false,
     }
 }
 
-fn cut(PageSize { rows, bytes, is_all }: PageSize) -> PageSize {
-    PageSize { rows: rows.min(ROWS_MAX), bytes: bytes.min(BYTES_MAX), is_all: is_all && rows <= ROWS_MAX }
+fn cut(PageSize { rows, bytes, is_all }: PageSize, rows_max: u32) -> PageSize {
+    PageSize { rows: rows.min(rows_max), bytes: bytes.min(BYTES_MAX), is_all: is_all && rows <= rows_max }
 }
 
 /// Lets go of the cursor that the operation has opened, if any.

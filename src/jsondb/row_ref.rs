@@ -51,7 +51,7 @@ impl<'a> RowRef<'a> {
 
     /// A copy of it.
     #[must_use]
-    pub fn to_row(&self) -> Row {
+    pub fn to_row(self) -> Row {
         Row {
             key: Key::of_checked(self.key),
             index_key: self.index_key.map(Key::of_checked),
