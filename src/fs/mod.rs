@@ -102,8 +102,8 @@ pub trait File: Send + Sync {
         Ok(self.len()? == 0)
     }
 
-    /// Fills `buffer` from `offset`; a file that ends before is `Corruption`. Where the thread may not wait (see
-    /// [`nowait`]), it doesn't.
+    /// Fills `buffer` from `offset`; a file that ends before is `Corruption`. Where the thread may not wait (`nowait`), it
+    /// doesn't.
     fn read_exact_at(&self, offset: u64, buffer: &mut [u8]) -> Result<()> {
         let read = nowait::read(self, offset, buffer)?;
         if read < buffer.len() {
