@@ -29,7 +29,8 @@ function getMany (session, store, keys) {
     session.checkUsable()
     const name = nameBytes('store', store)
     const few = fewKeys(keys)
-    const found = few === undefined ? undefined : session.readManyInCall(name, few)
+    // For no keys there is nothing to be read, but a store that has to be there.
+    const found = few === undefined || few.length === 0 ? undefined : session.readManyInCall(name, few)
     if (found !== undefined) return session.connection.resolved(found, found.length)
     return session.attempt(VERB.GET_MANY, { store }, () => packKeys('getMany', store, few ?? keys))
   } catch (error) {

@@ -497,7 +497,12 @@ class Connection {
       this.#send(lane)
       return native.stayAlive()
     }
-    if (run.length >= RUN_BYTES_MAX || (run === this.#reads.run && run.count >= READS_MAX)) this.#flush()
+    if (lane === this.#reads && this.#upgrade === undefined) {
+      // Only these: those that are gathered may just be on their way here, and come before what is ordered.
+      if (run.length >= RUN_BYTES_MAX || run.count >= READS_MAX) this.#send(lane)
+    } else if (run.length >= RUN_BYTES_MAX) {
+      this.#flush()
+    }
     if (this.#isFlushing) return
     this.#isFlushing = true
     // nextTick and not a microtask: it comes after all microtasks of this turn, so it gathers what they issue, too.
@@ -635,7 +640,8 @@ class Connection {
    * @returns {unknown[] | undefined} `undefined` where any of them is not at hand
    */
   readManyInCall (store, keys) {
-    if (this.#pendingWrites > 0) return undefined
+    if (this.#pendingWrites > 0 || this.#effortOfTurn >= EFFORT_OF_TURN_MAX) return undefined
+    this.#effortOfTurn += keys.length
     const { read } = this.#readingOf(store)
     gathered.flush()
     let end = 0
@@ -684,10 +690,11 @@ class Connection {
   answerInCall (verb, wants, pack) {
     if (this.#pendingWrites > 0 || this.#effortOfTurn >= EFFORT_OF_TURN_MAX) return native.NOT_AT_HAND
     const answer = this.#inCall.answer(verb, wants, pack)
-    if (answer !== native.NOT_AT_HAND) {
-      this.#effort += this.#inCall.effort
-      this.#effortOfTurn += this.#inCall.effort
-    }
+    const { effort } = this.#inCall
+    this.#effortOfTurn += effort
+    if (answer !== native.NOT_AT_HAND) this.#effort += effort
+    // For what was tried in vain nothing is resolved, so nobody else sees to it that the event loop is seen to turn.
+    else if (effort > 0 && this.#effortOfTurn >= EFFORT_OF_TURN_MAX) setImmediate(() => this.#tookTurn())
     return answer
   }
 

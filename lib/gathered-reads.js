@@ -11,8 +11,8 @@
  * there when it was issued, and nothing that its connection wrote later.
  */
 
-const { keysOf, putAnother } = require('./key-buffer.js')
-const { NOT_AT_HAND, tryGetMany } = require('./native.js')
+const { keysOf, putAnother, putEncoded } = require('./key-buffer.js')
+const { NOT_AT_HAND, tryGet, tryGetMany } = require('./native.js')
 
 /** So many reads in a row, without a microtask in between, are followed by others … */
 const ROW_MIN = 64
@@ -113,24 +113,48 @@ function flush () {
   const of = source
   const waiting = resolves
   const values = tryGetMany(of.read, count, of.isHas)
-  // All is read before anything is resolved: that might run code of a user's, which reads.
-  if (values.includes(NOT_AT_HAND)) readRest(of, values)
+  // Copied before others may be gathered: to read the rest may send what waits, which comes back here.
+  const keys = values.includes(NOT_AT_HAND) ? keysOf(values.length) : []
   source = undefined
   count = 0
   keysEnd = 0
   resolves = new Array(TOGETHER_MAX)
-  for (let place = 0; place < values.length; place++) of.resolve(waiting[place], values[place])
+  // All is read before anything is resolved: that might run code of a user's, which reads.
+  const later = keys.map((key, place) => readAlone(of, key, values, place))
+  for (let place = 0; place < values.length; place++) {
+    const promise = later[place]
+    // At once, for it may be rejected before the event loop has turned: nobody would have looked at it then.
+    if (promise === undefined) of.resolve(waiting[place], values[place])
+    else waiting[place](promise)
+  }
   of.end()
 }
 
 /**
+ * Reads one that was not found together with the others: there may have been no room for all of their answers.
+ *
  * @param {Source} of
- * @param {unknown[]} values gets promises for those that are not at hand
+ * @param {Uint8Array} key
+ * @param {unknown[]} values gets the value, if it is at hand
+ * @param {number} place
+ * @returns {Promise<any> | undefined} where it is not
  */
-function readRest (of, values) {
-  const keys = keysOf(values.length)
-  for (let place = 0; place < values.length; place++) {
-    if (values[place] === NOT_AT_HAND) values[place] = of.readLater(keys[place])
+function readAlone (of, key, values, place) {
+  if (values[place] !== NOT_AT_HAND) return undefined
+  if (!of.isHas) values[place] = tryAlone(of.read, key)
+  return values[place] === NOT_AT_HAND ? of.readLater(key) : undefined
+}
+
+/**
+ * @param {import('./native.js').Reader} read
+ * @param {Uint8Array} key
+ */
+function tryAlone (read, key) {
+  try {
+    return tryGet(read, putEncoded(key))
+  } catch {
+    // The operation tells why it can't be read.
+    return NOT_AT_HAND
   }
 }
 

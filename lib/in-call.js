@@ -31,6 +31,9 @@ const EFFORT_OF_CALL = 4
 /** … and so many more steps in the addon as long as another one. */
 const STEPS_OF_EFFORT = 2
 
+/** What an attempt has taken that came to too much: its 2,000 steps. */
+const EFFORT_OF_TOO_MUCH = 1000
+
 /** So many stores, and so many indexes of each, have readers that are kept. */
 const READERS_MAX = 1000
 
@@ -71,7 +74,7 @@ class InCall {
   #uniqueReaders = new Map()
   /** @type {Map<number, Prospect>} by verb */
   #prospects = new Map()
-  /** What the last answer took, in documents that are read from memory. */
+  /** What the last attempt took, in documents that are read from memory. */
   effort = 0
 
   /** @param {number} database */
@@ -117,6 +120,7 @@ class InCall {
    * @returns {any} its answer, or `NOT_AT_HAND`
    */
   answer (verb, wants, pack) {
+    this.effort = 0
     const prospect = this.#prospectOf(verb)
     if (prospect === undefined || !prospect.isGood()) return NOT_AT_HAND
     try {
@@ -149,7 +153,10 @@ class InCall {
       this.effort = EFFORT_OF_CALL + out.readUInt32LE(0) / STEPS_OF_EFFORT
       return readOneAnswer(out, wants, readDocument, NOT_AT_HAND)
     }
-    if (given === TOO_MUCH) prospect.learn(true)
+    if (given === TOO_MUCH) {
+      prospect.learn(true)
+      this.effort = EFFORT_OF_TOO_MUCH
+    }
     return NOT_AT_HAND
   }
 }

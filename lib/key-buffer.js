@@ -28,6 +28,17 @@ function putKey (key) {
 }
 
 /**
+ * Copies the one key.
+ *
+ * @param {Uint8Array} key encoded
+ * @returns {number} its length
+ */
+function putEncoded (key) {
+  buffer.set(key)
+  return key.length
+}
+
+/**
  * Writes one of many keys.
  *
  * @param {unknown} key from `plainKey`
@@ -63,4 +74,5 @@ function keysOf (count) {
 exports.buffer = buffer
 exports.keysOf = keysOf
 exports.putAnother = putAnother
+exports.putEncoded = putEncoded
 exports.putKey = putKey

@@ -18,7 +18,6 @@ thread_local! {
 }
 
 /// What came of an attempt.
-#[cfg(any(test, feature = "node"))]
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Attempt<T> {
     /// It is done, and took so many steps.
@@ -28,10 +27,8 @@ pub(crate) enum Attempt<T> {
 }
 
 /// Puts back what was left outside of the attempt, also where that panics.
-#[cfg(any(test, feature = "node"))]
 struct Restored(i64);
 
-#[cfg(any(test, feature = "node"))]
 impl Drop for Restored {
     fn drop(&mut self) {
         LEFT.set(self.0);
@@ -43,7 +40,6 @@ impl Drop for Restored {
 /// # Errors
 ///
 /// What `attempt` gives, unless it came to too much.
-#[cfg(any(test, feature = "node"))]
 pub(crate) fn within<T>(steps: i64, attempt: impl FnOnce() -> Result<T>) -> Result<Attempt<T>> {
     let restored = Restored(LEFT.replace(steps));
     let result = attempt();

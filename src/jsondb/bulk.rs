@@ -128,7 +128,13 @@ impl Transaction {
                 Some(place) => self.view.overlay.roll_back(place),
                 None => self.view.overlay = Overlay::default(),
             }
-            self.stores = stores;
+            let undone = std::mem::replace(&mut self.stores, stores);
+            // What was generated stays taken, until somebody gives it back.
+            for one in undone.into_vec() {
+                if let Some(kept) = self.stores.get_mut(&one.store.name) {
+                    kept.generated = one.generated;
+                }
+            }
         }
         if place.is_some() {
             self.view.overlay.release();

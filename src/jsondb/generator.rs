@@ -4,7 +4,7 @@
 //! and is skipped when its transaction does not commit. Every commit into the store persists how far it got.
 #![forbid(unsafe_code)]
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use parking_lot::Mutex;
 
 /// The largest number a generator gives: above it, not every integer is a double. As in IndexedDB.
 pub(crate) const GENERATED_KEY_MAX: u64 = 1 << 53;
@@ -14,24 +14,36 @@ pub(crate) const GENERATED_KEY_FIRST: u64 = 1;
 
 /// Hands out rising numbers to any number of threads.
 #[derive(Debug)]
-pub(crate) struct Generator(AtomicU64);
+pub(crate) struct Generator(Mutex<State>);
+
+#[derive(Debug)]
+struct State {
+    next: u64,
+    /// Behind every number that was given as a key.
+    passed: u64,
+}
 
 impl Generator {
     /// A generator whose first number is `next`.
     pub(crate) fn new(next: u64) -> Self {
-        Self(AtomicU64::new(next))
+        Self(Mutex::new(State { next, passed: 0 }))
     }
 
     /// Takes the next number; `None` once all are used up.
     pub(crate) fn take(&self) -> Option<u64> {
-        let next = |next| (next <= GENERATED_KEY_MAX).then_some(next + 1);
-        self.0.fetch_update(Ordering::Relaxed, Ordering::Relaxed, next).ok()
+        let mut state = self.0.lock();
+        let number = (state.next <= GENERATED_KEY_MAX).then_some(state.next)?;
+        state.next += 1;
+        Some(number)
     }
 
     /// Takes back the numbers from `first` to `last`, which the caller has taken and nobody has seen, unless others have
-    /// been taken since.
+    /// been taken since. Those that were given as keys meanwhile don't come again.
     pub(crate) fn give_back(&self, first: u64, last: u64) {
-        let _ = self.0.compare_exchange(last + 1, first, Ordering::Relaxed, Ordering::Relaxed);
+        let mut state = self.0.lock();
+        if state.next == last + 1 {
+            state.next = first.max(state.passed);
+        }
     }
 
     /// Moves the generator behind a number that was given as a key, as IndexedDB does.
@@ -39,13 +51,15 @@ impl Generator {
         if key >= GENERATED_KEY_FIRST as f64 {
             // The cast saturates at 2^53, above which there is nothing left to give.
             let next = key.min(GENERATED_KEY_MAX as f64).floor() as u64 + 1;
-            self.0.fetch_max(next, Ordering::Relaxed);
+            let mut state = self.0.lock();
+            state.passed = state.passed.max(next);
+            state.next = state.next.max(next);
         }
     }
 
     /// The number that comes next.
     pub(crate) fn next(&self) -> u64 {
-        self.0.load(Ordering::Relaxed)
+        self.0.lock().next
     }
 }
 
@@ -74,6 +88,17 @@ mod tests {
         generator.give_back(first, last);
         assert_eq!((generator.take(), generator.take(), generator.take()), (Some(1), Some(2), Some(3)));
         generator.give_back(1, 2);
+        assert_eq!(generator.take(), Some(4));
+    }
+
+    #[test]
+    fn a_number_that_was_given_as_key_does_not_come_again_where_others_are_given_back() {
+        let generator = Generator::new(GENERATED_KEY_FIRST);
+        let numbers: Vec<u64> = (0..5).filter_map(|_| generator.take()).collect();
+
+        generator.pass(3.0);
+        generator.give_back(numbers[0], numbers[4]);
+
         assert_eq!(generator.take(), Some(4));
     }
 

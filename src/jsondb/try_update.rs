@@ -12,11 +12,16 @@ use super::scope::Involved;
 use super::transaction::Transaction;
 use super::{JsonDb, Mode};
 use crate::config::SyncMode;
+use crate::effort::{self, Attempt};
 use crate::error::{Code, Result};
+
+/// What is written in the call may take so many steps of reading: about a millisecond, with what is made of it.
+const STEPS_MAX: i64 = 4_000;
 
 impl JsonDb {
     /// As [`JsonDb::update`] where nothing has to be waited for: no file is read, nobody else commits, what is written needs
-    /// no sync, and no background work holds writers up. `None` where that is not so; then nothing has been done, and
+    /// no sync, no background work holds writers up, and little is read (4,000 steps: two for a document that is looked up,
+    /// and one more for each 256 bytes of it). `None` where that is not so; then nothing has been done, and
     /// whatever `change` gave counts for nothing.
     ///
     /// # Errors
@@ -38,12 +43,16 @@ impl JsonDb {
         }
         let mut transaction = self.begin(scope, Mode::ReadWrite)?;
         transaction.view.base.stay_in_memory();
-        let changed = change(&mut transaction);
+        // The commit is no part of it: once that is made, nothing may be given up.
+        let attempt = effort::within(STEPS_MAX, || change(&mut transaction));
         let generated = generated_in(&transaction);
         let done = if transaction.view.base.has_missed() {
             Ok(None)
         } else {
-            changed.and_then(|value| Ok(try_commit(transaction, sync)?.then_some(value)))
+            attempt.and_then(|attempt| match attempt {
+                Attempt::Done(value, _) => Ok(try_commit(transaction, sync)?.then_some(value)),
+                Attempt::TooMuch => Ok(None),
+            })
         };
         if let Ok(None) = done {
             // Otherwise they would be missing among the keys, without anything having failed.
@@ -143,6 +152,37 @@ mod tests {
 
         assert_eq!(try_put(&db, None).unwrap(), Some(key(2.0)));
         assert_eq!(db.update(&["s"], None, |tx| tx.put("s", None, raw(1))).unwrap(), key(3.0));
+    }
+
+    #[test]
+    fn keys_of_a_batch_that_were_generated_in_vain_are_generated_again() {
+        let db = database();
+        let batch = vec![(None, raw(1)), (None, raw(1)), (Some(key(1.0)), raw(1))];
+
+        assert_eq!(db.try_update(&["s"], RELAXED, |tx| tx.put_many("s", batch)).unwrap(), None);
+
+        assert_eq!(try_put(&db, None).unwrap(), Some(key(2.0)));
+    }
+
+    #[test]
+    fn a_change_that_reads_much_is_left_also_where_all_lies_in_memory() {
+        let db = database();
+        let keys: Vec<Key> = (2..32).map(|number| key(f64::from(number))).collect();
+        let put = |tx: &mut Transaction| {
+            keys.iter().try_for_each(|key| tx.put("s", Some(key.clone()), raw(60 << 10)).map(drop))
+        };
+        db.update(&["s"], None, put).unwrap();
+
+        let delete = |count| {
+            db.try_update(&["s"], RELAXED, |tx| {
+                keys[..count].iter().try_for_each(|key| tx.delete("s", key).map(drop))
+            })
+        };
+
+        assert_eq!(delete(30).unwrap(), None);
+        assert_eq!(version(&db, &keys[0]), 1);
+        assert_eq!(delete(5).unwrap(), Some(()));
+        assert_eq!(version(&db, &keys[0]), 0);
     }
 
     /// A watch is told what a document was before, and a store that was declared is made by a commit of its own.

@@ -15,8 +15,12 @@ use super::ledger::Database;
 use super::overlay::{Overlay, Value, Walk};
 use super::rows::{RowKey, RowRange};
 use super::schema::Schema;
+use crate::effort;
 use crate::engine::{Direction, Scan, ScanRange, Snapshot, TryGet, ValueRef};
 use crate::error::{Code, Error, Result};
+
+/// What it costs, in steps, to look a row up where nothing may be waited for.
+const LOOKUP_STEPS: i64 = 2;
 
 /// A snapshot that is registered as active while it lives.
 pub(crate) struct Base {
@@ -192,8 +196,12 @@ impl Base {
         if !self.is_in_memory {
             return engine.get_with(row, snapshot, read);
         }
-        match engine.try_get_with(row, snapshot, read)? {
-            TryGet::Found(found) => Ok(Some(found)),
+        let found = engine.try_get_with(row, snapshot, |value| (value.bytes.len(), read(value)))?;
+        match found {
+            TryGet::Found((len, found)) => {
+                effort::spend(LOOKUP_STEPS + effort::steps_of(len))?;
+                Ok(Some(found))
+            }
             TryGet::Missing => Ok(None),
             TryGet::NeedsIo => self.check_may_wait().map(|()| None),
         }

@@ -477,7 +477,6 @@ mod tests {
         assert_eq!(salvage.stated_entries, None);
     }
 
-    /// Whatever is destroyed, every data block that was not touched is found, and nothing else is.
     /// The keys of the rows that are not among `others`.
     fn without(rows: &[Row], others: &[Row]) -> Vec<String> {
         let others: std::collections::HashSet<_> = others.iter().map(|row| (&row.key, row.seqno)).collect();
@@ -485,6 +484,7 @@ mod tests {
         rows.iter().filter(is_extra).map(|row| String::from_utf8_lossy(&row.key).into_owned()).collect()
     }
 
+    /// Whatever is destroyed, every data block that was not touched is found, and nothing else is.
     #[test]
     fn every_block_that_is_whole_is_left_and_nothing_that_was_not_there() {
         let random = &mut Random::from_env();
