@@ -262,7 +262,9 @@ impl Transaction {
             let rows = keys.index_rows(&there, &key);
             self.replace_row(&there, &key, row, old, Value { bytes, expires_at }, rows)?;
         }
-        pass_generator(&store, &key);
+        if generated.is_none() {
+            pass_generator(&store, &key);
+        }
         Ok(key)
     }
 
