@@ -86,6 +86,10 @@ pub trait File: Send + Sync {
         Ok(None)
     }
 
+    /// Tells the system that `len` bytes from `offset` on will soon be read: it may begin to fetch them, and this waits for
+    /// none of it.
+    fn fetch(&self, _offset: u64, _len: u64) {}
+
     /// The file's length in bytes.
     fn len(&self) -> Result<u64>;
 

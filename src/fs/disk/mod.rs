@@ -271,6 +271,10 @@ impl File for DiskFile {
         Ok(platform::read_at_once(&self.file, buffer, offset))
     }
 
+    fn fetch(&self, offset: u64, len: u64) {
+        platform::fetch(&self.file, offset, len);
+    }
+
     fn len(&self) -> Result<u64> {
         match self.file.metadata() {
             Ok(metadata) => Ok(metadata.len()),

@@ -41,6 +41,15 @@ pub(super) fn read_at_once(_file: &File, _buffer: &mut [u8], _offset: u64) -> Op
     None
 }
 
+/// A hint: where the system doesn't take it, nothing is lost.
+#[cfg(target_os = "linux")]
+pub(super) fn fetch(file: &File, offset: u64, len: u64) {
+    let _ = rustix::fs::fadvise(file, offset, std::num::NonZeroU64::new(len), rustix::fs::Advice::WillNeed);
+}
+
+#[cfg(not(target_os = "linux"))]
+pub(super) fn fetch(_file: &File, _offset: u64, _len: u64) {}
+
 /// On Linux a data sync is enough: it covers the length, and what it leaves out (times) nobody reads.
 #[cfg(not(target_vendor = "apple"))]
 pub(super) fn sync_file(file: &File) -> io::Result<()> {

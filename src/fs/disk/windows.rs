@@ -31,6 +31,9 @@ pub(super) fn read_at_once(_file: &File, _buffer: &mut [u8], _offset: u64) -> Op
     None
 }
 
+/// Windows takes no such hint for a part of a file.
+pub(super) fn fetch(_file: &File, _offset: u64, _len: u64) {}
+
 pub(super) fn sync_file(file: &File) -> io::Result<()> {
     file.sync_all()
 }
