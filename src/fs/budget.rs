@@ -14,11 +14,12 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use parking_lot::{Condvar, Mutex};
 
+use super::surroundings::Surroundings;
 use super::{File, FileSystem, LockGuard};
 use crate::error::{Error, Result};
 
@@ -27,14 +28,6 @@ const FILES_MIN: usize = 8;
 
 /// A read that waits for a place looks up this often: a file may have become idle without anybody saying so.
 const WAIT_INTERVAL: Duration = Duration::from_millis(1);
-
-/// A small read that finds nothing in the system's memory has this much around it fetched, as a fault in a mapped file would. A
-/// program that begins with its files on the disk reads from memory so much sooner.
-const FETCHED_BYTES: u64 = 128 << 10;
-
-/// … so often, which is 256 MiB in all: of a database that is much larger than that, what lies around is
-/// seldom what is read next, and fetching it would only keep the disk from the reads that are waited for.
-const FETCHES_MAX: u32 = 2048;
 
 /// A file system on which only so many files are open for reading at once.
 pub(crate) struct FileBudget {
@@ -47,8 +40,7 @@ struct Ring {
     state: Mutex<State>,
     /// Woken when a file was closed.
     closed: Condvar,
-    /// How many reads may still fetch what lies around them.
-    fetches: AtomicU32,
+    surroundings: Surroundings,
 }
 
 struct State {
@@ -84,14 +76,8 @@ impl FileBudget {
     /// `fs` with at most `max` files open for reading.
     pub(crate) fn new(fs: Arc<dyn FileSystem>, max: usize) -> Self {
         let state = State { max, open: 0, slots: Vec::new(), hand: 0 };
-        Self {
-            fs,
-            ring: Arc::new(Ring {
-                state: Mutex::new(state),
-                closed: Condvar::new(),
-                fetches: AtomicU32::new(FETCHES_MAX),
-            }),
-        }
+        let (state, closed) = (Mutex::new(state), Condvar::new());
+        Self { fs, ring: Arc::new(Ring { state, closed, surroundings: Surroundings::default() }) }
     }
 
     /// How many files are open for reading.
@@ -147,13 +133,6 @@ impl Ring {
     fn give_back(&self) {
         self.state.lock().open -= 1;
         self.closed.notify_one();
-    }
-
-    /// Whether a read that found nothing in memory may fetch what lies around it; each time is counted.
-    fn may_fetch(&self) -> bool {
-        let less = |left: u32| left.checked_sub(1);
-        self.fetches.load(Ordering::Relaxed) > 0
-            && self.fetches.fetch_update(Ordering::Relaxed, Ordering::Relaxed, less).is_ok()
     }
 
     fn join(&self, slot: &Arc<Slot>) {
@@ -256,23 +235,13 @@ impl File for BudgetedFile {
     }
 
     fn read_at(&self, offset: u64, buffer: &mut [u8]) -> Result<usize> {
-        self.reading(|file| file.read_at(offset, buffer))
+        self.reading(|file| self.ring.surroundings.read_at(file, offset, buffer))
     }
 
     fn read_at_once(&self, offset: u64, buffer: &mut [u8]) -> Result<Option<usize>> {
         let Some(opened) = self.opened_already() else { return Ok(None) };
-        let Some(file) = opened.file.as_deref() else { return Ok(None) };
-        let read = file.read_at_once(offset, buffer)?;
-        if read.is_none() && self.ring.may_fetch() {
-            file.fetch(offset - offset % FETCHED_BYTES, FETCHED_BYTES);
-        }
-        Ok(read)
-    }
-
-    fn fetch(&self, offset: u64, len: u64) {
-        if let Some(opened) = self.opened_already() {
-            opened.file.iter().for_each(|file| file.fetch(offset, len));
-        }
+        let read = |file| self.ring.surroundings.read_at_once(file, offset, buffer);
+        opened.file.as_deref().map_or(Ok(None), read)
     }
 
     fn len(&self) -> Result<u64> {

@@ -17,6 +17,7 @@ mod contract;
 mod disk;
 pub(crate) mod nowait;
 mod sim;
+mod surroundings;
 
 pub(crate) use budget::FileBudget;
 pub use disk::DiskFs;
