@@ -2,6 +2,8 @@
 
 /* Puts, batches and deletions, strict and relaxed, each into a new store. */
 
+const { closeSync, fdatasyncSync, fsyncSync, openSync, writeSync } = require('node:fs')
+const { join } = require('node:path')
 const { checkMiss } = require('../lib/answers.js')
 const { rate } = require('../lib/clock.js')
 const { freshDir, removeDir } = require('../lib/files.js')
@@ -12,6 +14,13 @@ const DELETED_MAX = 50000
 
 /** @typedef {import('../adapters/index.js').Store} Store */
 /** @typedef {import('../lib/lines.js').Lines} Lines */
+
+/**
+ * What a synced put can't be faster than: a write of as many bytes over others of one file, and its sync, in the calls
+ * of `node:fs` that wait for it. The same in every process, to be compared with the puts of its engine.
+ */
+const DISK = 'disk alone: a write and its sync, strict'
+const DISK_FILE_BYTES = 16 << 20
 
 /** @type {Record<string, (lines: Lines, store: Store) => Promise<import('../lib/clock.js').Figure>>} */
 const PUTS = {
@@ -52,6 +61,29 @@ async function remove (lines, store) {
   return figure
 }
 
+/** @param {Lines} lines */
+async function writeAndSync ({ scale, dir }) {
+  const file = openSync(join(freshDir(dir), 'disk'), 'wx+')
+  try {
+    writeSync(file, Buffer.alloc(DISK_FILE_BYTES))
+    fsyncSync(file)
+    const bytes = Buffer.alloc(scale.valueBytes + 16, 1)
+    let at = 0
+    return await rate({ seconds: scale.seconds, operations: scale.entries }, async (clock) => {
+      await clock.time(async () => {
+        for (let count = 0; count < AWAITED; count++) {
+          writeSync(file, bytes, 0, bytes.length, at)
+          fdatasyncSync(file)
+          at = (at + bytes.length) % (DISK_FILE_BYTES - bytes.length)
+        }
+      })
+      return AWAITED
+    })
+  } finally {
+    closeSync(file)
+  }
+}
+
 /**
  * @param {string} name
  * @param {import('../adapters/index.js').Durability} durability
@@ -63,8 +95,12 @@ function putsFamily (durability) {
   return {
     name: `puts, ${durability}`,
     facet: /** @type {const} */ ('open'),
-    lines: Object.keys(PUTS).map((name) => ({ name: lineOf(name, durability), unit: 'entries/s', better: /** @type {const} */ ('more') })),
+    lines: [
+      ...Object.keys(PUTS).map((name) => ({ name: lineOf(name, durability), unit: 'entries/s', better: /** @type {const} */ ('more') })),
+      ...durability === 'strict' ? [{ name: DISK, unit: 'writes/s', better: /** @type {const} */ ('more') }] : []
+    ],
     stages: [async (/** @type {Lines} */ lines) => {
+      if (durability === 'strict') await lines.line(DISK, () => writeAndSync(lines))
       for (const [name, measure] of Object.entries(PUTS)) {
         await lines.line(lineOf(name, durability), () => inNewStore(lines, durability, measure))
       }
