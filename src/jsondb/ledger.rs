@@ -60,6 +60,8 @@ pub(crate) struct CountChange {
     /// The store was cleared; `added` counts from there.
     pub(crate) cleared: bool,
     pub(crate) added: i64,
+    /// Documents came or went, be it as many as others.
+    pub(crate) moves: bool,
 }
 
 impl CountChange {
@@ -160,15 +162,16 @@ impl Ledger {
     ) -> Result<()> {
         let before = self.states.get(&store.id).copied().unwrap_or_default();
         let after = StoreState { count: change.apply(before.count), generator: store.generator.next() };
-        if after == before {
-            return Ok(());
-        }
         let row = state_key(store.id);
-        batch.put(&row, &after.encode())?;
-        self.states.insert(store.id, after);
-        self.replaced.push_back((seqno, store.id, before));
-        if after.count != before.count {
-            self.writes.record_row(seqno, Arc::from(row));
+        // Who has counted at an earlier time has counted what has expired since, and what was put in its place as well would
+        // be one too many: so that holds also where as many documents went as came.
+        if change.moves || after.count != before.count {
+            self.writes.record_row(seqno, Arc::from(&row[..]));
+        }
+        if after != before {
+            batch.put(&row, &after.encode())?;
+            self.states.insert(store.id, after);
+            self.replaced.push_back((seqno, store.id, before));
         }
         Ok(())
     }

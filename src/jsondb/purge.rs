@@ -88,7 +88,7 @@ impl Database {
         }
         base.walked(overlay, reads, range.clone());
         overlay.clear(range);
-        let change = CountChange { cleared: false, added: -count };
+        let change = CountChange { added: -count, ..CountChange::default() };
         commit_view(view, vec![Involved { change, written: true, ..Involved::new(store) }], sync)?;
         Ok(count.unsigned_abs())
     }

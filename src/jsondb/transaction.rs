@@ -151,7 +151,7 @@ impl Transaction {
         self.view.overlay.clear(expiries_range(store.id));
         self.note_written(&store, 0);
         if let Some(involved) = self.stores.get_mut(&store.name) {
-            involved.change = CountChange { cleared: true, added: 0 };
+            involved.change = CountChange { cleared: true, ..CountChange::default() };
         }
         Ok(())
     }
@@ -352,6 +352,7 @@ impl Transaction {
         if let Some(involved) = self.stores.get_mut(&store.name) {
             involved.written = true;
             involved.change.added += added;
+            involved.change.moves |= added != 0;
         }
     }
 

@@ -495,3 +495,24 @@ fn after_a_crash_at_any_operation_counts_and_indexes_are_those_of_the_documents_
         }
     }
 }
+
+#[test]
+fn who_counted_before_a_document_expired_conflicts_with_who_put_another_in_its_place() {
+    let (db, clock) = open();
+    put_for(&db, j!({ "id": 1 }), 10);
+    put(&db, j!({ "id": 2 }));
+    let mut counting = db.begin(&["items"], Mode::ReadWrite).unwrap();
+    assert_eq!(counting.count("items", &all()).unwrap(), 2);
+    counting.put("items", None, json(&j!({ "id": "elsewhere" }))).unwrap();
+
+    clock.advance(10);
+    // The number that is stored stays what it is: one comes and one goes.
+    change(&db, |tx| {
+        put_until(tx, &j!({ "id": 1 }), Expires::Never)?;
+        tx.delete("items", &key(2.0))
+    })
+    .unwrap();
+
+    assert_eq!(counting.commit(None).unwrap_err().code(), Code::Conflict);
+    assert_eq!(count(&db), 1);
+}
