@@ -18,7 +18,8 @@ const { InCall } = require('./in-call.js')
 const keyBuffer = require('./key-buffer.js')
 const moment = require('./moment.js')
 const native = require('./native.js')
-const { Run, VERB } = require('./packing.js')
+const { VERB } = require('./packing.js')
+const { Run } = require('./run.js')
 
 /** A run is sent before the tick ends once it has so many bytes, so that a worker can begin. */
 const RUN_BYTES_MAX = 32 * 1024

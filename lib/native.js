@@ -379,6 +379,16 @@ function fail (request, failure) {
   else request.reject(failure)
 }
 
+/**
+ * Escapes the string of JSON, without its quotes, that stands in a buffer, of `length` bytes.
+ *
+ * @param {Buffer} buffer
+ * @param {number} start
+ * @param {number} length
+ * @returns {number} its length then; where there is no room for that, nothing has been done
+ */
+const escape = (buffer, start, length) => addon.escape(buffer, start, length)
+
 /** Takes the answers that wait, and settles their requests. */
 function takeAnswers () {
   const started = moment.now()
@@ -596,6 +606,7 @@ exports.ITS_ANSWER = ITS_ANSWER
 exports.NOT_AT_HAND = NOT_AT_HAND
 exports.answerer = answerer
 exports.create = create
+exports.escape = escape
 exports.expectAnswer = expectAnswer
 exports.forget = forget
 exports.nearestOption = nearestOption

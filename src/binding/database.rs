@@ -35,6 +35,11 @@ const LANE_BYTES_MAX: usize = 512 << 20;
 /// A worker takes runs off the lane until it has so many bytes, so that their writes share commits.
 const TURN_BYTES: usize = 1 << 20;
 
+/// Memory of runs that have been executed is kept for the next ones up to so many bytes of each, …
+const SPARE_RUN_BYTES_MAX: usize = 256 << 10;
+/// … and of so many: memory that is new has to be cleared by the system, which takes longer than copying a run into it.
+const SPARE_RUNS_MAX: usize = 8;
+
 /// Larger runs of writes are left to a worker: so JavaScript is never held up for long.
 const TRIED_BYTES_MAX: usize = 16 << 10;
 
@@ -65,6 +70,8 @@ struct Lane {
     bytes: usize,
     bytes_max: usize,
     scheduled: bool,
+    /// Empty, and with memory for runs to come.
+    spare: Vec<Vec<u8>>,
 }
 
 impl Lane {
@@ -76,7 +83,20 @@ impl Lane {
     fn push(&mut self, run: &[u8]) {
         self.scheduled = true;
         self.bytes += run.len();
-        self.runs.push_back(run.to_vec());
+        let mut copy = self.spare.pop().unwrap_or_default();
+        copy.extend_from_slice(run);
+        self.runs.push_back(copy);
+    }
+
+    /// Runs have been executed.
+    fn done(&mut self, runs: Vec<Vec<u8>>) {
+        for mut run in runs {
+            self.bytes -= run.len();
+            if run.capacity() <= SPARE_RUN_BYTES_MAX && self.spare.len() < SPARE_RUNS_MAX {
+                run.clear();
+                self.spare.push(run);
+            }
+        }
     }
 }
 
@@ -100,6 +120,7 @@ impl Database {
                 bytes: 0,
                 bytes_max: LANE_BYTES_MAX,
                 scheduled: false,
+                spare: Vec::new(),
             }),
             transactions: Transactions::default(),
             cursors: Mutex::default(),
@@ -113,7 +134,7 @@ impl Database {
     ///
     /// `Busy` when too much waits already; `Internal` for a run that can't be read. Nothing of it is executed then.
     pub(crate) fn submit(self: &Arc<Self>, run: &[u8]) -> Result<()> {
-        packing::read_run(run)?;
+        packing::check_run(run)?;
         let mut lane = self.lane.lock();
         lane.check_room(run)?;
         if !lane.scheduled {
@@ -130,7 +151,7 @@ impl Database {
     ///
     /// As [`Database::submit`].
     pub(crate) fn submit_here(self: &Arc<Self>, run: &[u8]) -> Result<()> {
-        packing::read_run(run)?;
+        packing::check_run(run)?;
         let is_ours = {
             let mut lane = self.lane.lock();
             lane.check_room(run)?;
@@ -220,10 +241,12 @@ impl Database {
         while !self.pool.is_stopped()
             && let Some(runs) = self.take_turn()
         {
-            let operations: Vec<Operation<'_>> =
-                runs.iter().filter_map(|run| packing::read_run(run).ok()).flatten().collect();
-            run_in_order(self, &operations);
-            self.lane.lock().bytes -= runs.iter().map(Vec::len).sum::<usize>();
+            {
+                let operations: Vec<Operation<'_>> =
+                    runs.iter().filter_map(|run| packing::read_run(run).ok()).flatten().collect();
+                run_in_order(self, &operations);
+            }
+            self.lane.lock().done(runs);
             // Others get their turn; where the queue is too full for that, this worker goes on.
             if self.pool.is_busy() && self.schedule().is_ok() {
                 return;
@@ -360,6 +383,11 @@ impl Database {
         self.transactions.write(operation)
     }
 
+    /// As [`Database::write`], single writes of one transaction.
+    pub(crate) fn write_all(&self, operations: &[Operation<'_>]) -> Vec<Result<Answer>> {
+        self.transactions.write_all(operations)
+    }
+
     /// Takes out the transaction with this number, to be committed, unless a write that the caller relied on has
     /// failed.
     pub(crate) fn take_transaction(&self, id: u32, relied_on: &[u32]) -> Result<Transaction> {
@@ -479,6 +507,24 @@ mod tests {
 
         assert_eq!(database.submit(&SCHEMA).unwrap_err().code(), Code::Busy);
         assert_eq!(database.lane.lock().runs.len(), 1);
+    }
+
+    #[test]
+    fn of_the_memory_of_executed_runs_little_is_kept() {
+        let database = database();
+        let mut lane = database.lane.lock();
+        let runs = || (0..2 * SPARE_RUNS_MAX).map(|_| vec![1; 100]).chain([vec![1; SPARE_RUN_BYTES_MAX + 1]]);
+        lane.bytes = runs().map(|run| run.len()).sum();
+
+        lane.done(runs().rev().collect());
+        assert_eq!((lane.bytes, lane.spare.len()), (0, SPARE_RUNS_MAX));
+        assert!(lane.spare.iter().all(|run| run.is_empty() && run.capacity() <= SPARE_RUN_BYTES_MAX));
+
+        lane.push(&SCHEMA);
+        assert_eq!(
+            (lane.spare.len(), lane.runs.back().unwrap().as_slice()),
+            (SPARE_RUNS_MAX - 1, &SCHEMA[..])
+        );
     }
 
     #[test]
