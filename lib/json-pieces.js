@@ -23,6 +23,15 @@ const isWellFormed = (text) => /** @type {any} */ (text).isWellFormed()
 /** What JSON holds as it is given, where there is such a thing. @type {(value: object) => boolean} */
 const isRaw = /** @type {any} */ (JSON).isRawJSON ?? (() => false)
 
+/** In a string that is not between quotes in JSON as it is: what has to be escaped, and half a surrogate pair. */
+const NOT_BARE = /[^ !#-[\]-\ud7ff\ue000-\uffff]/
+
+/** Whether the JSON of a string is that string between quotes. @param {string} text */
+const isBare = (text) => !NOT_BARE.test(text)
+
+/** The JSON of a short string. @param {string} text */
+const quoted = (text) => isBare(text) ? `"${text}"` : JSON.stringify(text)
+
 /** Whether a string is a long one. @param {string} text */
 const isLong = (text) => text.length >= LONG_MIN
 
@@ -58,7 +67,7 @@ class Pieces {
       return true
     }
     if (typeof value === 'object' && value !== null) return this.#addObject(value, depth)
-    const text = JSON.stringify(value)
+    const text = typeof value === 'string' ? quoted(value) : JSON.stringify(value)
     this.#text += text
     return text !== undefined
   }
@@ -97,7 +106,7 @@ class Pieces {
     for (const key of Object.keys(object)) {
       const value = /** @type {Record<string, unknown>} */ (object)[key]
       if (value === undefined) continue
-      this.#text += `${separator}${JSON.stringify(key)}:`
+      this.#text += `${separator}${quoted(key)}:`
       if (!this.add(value, depth)) return false
       separator = ','
     }
@@ -106,5 +115,6 @@ class Pieces {
   }
 }
 
+exports.isBare = isBare
 exports.isLong = isLong
 exports.piecesOf = piecesOf

@@ -12,7 +12,7 @@
 const { types } = require('node:util')
 const v8 = require('node:v8')
 const { FlowDBError, cut, reasonOf } = require('./errors.js')
-const { isLong, piecesOf } = require('./json-pieces.js')
+const { isBare, isLong, piecesOf } = require('./json-pieces.js')
 const { FORMAT } = require('./packing.js')
 
 /** A document may be nested so deep; deeper ones are taken for cyclic ones unless they are looked at closely. */
@@ -23,9 +23,6 @@ const DEEP_BYTES_MIN = 4 * DEPTH_MAX
 
 /** Values nested deeper than this are not tried as JSON. */
 const JSON_DEPTH_MAX = 100
-
-/** In a string that is not between quotes in JSON as it is: what has to be escaped, and half a surrogate pair. */
-const NOT_BARE = /[^ !#-[\]-\ud7ff\ue000-\uffff]/
 
 /**
  * A value as it is stored: text, pieces of JSON (`json-pieces.js`) or bytes.
@@ -298,7 +295,7 @@ function whyNotExact (value) {
  */
 function exactJson (value, levels) {
   // To look for escapes and find none takes a third of the time of making a string with quotes.
-  if (typeof value === 'string' && !isLong(value) && !NOT_BARE.test(value)) {
+  if (typeof value === 'string' && !isLong(value) && isBare(value)) {
     return { format: FORMAT.JSON, text: value, isBare: true }
   }
   return readable(() => {
