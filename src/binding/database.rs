@@ -35,11 +35,6 @@ const LANE_BYTES_MAX: usize = 512 << 20;
 /// A worker takes runs off the lane until it has so many bytes, so that their writes share commits.
 const TURN_BYTES: usize = 1 << 20;
 
-/// Memory of runs that have been executed is kept for the next ones up to so many bytes of each, …
-const SPARE_RUN_BYTES_MAX: usize = 256 << 10;
-/// … and of so many: memory that is new has to be cleared by the system, which takes longer than copying a run into it.
-const SPARE_RUNS_MAX: usize = 8;
-
 /// Larger runs of writes are left to a worker: so JavaScript is never held up for long.
 const TRIED_BYTES_MAX: usize = 16 << 10;
 
@@ -70,8 +65,6 @@ struct Lane {
     bytes: usize,
     bytes_max: usize,
     scheduled: bool,
-    /// Empty, and with memory for runs to come.
-    spare: Vec<Vec<u8>>,
 }
 
 impl Lane {
@@ -83,20 +76,7 @@ impl Lane {
     fn push(&mut self, run: &[u8]) {
         self.scheduled = true;
         self.bytes += run.len();
-        let mut copy = self.spare.pop().unwrap_or_default();
-        copy.extend_from_slice(run);
-        self.runs.push_back(copy);
-    }
-
-    /// Runs have been executed.
-    fn done(&mut self, runs: Vec<Vec<u8>>) {
-        for mut run in runs {
-            self.bytes -= run.len();
-            if run.capacity() <= SPARE_RUN_BYTES_MAX && self.spare.len() < SPARE_RUNS_MAX {
-                run.clear();
-                self.spare.push(run);
-            }
-        }
+        self.runs.push_back(run.to_vec());
     }
 }
 
@@ -120,7 +100,6 @@ impl Database {
                 bytes: 0,
                 bytes_max: LANE_BYTES_MAX,
                 scheduled: false,
-                spare: Vec::new(),
             }),
             transactions: Transactions::default(),
             cursors: Mutex::default(),
@@ -241,12 +220,10 @@ impl Database {
         while !self.pool.is_stopped()
             && let Some(runs) = self.take_turn()
         {
-            {
-                let operations: Vec<Operation<'_>> =
-                    runs.iter().filter_map(|run| packing::read_run(run).ok()).flatten().collect();
-                run_in_order(self, &operations);
-            }
-            self.lane.lock().done(runs);
+            let operations: Vec<Operation<'_>> =
+                runs.iter().filter_map(|run| packing::read_run(run).ok()).flatten().collect();
+            run_in_order(self, &operations);
+            self.lane.lock().bytes -= runs.iter().map(Vec::len).sum::<usize>();
             // Others get their turn; where the queue is too full for that, this worker goes on.
             if self.pool.is_busy() && self.schedule().is_ok() {
                 return;
@@ -507,24 +484,6 @@ mod tests {
 
         assert_eq!(database.submit(&SCHEMA).unwrap_err().code(), Code::Busy);
         assert_eq!(database.lane.lock().runs.len(), 1);
-    }
-
-    #[test]
-    fn of_the_memory_of_executed_runs_little_is_kept() {
-        let database = database();
-        let mut lane = database.lane.lock();
-        let runs = || (0..2 * SPARE_RUNS_MAX).map(|_| vec![1; 100]).chain([vec![1; SPARE_RUN_BYTES_MAX + 1]]);
-        lane.bytes = runs().map(|run| run.len()).sum();
-
-        lane.done(runs().rev().collect());
-        assert_eq!((lane.bytes, lane.spare.len()), (0, SPARE_RUNS_MAX));
-        assert!(lane.spare.iter().all(|run| run.is_empty() && run.capacity() <= SPARE_RUN_BYTES_MAX));
-
-        lane.push(&SCHEMA);
-        assert_eq!(
-            (lane.spare.len(), lane.runs.back().unwrap().as_slice()),
-            (SPARE_RUNS_MAX - 1, &SCHEMA[..])
-        );
     }
 
     #[test]
