@@ -22,6 +22,12 @@ export declare function connect(wake: () => void): object
 export declare function create(environment: object, settings: Array<OptionSetting>): number
 
 /**
+ * Escapes the string of JSON that stands in `buffer` from `start` on, `length` bytes of UTF-8 without its quotes. Returns its
+ * length then, which may be more than there is room for: then nothing has been done.
+ */
+export declare function escape(buffer: Buffer, start: number, length: number): number
+
+/**
  * Comes before `wait_for`: says whether the request that will be waited for is not submitted yet, so that the answers
  * which wait already need not be searched.
  */

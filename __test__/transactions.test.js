@@ -283,3 +283,38 @@ test('a transaction of ten thousand writes that are not awaited commits whole', 
   await tx.commit()
   assert.equal(await db.count('users'), 10_000)
 })
+
+test('of many writes of a tick the one that fails is the only one, and who looks at it may commit', async (t) => {
+  const db = await withUsers(t)
+  const tx = db.transaction('users', 'readwrite')
+  const failures = []
+  for (let id = 100; id < 1000; id++) {
+    tx.put('users', { id })
+    if (id % 300 === 0) failures.push(tx.add('users', { id }).catch(({ code }) => code))
+  }
+  await tx.commit()
+  assert.deepEqual(await Promise.all(failures), Array(3).fill('FLOWDB_CONSTRAINT'))
+  assert.equal(await db.count('users'), 902)
+})
+
+test('of many writes that nobody looks at the commit finds the one that fails, wherever it stands', async (t) => {
+  const db = await withUsers(t)
+  for (const failing of [100, 355, 356, 700, 999]) {
+    const tx = db.transaction('users', 'readwrite')
+    for (let id = 100; id < 1000; id++) {
+      if (id === failing) tx.add('users', { id: 1 })
+      else tx.put('users', { id })
+    }
+    await assert.rejects(tx.commit(), { code: 'FLOWDB_CONSTRAINT' })
+  }
+  assert.equal(await db.count('users'), 2)
+})
+
+test('a write that failed and was looked at does not fail the commit by a later write with its number', async (t) => {
+  const db = await withUsers(t)
+  const tx = db.transaction('users', 'readwrite')
+  await assert.rejects(tx.add('users', { id: 1 }), { code: 'FLOWDB_CONSTRAINT' })
+  for (let id = 10; id < 400; id++) tx.put('users', { id })
+  await tx.commit()
+  assert.equal(await db.count('users'), 392)
+})

@@ -4,11 +4,19 @@
 
 const assert = require('node:assert/strict')
 const { test } = require('node:test')
-const { FORMAT, Run } = require('../lib/packing.js')
-const { encodeValue } = require('../lib/values.js')
+const { FORMAT } = require('../lib/packing.js')
+const { Run } = require('../lib/run.js')
+const { encodeDocument, encodeValue, utf8Length } = require('../lib/values.js')
 const { errorOf, openInMemory } = require('./support')
 
 const open = (t) => openInMemory(t, { docs: null })
+
+/** The text of a document as it is packed. */
+function packed (encoded) {
+  const { bytes } = new Run().document(encoded)
+  assert.equal(bytes.readUInt32LE(1), bytes.length - 5)
+  return bytes.toString('utf8', 5)
+}
 
 test('what JSON holds comes back as it was', async (t) => {
   const db = await open(t)
@@ -146,4 +154,36 @@ test('a string is packed as JSON writes it, whatever is in it', () => {
     const json = JSON.stringify(text)
     assert.deepEqual(pack(encodeValue(text)), pack({ format: FORMAT.JSON, text: json }), json)
   }
+})
+
+test('a document with long strings is stored as the JSON that JSON.stringify gives, whatever is to be escaped', () => {
+  const long = 'text – €😀 '.repeat(100)
+  const all = String.fromCharCode(...Array(0x300).keys())
+  const documents = [
+    long, all, '\n'.repeat(70_000), `${long}"`, `\\${long}`, [long], [[], long, [1, null, [all]]],
+    { text: long }, { a: 1, text: all, 'b "quoted"': [true, { long, more: long }], none: undefined, c: 'short\n' },
+    { ['__proto__']: long, '': all, empty: {}, list: [] }, Object.assign(Object.create(null), { long }),
+    { half: `${long}\ud800`, whole: long }, { get long () { return long } },
+    { when: { toJSON: () => 'now' }, long }, { at: { toJSON: () => long } }
+  ]
+  for (const document of documents) {
+    const encoded = encodeDocument(document)
+    assert.equal(packed(encoded), JSON.stringify(document))
+    assert.equal(utf8Length(encoded), Buffer.byteLength(JSON.stringify(document)))
+  }
+  assert.ok(encodeDocument({ long }).pieces !== undefined, 'the letters of long strings do not pass through JSON.stringify')
+  assert.equal(encodeDocument({ short: 'short' }).pieces, undefined)
+})
+
+test('a long string that grows when it is escaped leaves what was packed before it as it was', () => {
+  const run = new Run(64)
+  const documents = ['first', '"'.repeat(1000), { second: '\0'.repeat(50_000) }, 'last']
+  for (const document of documents) run.document(encodeDocument(document))
+  let at = 0
+  for (const document of documents) {
+    const end = at + 5 + run.bytes.readUInt32LE(at + 1)
+    assert.deepEqual(JSON.parse(run.bytes.toString('utf8', at + 5, end)), document)
+    at = end
+  }
+  assert.equal(at, run.length)
 })

@@ -11,7 +11,7 @@ const { toBounds, toBoundsOf, toKeyOrBounds } = require('./key-range.js')
 const { invalid, kindOf, nameBytes } = require('./names.js')
 const { FORMAT, VERB } = require('./packing.js')
 const { CALL_BYTES_MAX, Parcel } = require('./parcel.js')
-const { encodeDocument } = require('./values.js')
+const { encodeDocument, utf8Length } = require('./values.js')
 
 /** So many documents are read in one call. */
 const READ_IN_CALL_MAX = 256
@@ -264,8 +264,8 @@ class Budget {
    * @returns {import('./values.js').Encoded} that stays as it is, whatever the user does with the document
    */
   document (encoded) {
-    const { format, text, bytes } = encoded
-    this.#take(bytes === undefined ? Buffer.byteLength(/** @type {string} */ (text)) : bytes.length)
+    const { format, bytes } = encoded
+    this.#take(bytes === undefined ? utf8Length(encoded) : bytes.length)
     // Bytes are the user's own: an iterable may give the same buffer again, filled anew.
     if (bytes === undefined || format !== FORMAT.RAW) return encoded
     return { format, bytes: Uint8Array.prototype.slice.call(bytes) }

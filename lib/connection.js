@@ -18,7 +18,8 @@ const { InCall } = require('./in-call.js')
 const keyBuffer = require('./key-buffer.js')
 const moment = require('./moment.js')
 const native = require('./native.js')
-const { Run, VERB } = require('./packing.js')
+const { VERB } = require('./packing.js')
+const { Run } = require('./run.js')
 
 /** A run is sent before the tick ends once it has so many bytes, so that a worker can begin. */
 const RUN_BYTES_MAX = 32 * 1024
@@ -306,18 +307,19 @@ class Connection {
    */
   issue (verb, way, pack) {
     // An upgrade or a call that is under way comes to its end before the database is closed.
-    if (way.isStep) this.#checkNotFailed()
+    if (way.isStep) this.checkNotFailed()
     else if (!way.isFirst) this.checkOpen()
     return this.#issue(verb, way, pack)
   }
 
   /** Throws when the connection has been closed. */
   checkOpen () {
-    this.#checkNotFailed()
+    this.checkNotFailed()
     if (this.#isClosed) throw new FlowDBError('FLOWDB_CLOSED', 'the database is closed')
   }
 
-  #checkNotFailed () {
+  /** Throws when its upgrade has failed. */
+  checkNotFailed () {
     if (this.#failure !== undefined) throw this.#notOpened(this.#failure.error)
   }
 
@@ -357,7 +359,7 @@ class Connection {
     const owner = settled === undefined ? this : this.#ownerWith(settled)
     const { number, answer } = native.request(wants, owner, isWrite, result)
     const lane = this.#laneFor(way)
-    this.#enter(lane, number, verb, way, pack)
+    this.#enter(lane, number, verb, way.transaction, isWrite, pack)
     this.#flushLater(lane)
     return answer
   }
@@ -383,10 +385,11 @@ class Connection {
    * @param {Lane} lane
    * @param {number} number
    * @param {number} verb
-   * @param {Way} way
+   * @param {number | undefined} transaction
+   * @param {boolean} isWrite
    * @param {Pack} pack
    */
-  #enter (lane, number, verb, { transaction = 0, isWrite = false }, pack) {
+  #enter (lane, number, verb, transaction = 0, isWrite, pack) {
     this.#pending++
     if (isWrite) this.#pendingWrites++
     try {
@@ -398,6 +401,24 @@ class Connection {
     }
     lane.numbers.push(number)
     this.lastNumber = number
+  }
+
+  /**
+   * Issues a write of a transaction that is its own request. Whether it may be is for the transaction to say.
+   *
+   * @param {import('./transaction-writes.js').PendingWrite} write
+   * @param {number} verb
+   * @param {number} transaction
+   * @param {boolean} isFirst whether that is the upgrade for which everything else waits
+   * @param {Pack} pack throws only before it has been issued
+   * @returns {number} the number of the request
+   */
+  issueFor (write, verb, transaction, isFirst, pack) {
+    const lane = isFirst && this.#upgrade !== undefined ? this.#upgrade : this.#ordered
+    const number = native.register(write)
+    this.#enter(lane, number, verb, transaction, true, pack)
+    this.#flushLater(lane)
+    return number
   }
 
   /**
@@ -414,7 +435,7 @@ class Connection {
     this.checkOpen()
     const { isWrite = false, wants = 0 } = way
     const number = native.requestOf(wants, this, isWrite, done)
-    this.#enter(this.#ordered, number, verb, way, pack)
+    this.#enter(this.#ordered, number, verb, way.transaction, isWrite, pack)
     this.#flushLater(this.#ordered)
     return number
   }
@@ -451,7 +472,7 @@ class Connection {
       failure = error
       answer = value
     })
-    this.#enter(this.#ordered, number, verb, way, pack)
+    this.#enter(this.#ordered, number, verb, way.transaction, isWrite, pack)
     native.expectAnswer(true)
     this.#flushHere()
     native.waitFor(number)

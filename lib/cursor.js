@@ -45,7 +45,7 @@ const ignore = () => {}
  *
  * @typedef {object} OtherScan
  * @property {number} verb opens the cursor
- * @property {(run: import('./packing.js').Run) => void} pack what stands between the cursor's number and the page size
+ * @property {(run: import('./run.js').Run) => void} pack what stands between the cursor's number and the page size
  * @property {number} limit how many rows at most
  * @property {number} [wants] what its pages carry, where they are rows of a store
  * @property {boolean} [isGathered] the caller wants all rows and not the first ones soon
@@ -63,7 +63,7 @@ function rowsOfStore (scan) {
 }
 
 /**
- * @param {import('./packing.js').Run} run
+ * @param {import('./run.js').Run} run
  * @param {Scan} scan
  */
 function packScan (run, { store, index, bounds, reverse, distinct, offset = 0, wants }) {

@@ -39,7 +39,7 @@ class Documents {
     if (options !== undefined || (typeof key === 'object' && key !== null)) {
       return this.#session.putWith('put', store, () => encodeDocument(document), key, options)
     }
-    return this.#session.put(true, store, () => encodeDocument(document), key)
+    return this.#session.put(true, store, encodeDocument, document, key)
   }
 
   /**
@@ -55,7 +55,7 @@ class Documents {
     if (options !== undefined || (typeof key === 'object' && key !== null)) {
       return this.#session.putWith('add', store, () => encodeDocument(document), key, options)
     }
-    return this.#session.put(false, store, () => encodeDocument(document), key)
+    return this.#session.put(false, store, encodeDocument, document, key)
   }
 
   /**

@@ -192,7 +192,7 @@ class Import {
   /**
    * @param {number} verb
    * @param {object} definition of a store or an index
-   * @param {(run: import('./packing.js').Run) => import('./packing.js').Run} pack what stands before it
+   * @param {(run: import('./run.js').Run) => import('./run.js').Run} pack what stands before it
    */
   async #create (verb, definition, pack) {
     const text = JSON.stringify(definition)
@@ -234,7 +234,7 @@ class Import {
 }
 
 /**
- * @param {import('./packing.js').Run} run
+ * @param {import('./run.js').Run} run
  * @param {import('./exchange.js').Line} row
  */
 function packRow (run, { store, key, format, document, version, updatedAt, expiresAt }) {

@@ -9,7 +9,8 @@
 
 const { KEY_BYTES_MAX, writeKey } = require('./key.js')
 const native = require('./native.js')
-const { Run, VERB, readOneAnswer } = require('./packing.js')
+const { VERB, readOneAnswer } = require('./packing.js')
+const { Run } = require('./run.js')
 const { readDocument } = require('./values.js')
 
 const { NOT_AT_HAND } = native

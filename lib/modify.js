@@ -17,7 +17,7 @@ const { encodeKey, plainKey } = require('./key.js')
 const moment = require('./moment.js')
 const { invalid, kindOf, nameBytes } = require('./names.js')
 const { VERB } = require('./packing.js')
-const { encodeDocument } = require('./values.js')
+const { encodeDocument, encodeText } = require('./values.js')
 
 /** What the function of `modify` returns to delete the document. */
 const DELETE = Symbol('FlowDB.DELETE')
@@ -80,8 +80,8 @@ function modify (session, store, key, change, how = HOW) {
 function patch (session, store, key, change) {
   return session.attempt(VERB.PATCH, { store, isWrite: true }, () => {
     const place = toPlace(store, key)
-    const { text } = encodeDocument(change)
-    return (run) => run.bytes32(place.name).bytes32(place.key).text(/** @type {string} */ (text))
+    const text = encodeText(change)
+    return (run) => run.bytes32(place.name).bytes32(place.key).text(text)
   })
 }
 

@@ -74,14 +74,18 @@ const NOT_AT_HAND = Symbol('not at hand')
  *
  * @typedef {object} Request
  * @property {(value: any) => void} resolve
- * @property {((failure: unknown) => void) | undefined} reject `undefined` where there is a promise to be resolved
+ * @property {((failure: unknown) => void) | undefined} reject `undefined` where a promise is all there is
  * @property {number} wants what the page that it asked for carries
  * @property {Owner} owner told once, before the promise settles
  * @property {boolean} isWrite what the owner calls a write
  * @property {unknown} result what it resolves to in place of its answer, unless that is `ITS_ANSWER`
  */
 
-/** Whose requests these are. @typedef {{ settled: (isWrite: boolean, failed: boolean) => void }} Owner */
+/**
+ * Whose requests these are.
+ *
+ * @typedef {{ settled: (isWrite: boolean, failed: boolean, request: Request) => void }} Owner
+ */
 
 /** A request that resolves to its answer. */
 const ITS_ANSWER = Symbol('its answer')
@@ -210,7 +214,7 @@ function request (wants = 0, owner = NOBODY, isWrite = false, result = ITS_ANSWE
 }
 
 /**
- * Gives a request its number.
+ * Gives a request its number, under which it is about to be packed.
  *
  * @param {Request} request
  * @returns {number}
@@ -302,7 +306,7 @@ function unregister (number, failed) {
     isReferenced = false
     addon.keepAlive(link(), false)
   }
-  request.owner.settled(request.isWrite, failed)
+  request.owner.settled(request.isWrite, failed, request)
   return request
 }
 
@@ -374,6 +378,16 @@ function fail (request, failure) {
   if (request.reject === undefined) request.resolve(rejected(failure))
   else request.reject(failure)
 }
+
+/**
+ * Escapes the string of JSON, without its quotes, that stands in a buffer, of `length` bytes.
+ *
+ * @param {Buffer} buffer
+ * @param {number} start
+ * @param {number} length
+ * @returns {number} its length then; where there is no room for that, nothing has been done
+ */
+const escape = (buffer, start, length) => addon.escape(buffer, start, length)
 
 /** Takes the answers that wait, and settles their requests. */
 function takeAnswers () {
@@ -588,15 +602,19 @@ function unwatch (number) {
   notices.delete(number)
 }
 
+exports.ITS_ANSWER = ITS_ANSWER
 exports.NOT_AT_HAND = NOT_AT_HAND
 exports.answerer = answerer
 exports.create = create
+exports.escape = escape
 exports.expectAnswer = expectAnswer
 exports.forget = forget
 exports.nearestOption = nearestOption
 exports.options = options
 exports.reader = reader
 exports.refuse = refuse
+exports.register = register
+exports.rejected = rejected
 exports.request = request
 exports.requestOf = requestOf
 exports.stayAlive = stayAlive

@@ -1,19 +1,18 @@
 'use strict'
 
 /*
- * The packed encodings: operations on their way to the addon, answers on their way back.
+ * The packed encodings: the numbers in them, and answers on their way back; operations are packed by `run.js`.
  *
  * `src/binding/packing.rs` is the other side, and docs/binding.md lists every byte. Integers are little endian; bytes
  * and text carry their length as a u32 before them.
  *
- * Invariant: nothing here runs a user's code. Keys have been through `plainKey` and documents are text or bytes before
- * an operation is begun, so an operation is packed whole or, when a key can't be, not at all.
+ * Invariant: nothing here runs a user's code.
  */
 
 const { AnswerReader } = require('./answer-reader.js')
 const { readChanges } = require('./change-reader.js')
 const { isOwn } = require('./errors.js')
-const { KEY_BYTES_MAX, decodeKey, writeKey } = require('./key.js')
+const { decodeKey } = require('./key.js')
 
 /** What an operation asks for; the numbers that `src/binding/packing.rs` knows. */
 const VERB = Object.freeze({
@@ -108,15 +107,8 @@ const WANTS = Object.freeze({ KEYS: 1, DOCUMENTS: 2, INDEX_KEYS: 4, STAMPS: 8 })
 /** Of a request that resolves to something else than its answer, which is not read then. */
 const NOTHING_WANTED = -1
 
-const ABSENT = 0xffffffff
-const QUOTE = 0x22
 /** The kind of an answer that is an error. */
 const FAILURE = 7
-const LOWER = 1
-const LOWER_OPEN = 2
-const UPPER = 4
-const UPPER_OPEN = 8
-const PREFIX = 16
 
 /** The stamps of a page that has none. */
 const NO_STAMPS = new Uint8Array(0)
@@ -124,240 +116,14 @@ const NO_STAMPS = new Uint8Array(0)
 /** In the place of an expiry: there is none. */
 const NO_EXPIRY = -(2n ** 63n)
 
-const TWO_32 = 2 ** 32
-
 /** Request, kind and length come before the payload of an answer. */
 const ANSWER_HEAD_BYTES = 9
-
-/** A run has a buffer of this size at first, … */
-const ROOM_FIRST = 64 * 1024
-/** … and keeps one of up to this size; a larger one is given back after it was sent. */
-const ROOM_KEPT = 512 * 1024
-
-/** Texts up to this many UTF-16 units are measured by their longest possible encoding. */
-const SHORT_TEXT = 64 * 1024
 
 /**
  * The bounds of a range, their keys made plain; `undefined` where it is open-ended. Of a prefix, `lower` is the prefix.
  *
  * @typedef {{ lower: unknown, upper: unknown, lowerOpen: boolean, upperOpen: boolean, isPrefix?: boolean }} Bounds
  */
-
-/**
- * How many bytes there have to be for a text.
- *
- * @param {string} text
- */
-const roomFor = (text) => text.length <= SHORT_TEXT ? text.length * 3 : Buffer.byteLength(text)
-
-/** A run of operations, packed one after the other. */
-class Run {
-  #room
-  #isLent
-  #buffer
-  #end = 0
-  #begun = 0
-  /** How many operations are in the run. */
-  count = 0
-
-  /**
-   * @param {Buffer | number} [room] how many bytes there is room for at first; or where operations are packed as long
-   *   as they fit
-   */
-  constructor (room = ROOM_FIRST) {
-    this.#isLent = typeof room !== 'number'
-    this.#room = typeof room === 'number' ? Buffer.allocUnsafeSlow(room) : room
-    this.#buffer = this.#room
-  }
-
-  /** Whether what is packed stands in the room that it had at first. */
-  get fits () {
-    return this.#buffer === this.#room
-  }
-
-  /** The packed bytes, until the next operation is begun. */
-  get bytes () {
-    return this.#buffer.subarray(0, this.#end)
-  }
-
-  /** How many bytes are packed. */
-  get length () {
-    return this.#end
-  }
-
-  /** Empties the run. */
-  reset () {
-    this.#end = 0
-    this.count = 0
-    if (this.#isLent || this.#buffer.length > ROOM_KEPT) this.#buffer = this.#room
-  }
-
-  /**
-   * Begins an operation; `cancel` takes it back.
-   *
-   * @param {number} verb
-   * @param {number} request
-   * @param {number} transaction
-   * @returns {this}
-   */
-  begin (verb, request, transaction) {
-    this.#begun = this.#end
-    this.#reserve(9)
-    this.#buffer[this.#end++] = verb
-    this.u32(request)
-    this.u32(transaction)
-    this.count++
-    return this
-  }
-
-  /** Takes back the operation that was begun last. */
-  cancel () {
-    this.#end = this.#begun
-    this.count--
-  }
-
-  /**
-   * @param {number} value
-   * @returns {this}
-   */
-  u8 (value) {
-    this.#reserve(1)
-    this.#buffer[this.#end++] = value
-    return this
-  }
-
-  /**
-   * @param {number} value
-   * @returns {this}
-   */
-  u32 (value) {
-    this.#reserve(4)
-    const buffer = this.#buffer
-    buffer[this.#end++] = value
-    buffer[this.#end++] = value >>> 8
-    buffer[this.#end++] = value >>> 16
-    buffer[this.#end++] = value >>> 24
-    return this
-  }
-
-  /**
-   * @param {number} value a safe integer
-   * @returns {this}
-   */
-  i64 (value) {
-    const high = Math.floor(value / TWO_32)
-    return this.u32(value - high * TWO_32).u32(high)
-  }
-
-  /**
-   * @param {number | undefined} time in microseconds; `undefined` for none
-   * @returns {this}
-   */
-  expiry (time) {
-    return time === undefined ? this.u32(0).u32(0x80000000) : this.i64(time)
-  }
-
-  /**
-   * @param {Uint8Array} bytes
-   * @returns {this}
-   */
-  bytes32 (bytes) {
-    this.u32(bytes.length)
-    this.#reserve(bytes.length)
-    this.#buffer.set(bytes, this.#end)
-    this.#end += bytes.length
-    return this
-  }
-
-  /**
-   * @param {Uint8Array} bytes of a length that both sides know
-   * @returns {this}
-   */
-  raw (bytes) {
-    this.#reserve(bytes.length)
-    this.#buffer.set(bytes, this.#end)
-    this.#end += bytes.length
-    return this
-  }
-
-  /**
-   * @param {string} text
-   * @returns {this}
-   */
-  text (text) {
-    this.#reserve(4 + roomFor(text))
-    const length = this.#buffer.write(text, this.#end + 4)
-    this.u32(length)
-    this.#end += length
-    return this
-  }
-
-  /**
-   * @param {import('./values.js').Encoded} encoded
-   * @returns {this}
-   */
-  document ({ format, text, isBare, bytes }) {
-    this.u8(format)
-    if (bytes !== undefined) return this.bytes32(bytes)
-    return isBare ? this.#quoted(/** @type {string} */ (text)) : this.text(/** @type {string} */ (text))
-  }
-
-  /**
-   * @param {string} text
-   * @returns {this}
-   */
-  #quoted (text) {
-    this.#reserve(6 + roomFor(text))
-    const start = this.#end + 4
-    const length = 2 + this.#buffer.write(text, start + 1)
-    this.#buffer[start] = this.#buffer[start + length - 1] = QUOTE
-    this.u32(length)
-    this.#end += length
-    return this
-  }
-
-  /** @returns {this} */
-  absent () {
-    return this.u32(ABSENT)
-  }
-
-  /**
-   * @param {unknown} key from `plainKey`
-   * @returns {this}
-   */
-  key (key) {
-    this.#reserve(4 + KEY_BYTES_MAX)
-    const start = this.#end + 4
-    const end = writeKey(key, this.#buffer, start)
-    this.u32(end - start)
-    this.#end = end
-    return this
-  }
-
-  /**
-   * @param {Bounds | undefined} bounds `undefined` for every key
-   * @returns {this}
-   */
-  range (bounds) {
-    if (bounds === undefined) return this.u8(0)
-    const { lower, upper, lowerOpen, upperOpen, isPrefix } = bounds
-    if (isPrefix) return this.u8(LOWER | PREFIX).key(lower)
-    this.u8((lower === undefined ? 0 : LOWER | (lowerOpen ? LOWER_OPEN : 0)) |
-      (upper === undefined ? 0 : UPPER | (upperOpen ? UPPER_OPEN : 0)))
-    if (lower !== undefined) this.key(lower)
-    if (upper !== undefined) this.key(upper)
-    return this
-  }
-
-  /** @param {number} room */
-  #reserve (room) {
-    const needed = this.#end + room
-    if (needed <= this.#buffer.length) return
-    const larger = Buffer.allocUnsafeSlow(Math.max(needed, this.#buffer.length * 2))
-    this.#buffer.copy(larger, 0, 0, this.#end)
-    this.#buffer = larger
-  }
-}
 
 /**
  * A page of a cursor.
@@ -622,7 +388,6 @@ exports.Failure = Failure
 exports.NOTHING_WANTED = NOTHING_WANTED
 exports.Notice = Notice
 exports.RECKONING = RECKONING
-exports.Run = Run
 exports.VERB = VERB
 exports.WANTS = WANTS
 exports.readAnswers = readAnswers

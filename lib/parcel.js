@@ -11,7 +11,8 @@
 
 const { FlowDBError } = require('./errors.js')
 const { plainKey } = require('./key.js')
-const { Run } = require('./packing.js')
+const { Run } = require('./run.js')
+const { lengthOf } = require('./values.js')
 
 /** One call takes so many bytes of keys and documents. */
 const CALL_BYTES_MAX = 512 * 1024 * 1024
@@ -50,7 +51,7 @@ class Parcel {
     const plain = plainKey(key)
     const start = run.length
     // What would be too much in any encoding is not written first.
-    this.#check((encoded?.text ?? encoded?.bytes)?.length ?? 0)
+    this.#check(encoded === undefined ? 0 : lengthOf(encoded))
     if (plain === undefined) run.absent()
     else run.key(plain)
     if (encoded !== undefined) run.document(encoded)

@@ -228,7 +228,7 @@ class Query {
     return {
       verb: VERB.OPEN_QUERY,
       wants,
-      pack: (/** @type {import('./packing.js').Run} */ run) => {
+      pack: (/** @type {import('./run.js').Run} */ run) => {
         pack(run)
         run.u8(wants)
       },
@@ -236,7 +236,7 @@ class Query {
     }
   }
 
-  /** @returns {(run: import('./packing.js').Run) => void} */
+  /** @returns {(run: import('./run.js').Run) => void} */
   #pack () {
     const { store, conditions, order, selected, offset, limit } = this.#asked
     const name = nameBytes('store', store)
@@ -257,7 +257,7 @@ class Query {
 }
 
 /**
- * @param {import('./packing.js').Run} run
+ * @param {import('./run.js').Run} run
  * @param {Condition} condition
  */
 function packCondition (run, { path, operator, keys }) {

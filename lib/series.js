@@ -17,7 +17,7 @@ const { checkOptions, checkText, entriesOf, invalid, kindOf, nameBytes } = requi
 const native = require('./native.js')
 const { VERB } = require('./packing.js')
 const { Rows } = require('./cursor.js')
-const { encodeDocument } = require('./values.js')
+const { encodeText } = require('./values.js')
 const { types } = require('node:util')
 
 const MICROS_PER_MS = 1000
@@ -139,7 +139,7 @@ function toPrefix (where, prefix) {
 }
 
 /**
- * @param {import('./packing.js').Run} run
+ * @param {import('./run.js').Run} run
  * @param {Query} query
  */
 function packQuery (run, { bounds, isPrefix, first, last, reverse }) {
@@ -188,7 +188,7 @@ class Series {
     return this.#ready
   }
 
-  /** @param {import('./packing.js').Run} run */
+  /** @param {import('./run.js').Run} run */
   #pack (run) {
     return run.bytes32(this.#nameBytes).i64(this.#retention)
   }
@@ -236,7 +236,7 @@ class Series {
   async get (key, ts) {
     const [plain, time] = [plainKey(key), toTime('ts of get', ts)]
     this.#session.checkUsable()
-    const pack = (/** @type {import('./packing.js').Run} */ run) => this.#pack(run).key(plain).i64(time)
+    const pack = (/** @type {import('./run.js').Run} */ run) => this.#pack(run).key(plain).i64(time)
     const { connection } = this.#session
     const found = connection.readRecordInCall(pack)
     if (found !== native.NOT_AT_HAND) return await connection.resolved(found)
@@ -283,7 +283,7 @@ class Series {
   #rows (where, options, isGathered) {
     const checked = checkOptions(where, options, { ...QUERY_OPTIONS, reverse: 'boolean', limit: 'count' })
     const query = toQuery(where, checked)
-    const pack = (/** @type {import('./packing.js').Run} */ run) => packQuery(this.#pack(run), query)
+    const pack = (/** @type {import('./run.js').Run} */ run) => packQuery(this.#pack(run), query)
     const scan = { verb: VERB.OPEN_RECORDS, pack, limit: checked.limit ?? Infinity, isGathered }
     return new Rows(this.#session, scan, undefined, rowsOf)
   }
@@ -309,7 +309,7 @@ class Series {
       throw invalid(`path of downsample is a string with dots, not ${kindOf(path)}`)
     }
     if (path !== undefined) checkText('path of downsample', path)
-    const pack = (/** @type {import('./packing.js').Run} */ run) => {
+    const pack = (/** @type {import('./run.js').Run} */ run) => {
       packQuery(this.#pack(run), query)
       run.i64(width).u8(number)
       if (path === undefined) run.absent()
@@ -358,7 +358,7 @@ class Series {
   async patch (key, ts, change, options) {
     const [plain, time] = [plainKey(key), toTime('ts of patch', ts)]
     const expiry = toExpiry('patch', time, checkOptions('patch', options, { ttl: 'any', expiresAt: 'any' }))
-    const text = change === undefined ? undefined : encodeDocument(change).text
+    const text = change === undefined ? undefined : encodeText(change)
     return await this.#session.issue(VERB.PATCH_RECORD, { isWrite: true }, (run) => {
       this.#pack(run).key(plain).i64(time).expiry(expiry)
       if (text === undefined) run.absent()
@@ -375,7 +375,7 @@ function toRecord (where, { key, value, ts, ttl, expiresAt }) {
   const plain = plainKey(key)
   const time = ts === undefined ? now() : toTime(`ts of ${where}`, ts)
   const expiry = toExpiry(where, time, { ttl, expiresAt })
-  return { key: plain, ts: time, expiry, text: /** @type {string} */ (encodeDocument(value).text) }
+  return { key: plain, ts: time, expiry, text: encodeText(value) }
 }
 
 /** @param {any} records */

@@ -35,7 +35,7 @@ const forgotten = new FinalizationRegistry((connection) => connection.close().ca
 /**
  * Packs where a document goes, and the document.
  *
- * @param {import('./packing.js').Run} run
+ * @param {import('./run.js').Run} run
  * @param {Uint8Array} name of the store
  * @param {unknown} plain its key, or `undefined` where it holds it or it is generated
  * @param {import('./values.js').Encoded} encoded
@@ -165,22 +165,27 @@ class Session {
   }
 
   /**
+   * Stores a document. It is the most frequent write, and makes nothing that it can do without.
+   *
    * @param {boolean} overwrite
    * @param {unknown} store
-   * @param {() => import('./values.js').Encoded} encode
+   * @param {(document: unknown) => import('./values.js').Encoded} encode may run a user's code
+   * @param {unknown} document
    * @param {unknown} [key] `undefined` where the document holds it or it is generated
    * @param {unknown} [result] what it resolves to in place of the key, where the session `commitsEach`
    * @returns {Promise<any>} the key
    */
-  put (overwrite, store, encode, key, result) {
-    return this.#try(overwrite ? VERB.PUT : VERB.ADD, { store, isWrite: true, result }, () => {
+  put (overwrite, store, encode, document, key, result) {
+    const what = { store, isWrite: true, result }
+    try {
+      this.checkOpen()
       const name = nameBytes('store', store)
       const plain = plainKey(key)
-      const encoded = encode()
-      return (run) => {
-        packDocument(run, name, plain, encoded)
-      }
-    })
+      const encoded = encode(document)
+      return this.issue(overwrite ? VERB.PUT : VERB.ADD, what, (run) => { packDocument(run, name, plain, encoded) })
+    } catch (error) {
+      return this.refuse(what, error)
+    }
   }
 
   /**

@@ -16,6 +16,7 @@ const { checkName, checkOptions, eachOf, invalid, kindOf, nameBytes } = require(
 const native = require('./native.js')
 const { VERB } = require('./packing.js')
 const { Session } = require('./session.js')
+const { PendingWrite, PendingWrites } = require('./transaction-writes.js')
 
 const ignore = () => {}
 
@@ -23,31 +24,6 @@ const ignore = () => {}
 const forgotten = new FinalizationRegistry(({ connection, id }) => {
   connection.tell(VERB.ABORT, { transaction: id, isOrdered: true }, ignore)
 })
-
-/**
- * The promise of a write in a transaction. It knows whether anybody looked at it.
- *
- * @extends {Promise<any>}
- */
-class Write extends Promise {
-  isObserved = false
-  /** The number of its request, while it has no answer: then another request may get the number. */
-  number = 0
-  hasFailed = false
-
-  static get [Symbol.species] () {
-    return Promise
-  }
-
-  /**
-   * @param {((value: any) => any) | null} [onFulfilled]
-   * @param {((reason: any) => any) | null} [onRejected]
-   */
-  then (onFulfilled, onRejected) {
-    this.isObserved = true
-    return super.then(onFulfilled, onRejected)
-  }
-}
 
 class TransactionSession extends Session {
   #parent
@@ -64,8 +40,7 @@ class TransactionSession extends Session {
   #isActive = true
   /** @type {Promise<void>} */
   #begun
-  /** Writes that have no answer or failed. @type {Set<Write>} */
-  #writes = new Set()
+  #writes = new PendingWrites()
   /** Operations without an answer. */
   #running = 0
   /** Calls of several operations that are not done. */
@@ -126,7 +101,7 @@ class TransactionSession extends Session {
     if (what.isStep) this.#checkActive()
     else this.checkUsable()
     this.#check(what)
-    if (what.isWrite && !what.isStep) return this.#write(verb, what, pack)
+    if (what.isWrite && !what.isStep) return this.#write(verb, pack)
     return this.#explained(this.#run(verb, what, pack))
   }
 
@@ -167,23 +142,21 @@ class TransactionSession extends Session {
     } catch (error) {
       return this.refuse(what, error)
     }
-    /** @type {(value: any) => void} */
-    let begin = ignore
-    const write = new Write((resolve) => { begin = resolve })
+    const write = new PendingWrite(this)
     this.#writes.add(write)
     this.#composed++
-    begin(this.#settledWrite(this.#compose(write, work), [write]))
-    return write
+    write.follow(this.#explained(this.#compose(write, work)))
+    return write.promise
   }
 
   /**
-   * @param {Write} write
+   * @param {PendingWrite} write
    * @param {() => Promise<any>} work
    */
   async #compose (write, work) {
     try {
       const value = await this.connection.hold(work)
-      this.#writes.delete(write)
+      this.#writes.done(write)
       return value
     } catch (error) {
       write.hasFailed = true
@@ -197,19 +170,15 @@ class TransactionSession extends Session {
    * @param {number} verb
    * @param {import('./session.js').What} what
    * @param {import('./connection.js').Pack} pack
-   * @param {(failed: boolean) => void} [settled]
    * @returns {Promise<any>}
    */
-  #run (verb, what, pack, settled = ignore) {
+  #run (verb, what, pack) {
     this.#running++
-    const way = {
-      ...this.#way(what),
-      settled: (/** @type {boolean} */ failed) => {
-        settled(failed)
-        if (--this.#running === 0) this.#onIdle()
-      }
-    }
-    return this.connection.issue(verb, way, pack)
+    return this.connection.issue(verb, { ...this.#way(what), settled: () => { this.#oneLess() } }, pack)
+  }
+
+  #oneLess () {
+    if (--this.#running === 0) this.#onIdle()
   }
 
   /**
@@ -221,16 +190,18 @@ class TransactionSession extends Session {
    */
   refuse (what, error) {
     if (!what.isWrite || !this.isActive) return super.refuse(what, error)
-    const write = new Write((_resolve, reject) => { reject(error) })
+    const write = new PendingWrite(this)
     write.hasFailed = true
+    write.resolve(Promise.reject(error))
     this.#writes.add(write)
-    handle(write)
-    return write
+    write.handle()
+    return write.promise
   }
 
   /** An upgrade, `update` or `view` that is under way comes to its end before the database is closed. */
   checkOpen () {
-    if (!this.#isFirst && !this.#isHeld) super.checkOpen()
+    if (this.#isHeld) this.connection.checkNotFailed()
+    else if (!this.#isFirst) super.checkOpen()
   }
 
   checkUsable () {
@@ -259,37 +230,39 @@ class TransactionSession extends Session {
 
   /**
    * @param {number} verb
-   * @param {import('./session.js').What} what
    * @param {import('./connection.js').Pack} pack
-   * @returns {Write}
+   * @returns {Promise<any>}
    */
-  #write (verb, what, pack) {
-    /** @type {(value: any) => void} */
-    let begin = ignore
-    const write = new Write((resolve) => { begin = resolve })
-    // Told with the answer and not by its promise: `commit` may be called before that has come through.
-    const answer = this.#run(verb, what, pack, (failed) => {
-      write.hasFailed = failed
-      if (!failed) this.#writes.delete(write)
-    })
-    write.number = this.connection.lastNumber
+  #write (verb, pack) {
+    const write = new PendingWrite(this)
+    this.#running++
+    write.number = this.connection.issueFor(write, verb, this.#id, this.#isFirst, pack)
     this.#writes.add(write)
-    // Nothing else may wait for what is awaited here, or V8 would no longer see who called.
-    begin(this.#settledWrite(answer, [write]))
-    return write
+    return write.promise
   }
 
   /**
-   * @param {Promise<any>} answer
-   * @param {Write[]} written
+   * A write of it has an answer. Told before its promise settles, because `commit` may be called in between.
+   *
+   * @param {boolean} isWrite
+   * @param {boolean} failed
+   * @param {any} write
    */
-  async #settledWrite (answer, written) {
-    try {
-      return await this.#explained(answer)
-    } catch (error) {
-      for (const write of written) if (!write.isObserved) handle(write)
-      throw error
-    }
+  settled (isWrite, failed, write) {
+    write.hasFailed = failed
+    if (!failed) this.#writes.done(write)
+    this.#oneLess()
+    this.connection.settled(isWrite)
+  }
+
+  /**
+   * Rejects with why a write failed.
+   *
+   * @param {unknown} failure
+   * @returns {Promise<any>}
+   */
+  explain (failure) {
+    return this.#explained(native.rejected(failure))
   }
 
   /**
@@ -366,7 +339,7 @@ class TransactionSession extends Session {
    * @returns {Promise<void>}
    */
   #commitNow (what) {
-    const reliedOn = [...this.#writes].filter((write) => !write.isObserved)
+    const reliedOn = this.#writes.unobserved()
     const culprit = reliedOn.find((write) => write.hasFailed)
     if (culprit !== undefined) {
       this.abort().catch(ignore)
@@ -395,7 +368,7 @@ class TransactionSession extends Session {
 
   /**
    * @param {Promise<void>} answer
-   * @param {Write[]} reliedOn
+   * @param {PendingWrite[]} reliedOn
    */
   async #committed (answer, reliedOn) {
     try {
@@ -439,16 +412,6 @@ class TransactionSession extends Session {
   }
 }
 
-/**
- * Keeps a failure from being an unhandled rejection. `commit` reports what nobody looked at; Promise's own `then` does
- * not count as a look.
- *
- * @param {Write} write
- */
-function handle (write) {
-  Promise.prototype.then.call(write, undefined, ignore)
-}
-
 const inactive = () => {
   return new FlowDBError('FLOWDB_TRANSACTION_INACTIVE', 'the transaction has been committed or aborted')
 }
@@ -456,16 +419,15 @@ const inactive = () => {
 /**
  * Rejects for a write that failed and that nobody looked at.
  *
- * @param {Write} write
+ * @param {PendingWrite} write
  * @returns {Promise<never>}
  */
 async function rejected (write) {
   try {
-    await Promise.prototype.then.call(write, ignore)
+    return await write.failure()
   } catch (error) {
     throw unobserved(error)
   }
-  throw new TypeError('a write that failed did not reject')
 }
 
 /** @param {unknown} error of a write that nobody looked at; what a function threw stays as it is */

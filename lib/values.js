@@ -12,6 +12,7 @@
 const { types } = require('node:util')
 const v8 = require('node:v8')
 const { FlowDBError, cut, reasonOf } = require('./errors.js')
+const { isBare, isLong, piecesOf } = require('./json-pieces.js')
 const { FORMAT } = require('./packing.js')
 
 /** A document may be nested so deep; deeper ones are taken for cyclic ones unless they are looked at closely. */
@@ -23,14 +24,19 @@ const DEEP_BYTES_MIN = 4 * DEPTH_MAX
 /** Values nested deeper than this are not tried as JSON. */
 const JSON_DEPTH_MAX = 100
 
-/** In a string that is not between quotes in JSON as it is: what has to be escaped, and half a surrogate pair. */
-const NOT_BARE = /[^ !#-[\]-\ud7ff\ue000-\uffff]/
-
 /**
- * A value as it is stored; a text that is bare is the JSON of a string without the quotes.
+ * A value as it is stored: text, pieces of JSON (`json-pieces.js`) or bytes.
  *
- * @typedef {{ format: number, text?: string, isBare?: boolean, bytes?: Uint8Array }} Encoded
+ * @typedef {object} Encoded
+ * @property {number} format
+ * @property {string} [text]
+ * @property {boolean} [isBare] whether the text is the JSON of a string without the quotes
+ * @property {readonly string[]} [pieces]
+ * @property {Uint8Array} [bytes]
  */
+
+/** How many long strings have been met in values that were looked through. */
+let longStrings = 0
 
 /** Where in a document JSON would do damage, and which. The path is gathered on the way out. */
 class Damage {
@@ -63,21 +69,79 @@ class Damage {
  * @returns {Encoded}
  */
 function encodeDocument (document) {
-  let damage
-  let text
+  const before = longStrings
+  checkDocument(document)
+  const pieces = longStrings === before ? undefined : readable(() => piecesOf(document))
+  return pieces === undefined ? { format: FORMAT.JSON, text: textOf(document) } : { format: FORMAT.JSON, pieces }
+}
+
+/**
+ * Writes a document as the text of its JSON.
+ *
+ * @param {unknown} document
+ * @returns {string}
+ */
+function encodeText (document) {
+  checkDocument(document)
+  return textOf(document)
+}
+
+/**
+ * Refuses a document that JSON would damage.
+ *
+ * @param {unknown} document
+ */
+function checkDocument (document) {
+  const damage = readable(() => findDamage(document, '', []))
+  if (damage === undefined) return
+  throw new FlowDBError('FLOWDB_INVALID_VALUE', `${damage.place} ${damage.what}, which JSON can't hold`)
+}
+
+/**
+ * @param {unknown} document
+ * @returns {string}
+ */
+function textOf (document) {
+  const text = readable(() => JSON.stringify(document))
+  if (text !== undefined) return text
+  throw new FlowDBError('FLOWDB_INVALID_VALUE', 'the document\'s toJSON gives nothing that JSON can hold')
+}
+
+/**
+ * @template T
+ * @param {() => T} read may run a user's code
+ * @returns {T}
+ */
+function readable (read) {
   try {
-    damage = findDamage(document, '', [])
-    if (damage === undefined) text = JSON.stringify(document)
+    return read()
   } catch (error) {
     throw unreadable(error)
   }
-  if (damage !== undefined) {
-    throw new FlowDBError('FLOWDB_INVALID_VALUE', `${damage.place} ${damage.what}, which JSON can't hold`)
+}
+
+/**
+ * How many bytes of UTF-8 a value takes that is not bytes.
+ *
+ * @param {Encoded} encoded
+ */
+function utf8Length ({ text, pieces }) {
+  if (pieces === undefined) return Buffer.byteLength(/** @type {string} */ (text))
+  // Escaped, with quotes that are not there.
+  const lengthOf = (/** @type {string} */ piece, /** @type {number} */ place) => {
+    return place % 2 === 0 ? Buffer.byteLength(piece) : Buffer.byteLength(JSON.stringify(piece)) - 2
   }
-  if (text === undefined) {
-    throw new FlowDBError('FLOWDB_INVALID_VALUE', 'the document\'s toJSON gives nothing that JSON can hold')
-  }
-  return { format: FORMAT.JSON, text }
+  return pieces.reduce((length, piece, place) => length + lengthOf(piece, place), 0)
+}
+
+/**
+ * The length of a value: in bytes, or in units of UTF-16 before anything is escaped.
+ *
+ * @param {Encoded} encoded
+ */
+function lengthOf ({ text, pieces, bytes }) {
+  if (pieces !== undefined) return pieces.reduce((length, piece) => length + piece.length, 0)
+  return (text ?? bytes)?.length ?? 0
 }
 
 /** @param {unknown} error thrown by a getter or proxy, or by a stack or string that grew too large */
@@ -96,6 +160,8 @@ function unreadable (error) {
 function findDamage (value, key, ancestors) {
   switch (typeof value) {
     case 'string':
+      if (isLong(value)) longStrings++
+      return undefined
     case 'boolean':
       return undefined
     case 'number':
@@ -229,12 +295,15 @@ function whyNotExact (value) {
  */
 function exactJson (value, levels) {
   // To look for escapes and find none takes a third of the time of making a string with quotes.
-  if (typeof value === 'string' && !NOT_BARE.test(value)) return { format: FORMAT.JSON, text: value, isBare: true }
-  try {
-    return survivesJson(value, levels) ? { format: FORMAT.JSON, text: JSON.stringify(value) } : undefined
-  } catch (error) {
-    throw unreadable(error)
+  if (typeof value === 'string' && !isLong(value) && isBare(value)) {
+    return { format: FORMAT.JSON, text: value, isBare: true }
   }
+  return readable(() => {
+    const before = longStrings
+    if (!survivesJson(value, levels)) return undefined
+    const pieces = longStrings === before ? undefined : piecesOf(value)
+    return pieces === undefined ? { format: FORMAT.JSON, text: JSON.stringify(value) } : { format: FORMAT.JSON, pieces }
+  })
 }
 
 /**
@@ -293,6 +362,8 @@ function valuesIn (value) {
 function survivesJson (value, levels) {
   switch (typeof value) {
     case 'string':
+      if (isLong(value)) longStrings++
+      return true
     case 'boolean':
       return true
     case 'number':
@@ -371,6 +442,9 @@ const unsupported = (message) => new FlowDBError('FLOWDB_UNSUPPORTED', message)
 exports.encodeDocument = encodeDocument
 exports.encodeJson = encodeJson
 exports.encodeStructured = encodeStructured
+exports.encodeText = encodeText
 exports.encodeValue = encodeValue
+exports.lengthOf = lengthOf
 exports.readDocument = readDocument
 exports.readStructured = readStructured
+exports.utf8Length = utf8Length

@@ -78,7 +78,7 @@ function toDurability (where, durability) {
 }
 
 /**
- * @param {import('./packing.js').Run} run
+ * @param {import('./run.js').Run} run
  * @param {WriteOptions} options
  */
 function packWriteOptions (run, { flags, version, kind, ms }) {

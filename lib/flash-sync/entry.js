@@ -4,12 +4,12 @@
 
 const { FlowDBError } = require('../errors.js')
 const { kindOf } = require('../names.js')
-const { encodeValue } = require('../values.js')
+const { encodeValue, lengthOf, utf8Length } = require('../values.js')
 
 /** An entry may take so many bytes. Two have room in what may wait at once, so it never has to wait for itself. */
 const ENTRY_BYTES_MAX = 256 * 1024 * 1024
-/** A unit of UTF-16 takes so many bytes of UTF-8 at most. */
-const UNIT_BYTES_MAX = 3
+/** A unit of UTF-16 takes so many bytes at most, where it is escaped. */
+const UNIT_BYTES_MAX = 6
 
 /** @typedef {import('../values.js').Encoded} Encoded */
 
@@ -37,10 +37,10 @@ function encodeEntry (key, value) {
  *
  * @param {Encoded} encoded
  */
-function bytesOf ({ text, bytes }) {
-  if (text === undefined) return bytes?.length ?? 0
-  const most = text.length * UNIT_BYTES_MAX
-  return most <= ENTRY_BYTES_MAX ? most : Buffer.byteLength(text)
+function bytesOf (encoded) {
+  if (encoded.bytes !== undefined) return encoded.bytes.length
+  const most = lengthOf(encoded) * UNIT_BYTES_MAX
+  return most <= ENTRY_BYTES_MAX ? most : utf8Length(encoded)
 }
 
 exports.checkKey = checkKey

@@ -13,6 +13,7 @@
 
 const { FlowDBError, isOwn } = require('../errors.js')
 const { FORMAT, VERB } = require('../packing.js')
+const { lengthOf } = require('../values.js')
 
 /** A batch with so many bytes is full. */
 const BATCH_BYTES = 256 * 1024
@@ -32,7 +33,7 @@ const CHANGE = Object.freeze({ PUT: 1, DELETE: 2, CLEAR: 3, CHECK: 4, CHECK_MISS
 /** @typedef {import('../values.js').Encoded} Encoded */
 
 /** @param {Encoded} encoded the bytes of a text are counted as its UTF-16 units, which costs nothing */
-const sizeOf = ({ text, bytes }) => CHANGE_BYTES + (text?.length ?? 0) + (bytes?.length ?? 0)
+const sizeOf = (encoded) => CHANGE_BYTES + lengthOf(encoded)
 
 /** Changes that are stored together. */
 class Batch {
@@ -73,7 +74,7 @@ class Batch {
   }
 
   /**
-   * @param {import('../packing.js').Run} run
+   * @param {import('../run.js').Run} run
    * @param {Uint8Array} store
    */
   pack (run, store) {
@@ -91,7 +92,7 @@ class Batch {
 }
 
 /**
- * @param {import('../packing.js').Run} run
+ * @param {import('../run.js').Run} run
  * @param {number | null} key
  * @param {Encoded} encoded
  */
@@ -218,7 +219,7 @@ class WriteBehind {
   /** @param {Batch} batch */
   #issue (batch) {
     this.#onTheWay++
-    const pack = (/** @type {import('../packing.js').Run} */ run) => batch.pack(run, this.#store)
+    const pack = (/** @type {import('../run.js').Run} */ run) => batch.pack(run, this.#store)
     const { connection } = this.#session
     try {
       batch.request = connection.issueTo(VERB.APPLY, { isWrite: true }, pack, (error) => this.#answered(batch, error))

@@ -53,9 +53,9 @@ class Atomic {
   #place
   /** Where there is something to check or change. @type {Place[]} */
   #places = []
-  /** @type {((run: import('../packing.js').Run) => void)[]} */
+  /** @type {((run: import('../run.js').Run) => void)[]} */
   #checks = []
-  /** @type {((run: import('../packing.js').Run) => void)[]} */
+  /** @type {((run: import('../run.js').Run) => void)[]} */
   #changes = []
   #budget = new Budget('atomic')
 
@@ -167,9 +167,9 @@ class Atomic {
   }
 
   /**
-   * @param {((run: import('../packing.js').Run) => void)[]} list
+   * @param {((run: import('../run.js').Run) => void)[]} list
    * @param {unknown} key
-   * @param {(run: import('../packing.js').Run) => void} pack what comes behind store and key
+   * @param {(run: import('../run.js').Run) => void} pack what comes behind store and key
    */
   #add (list, key, pack) {
     checkKey(key)
@@ -201,7 +201,7 @@ class Atomic {
   }
 
   /**
-   * @param {import('../packing.js').Run} run
+   * @param {import('../run.js').Run} run
    * @param {Uint8Array[]} names of the stores
    */
   #pack (run, names) {

@@ -34,7 +34,7 @@ class Entries {
       const { session, store, encode } = this.#place
       const isPlain = options === undefined
       const done = isPlain
-        ? session.put(true, store, () => encode(value), key, this)
+        ? session.put(true, store, encode, value, key, this)
         : session.putWith('set', store, () => encode(value), key, options)
       // Nothing is made anew for the most frequent write.
       return isPlain && session.commitsEach ? done : done.then(() => this)

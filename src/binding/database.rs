@@ -113,7 +113,7 @@ impl Database {
     ///
     /// `Busy` when too much waits already; `Internal` for a run that can't be read. Nothing of it is executed then.
     pub(crate) fn submit(self: &Arc<Self>, run: &[u8]) -> Result<()> {
-        packing::read_run(run)?;
+        packing::check_run(run)?;
         let mut lane = self.lane.lock();
         lane.check_room(run)?;
         if !lane.scheduled {
@@ -130,7 +130,7 @@ impl Database {
     ///
     /// As [`Database::submit`].
     pub(crate) fn submit_here(self: &Arc<Self>, run: &[u8]) -> Result<()> {
-        packing::read_run(run)?;
+        packing::check_run(run)?;
         let is_ours = {
             let mut lane = self.lane.lock();
             lane.check_room(run)?;
@@ -358,6 +358,11 @@ impl Database {
             self.json()?;
         }
         self.transactions.write(operation)
+    }
+
+    /// As [`Database::write`], single writes of one transaction.
+    pub(crate) fn write_all(&self, operations: &[Operation<'_>]) -> Vec<Result<Answer>> {
+        self.transactions.write_all(operations)
     }
 
     /// Takes out the transaction with this number, to be committed, unless a write that the caller relied on has

@@ -18,7 +18,8 @@ use super::packing::{Answer, Answers, Operation, RawRange, Verb, read_run};
 use super::query_packing::QueryVerb;
 use super::transactions::shared;
 use super::{
-    atomic, bulk, changes, definitions, error, moving, namespaces, query, series, upkeep, watching, writes,
+    atomic, bulk, changes, definitions, error, moving, namespaces, query, series, transactions, upkeep,
+    watching, writes,
 };
 
 /// Answers are sent on their way when there are so many bytes of them.
@@ -39,6 +40,17 @@ pub(crate) fn run_in_order(database: &Database, operations: &[Operation<'_>]) {
         }
         if first.transaction == 0 || !first.verb.stays_in_transaction() {
             commits.make(database, &mut answers);
+        }
+        let inside = transactions::group_len(rest);
+        if inside > 0 {
+            let results = database.write_all(&rest[..inside]);
+            rest[..inside]
+                .iter()
+                .zip(results)
+                .for_each(|(write, result)| answers.push(write.request, result));
+            rest = &rest[inside..];
+            send_if_full(database, &mut answers);
+            continue;
         }
         let group = writes::group_len(rest);
         let records = series::group_len(rest);

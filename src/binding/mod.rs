@@ -1,6 +1,6 @@
 //! The N-API addon: what JavaScript can call.
 //!
-//! The way of an operation: `lib/packing.js` packs those of a tick into one run; `submit` copies it into the lane of
+//! The way of an operation: `lib/run.js` packs those of a tick into one run; `submit` copies it into the lane of
 //! its database (`database`); a worker of the `pool` reads it (`packing`), executes it (`execute`, `writes`,
 //! `cursor`) and packs the answers; they gather in the `outbox`, the JavaScript thread is woken once and `take`s them
 //! all, many to a crossing. Reads of what lies in memory are answered in the call, by `raw`. docs/binding.md
@@ -17,6 +17,7 @@ mod cursor;
 mod database;
 mod definitions;
 mod error;
+mod escaping;
 mod execute;
 #[cfg(any(test, fuzzing))]
 pub(crate) mod fuzzing;
@@ -157,6 +158,15 @@ pub fn submit_small(
     };
     room.copy_from_slice(&answers);
     Ok(length)
+}
+
+/// Escapes the string of JSON that stands in `buffer` from `start` on, `length` bytes of UTF-8 without its quotes. Returns its
+/// length then, which may be more than there is room for: then nothing has been done.
+#[napi]
+pub fn escape(mut buffer: BufferSlice<'_>, start: u32, length: u32) -> napi::Result<u32> {
+    let (start, length) = (start as usize, length as usize);
+    let escaped = escaping::escape(&mut buffer, start, length).and_then(|length| u32::try_from(length).ok());
+    escaped.ok_or_else(|| napi::Error::from_reason("a string to be escaped does not stand in its buffer"))
 }
 
 /// As `submit`, for a call that will wait: this thread does what is in the lane, unless a worker does already.

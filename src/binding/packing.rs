@@ -1,6 +1,6 @@
 //! The packed encodings: operations as they come from JavaScript, answers as they go back.
 //!
-//! `lib/packing.js` is the other side, and docs/binding.md lists every byte. Integers are little endian; bytes and
+//! `lib/run.js` and `lib/packing.js` are the other side, and docs/binding.md lists every byte. Integers are little endian; bytes and
 //! text carry their length as a u32 before them. Nothing here is kept on disk, so both sides may change together.
 //!
 //! Invariant: a run of operations is read whole before the first is executed, so one that can't be read is refused
@@ -325,15 +325,21 @@ pub(crate) fn read_one(mut run: &[u8]) -> Option<Operation<'_>> {
 }
 
 /// Reads every operation of a run.
-pub(crate) fn read_run(mut run: &[u8]) -> Result<Vec<Operation<'_>>> {
-    let length = run.len();
-    let mut operations = Vec::new();
-    while !run.is_empty() {
-        let at = length - run.len();
-        let operation = read_operation(&mut run).ok_or_else(|| malformed(at))?;
-        operations.push(operation);
-    }
-    Ok(operations)
+pub(crate) fn read_run(run: &[u8]) -> Result<Vec<Operation<'_>>> {
+    operations_of(run).collect()
+}
+
+/// Whether every operation of a run can be read.
+pub(crate) fn check_run(run: &[u8]) -> Result<()> {
+    operations_of(run).try_for_each(|operation| operation.map(drop))
+}
+
+fn operations_of(run: &[u8]) -> impl Iterator<Item = Result<Operation<'_>>> {
+    let mut rest = run;
+    std::iter::from_fn(move || {
+        let at = run.len() - rest.len();
+        (!rest.is_empty()).then(|| read_operation(&mut rest).ok_or_else(|| malformed(at)))
+    })
 }
 
 /// What the first operation of a run asks for: its verb and its fields, without request and transaction.

@@ -11,15 +11,31 @@ use parking_lot::Mutex;
 use crate::error::{Code, Error, Result};
 use crate::jsondb::Transaction;
 
-use super::packing::{Answer, Operation};
+use super::execute::guarded;
+use super::packing::{Answer, Operation, Verb};
 use super::writes;
 
-/// A transaction that operations and cursors share; `None` once it has ended.
-pub(crate) type SharedTransaction = Arc<Mutex<Option<Transaction>>>;
+/// A transaction that operations and cursors share; `None` once it has ended. It is taken out for each operation, so it
+/// lies in a box.
+pub(crate) type SharedTransaction = Arc<Mutex<Option<Box<Transaction>>>>;
+
+/// So many writes of a transaction are done before their answers are sent.
+const WRITES_MAX: usize = 256;
 
 /// Makes a transaction one that can be shared.
 pub(crate) fn shared(transaction: Transaction) -> SharedTransaction {
-    Arc::new(Mutex::new(Some(transaction)))
+    Arc::new(Mutex::new(Some(Box::new(transaction))))
+}
+
+/// How many of the first `operations` are single writes in one transaction.
+pub(crate) fn group_len(operations: &[Operation<'_>]) -> usize {
+    let Some(first) = operations.first().filter(|first| first.transaction != 0) else { return 0 };
+    let is_of_it = |operation: &&Operation<'_>| {
+        let is_write =
+            matches!(operation.verb, Verb::Put { .. } | Verb::PutWith { .. } | Verb::Delete { .. });
+        is_write && operation.transaction == first.transaction
+    };
+    operations.iter().take(WRITES_MAX).take_while(is_of_it).count()
 }
 
 /// The open transactions of a handle.
@@ -61,6 +77,29 @@ impl Transactions {
         result
     }
 
+    /// Does writes of one transaction, which are no others' business, and gives the result of each.
+    pub(crate) fn write_all(&self, operations: &[Operation<'_>]) -> Vec<Result<Answer>> {
+        let id = operations.first().map_or(0, |first| first.transaction);
+        let transaction = match self.get(id) {
+            Ok(transaction) => transaction,
+            Err(error) => return operations.iter().map(|_| Err(error.clone())).collect(),
+        };
+        let write = |operation: &Operation<'_>| {
+            guarded(|| with_transaction(&transaction, |inside| writes::write(inside, &operation.verb)))
+        };
+        let results: Vec<_> = operations.iter().map(write).collect();
+        if let Some(Entry { failed, .. }) = self.by_id.lock().get_mut(&id) {
+            for (operation, result) in operations.iter().zip(&results) {
+                match result {
+                    Ok(_) if failed.is_empty() => {}
+                    Ok(_) => drop(failed.remove(&operation.request)),
+                    Err(error) => drop(failed.insert(operation.request, error.clone())),
+                }
+            }
+        }
+        results
+    }
+
     /// Takes a transaction out, to be committed or aborted. What else holds it finds it ended.
     ///
     /// # Errors
@@ -70,7 +109,7 @@ impl Transactions {
         let entry = self.by_id.lock().remove(&id).ok_or_else(inactive)?;
         let transaction = entry.transaction.lock().take().ok_or_else(inactive)?;
         match relied_on.iter().find_map(|request| entry.failed.get(request)) {
-            None => Ok(transaction),
+            None => Ok(*transaction),
             Some(error) => {
                 transaction.abort();
                 Err(error.clone())

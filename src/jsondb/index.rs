@@ -65,6 +65,13 @@ impl DocumentKeys {
         }
     }
 
+    /// Whether the document has the same rows in the indexes of the store as one that has these keys, under the same
+    /// primary key.
+    pub(crate) fn has_rows_of(&self, other: &Self, store: &StoreDef) -> bool {
+        let first = usize::from(store.options.key_path.is_some());
+        self.found.get(first..) == other.found.get(first..)
+    }
+
     /// The rows of the document in all indexes of the store, in order and each once.
     pub(crate) fn index_rows(&self, store: &StoreDef, primary: &Key) -> Vec<IndexRow> {
         let first = usize::from(store.options.key_path.is_some());
@@ -199,11 +206,24 @@ pub(crate) fn rows_of_stored(
     if store.indexes.is_empty() {
         return Ok(Vec::new());
     }
-    let keys = DocumentKeys::read(store, format, document).map_err(|error| {
+    Ok(keys_of_stored(store, primary, format, document)?.index_rows(store, primary))
+}
+
+/// What a document that is stored has at the paths of its store.
+///
+/// # Errors
+///
+/// `Corruption`: it was checked when it was stored.
+pub(crate) fn keys_of_stored(
+    store: &StoreDef,
+    primary: &Key,
+    format: Format,
+    document: &[u8],
+) -> Result<DocumentKeys> {
+    DocumentKeys::read(store, format, document).map_err(|error| {
         let message = format!("the document {primary} of the object store {:?}: {error}", store.name);
         error.wrap(Code::Corruption, message)
-    })?;
-    Ok(keys.index_rows(store, primary))
+    })
 }
 
 fn index_row(store: &StoreDef, index: &IndexDef, position: usize, key: &Key, primary: &Key) -> IndexRow {
@@ -228,9 +248,11 @@ mod tests {
 
     use super::*;
     use crate::config::Config;
-    use crate::engine::Engine;
+    use crate::engine::{Direction, Engine};
+    use crate::jsondb::expiry::Expires;
     use crate::jsondb::ledger::Database;
-    use crate::jsondb::{IndexOptions, KeyPath, StoreOptions};
+    use crate::jsondb::rows::RowRange;
+    use crate::jsondb::{IndexOptions, JsonDb, KeyPath, KeyRange, Mode, PutOptions, StoreOptions};
 
     fn store(building: bool) -> StoreDef {
         let options = IndexOptions { key_path: KeyPath::One("u".into()), unique: true, multi_entry: false };
@@ -265,6 +287,43 @@ mod tests {
 
         assert_eq!(second_goes, IndexChange::default());
         assert_eq!(first_goes.deletes, [first[0].row.clone()]);
+    }
+
+    /// How many rows are written where `json` is put in the place of `before`, in a store with an index on `u`; and how often
+    /// 5 and 6 are in the index then.
+    fn put_over(before: &str, json: &str, expires: Expires) -> (usize, u64, u64) {
+        let db = JsonDb::open(Config::in_memory()).unwrap();
+        db.create_object_store("items", StoreOptions::default()).unwrap();
+        let options = IndexOptions { key_path: KeyPath::One("u".into()), unique: false, multi_entry: false };
+        db.create_index("items", "by_u", options).unwrap();
+        let put = |json: &str, expires| {
+            let mut transaction = db.begin(&["items"], Mode::ReadWrite).unwrap();
+            let document = Document { format: Format::Json, bytes: json.into() };
+            let options = PutOptions { expires, ..PutOptions::default() };
+            transaction.put_with("items", Some(1.into()), document, options).unwrap();
+            let all = RowRange { start: Vec::new(), end: vec![0xff] };
+            let written = transaction.view.overlay.walk(&all, Direction::Forward).count();
+            transaction.commit(None).unwrap();
+            written
+        };
+        put(before, Expires::Never);
+        let written = put(json, expires);
+        let mut after = db.begin(&["items"], Mode::ReadOnly).unwrap();
+        let mut entries =
+            |key: i64| after.count_by_index("items", "by_u", &KeyRange::only(key.into())).unwrap();
+        (written, entries(5), entries(6))
+    }
+
+    #[test]
+    fn a_change_of_what_is_not_indexed_writes_the_document_only() {
+        let before = r#"{"u":5,"v":1}"#;
+
+        assert_eq!(put_over(before, before, Expires::Never), (1, 1, 0));
+        assert_eq!(put_over(before, r#"{"v":2,"u":5.0}"#, Expires::Never), (1, 1, 0));
+        assert_eq!(put_over(before, r#"{"u":6,"v":1}"#, Expires::Never), (3, 0, 1));
+        assert_eq!(put_over(before, r#"{"v":1}"#, Expires::Never), (3, 0, 0), "it is listed in the gaps");
+        // The entry expires with its document, whose expiry has a row of its own.
+        assert_eq!(put_over(before, before, Expires::After(1_000_000)), (3, 1, 0));
     }
 
     #[test]

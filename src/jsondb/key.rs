@@ -34,6 +34,9 @@ pub const ARRAY_DEPTH_MAX: usize = 32;
 /// The largest magnitude of a bigint in a key, in bytes: it is below 2^8192.
 pub const BIGINT_BYTES_MAX: usize = 1024;
 
+/// What a number takes at most.
+const NUMBER_BYTES_MAX: usize = 12;
+
 /// The farthest dates from 1970 that JavaScript has, in milliseconds.
 const DATE_MS_MAX: f64 = 8.64e15;
 
@@ -109,7 +112,7 @@ impl Key {
     /// `InvalidKey` for NaN, a date or bigint out of range, arrays nested too deep, and an encoding above
     /// [`ENCODED_KEY_BYTES_MAX`].
     pub fn encode(value: &KeyValue) -> Result<Self> {
-        let mut bytes = Vec::new();
+        let mut bytes = Vec::with_capacity(NUMBER_BYTES_MAX);
         encode::put_value(&mut bytes, value, 0)?;
         Ok(Self(bytes))
     }

@@ -249,6 +249,11 @@ impl StoreDef {
         self.indexes.iter().find(|index| index.name == name)
     }
 
+    /// Whether one of its indexes is being built.
+    pub(crate) fn is_building(&self) -> bool {
+        self.indexes.iter().any(|index| index.building)
+    }
+
     pub(crate) fn to_schema(&self) -> StoreSchema {
         let mut indexes: Vec<_> =
             self.indexes.iter().filter(|index| !index.building).map(to_schema).collect();

@@ -13,7 +13,7 @@ use super::document::set_top_level_path;
 use super::expiry::ExpiryChange;
 use super::generator::GENERATED_KEY_MAX;
 use super::handle::Handle;
-use super::index::{DocumentKeys, IndexChange, IndexRow, OldRows, rows_of, rows_of_stored};
+use super::index::{DocumentKeys, IndexChange, IndexRow, OldRows, keys_of_stored, rows_of};
 use super::key::{Key, KeyRange, KeyValue};
 use super::ledger::CountChange;
 use super::overlay::Value;
@@ -244,7 +244,7 @@ impl Transaction {
             involved.note_generated(number);
         }
         let mut row = RowKey::from(document_key(store.id, &key));
-        let old = self.replaced(&store, &key, &row)?;
+        let mut old = self.replaced(&store, &key, &row, (&keys, document.format, &bytes))?;
         options.check(&store, &key, old.as_ref().map(|old| old.version))?;
         let now_ms = self.view.base.now_ms();
         let expires_at = options.expires.at(&store, now_ms);
@@ -259,7 +259,17 @@ impl Transaction {
             }
             let version = old.as_ref().map_or(1, |old| old.version + 1);
             let bytes = StoredDocument::encoded(document.format, version, now_ms, expires_at, &bytes);
-            let rows = keys.index_rows(&there, &key);
+            let rows = match &mut old {
+                Some(old) if old.rows.is_none() && old.expires_at == expires_at && !there.is_building() => {
+                    Vec::new()
+                }
+                Some(old) => {
+                    let rows = keys.index_rows(&there, &key);
+                    old.rows.get_or_insert_with(|| rows.clone());
+                    rows
+                }
+                None => keys.index_rows(&there, &key),
+            };
             self.replace_row(&there, &key, row, old, Value { bytes, expires_at }, rows)?;
         }
         if generated.is_none() {
@@ -268,11 +278,24 @@ impl Transaction {
         Ok(key)
     }
 
-    /// What a write has to know of the document at `row` that it replaces.
-    fn replaced(&mut self, store: &StoreDef, key: &Key, row: &RowKey) -> Result<Option<Replaced>> {
+    /// What a write has to know of the document at `row` that it replaces by one of these keys, format and bytes.
+    fn replaced(
+        &mut self,
+        store: &StoreDef,
+        key: &Key,
+        row: &RowKey,
+        (new, new_format, bytes): (&DocumentKeys, Format, &[u8]),
+    ) -> Result<Option<Replaced>> {
         let read = |mut value: &[u8]| {
             let (format, version, _, expires_at) = StoredDocument::header(&mut value, row)?;
-            Ok(Replaced { version, expires_at, rows: rows_of_stored(store, key, format, value)? })
+            // Most changes leave alone what is indexed, and then nothing has to be known of the rows.
+            let is_same = store.indexes.is_empty() || (format == new_format && value == bytes);
+            if is_same {
+                return Ok(Replaced { version, expires_at, rows: None });
+            }
+            let keys = keys_of_stored(store, key, format, value)?;
+            let rows = (!keys.has_rows_of(new, store)).then(|| keys.index_rows(store, key));
+            Ok(Replaced { version, expires_at, rows })
         };
         self.view.get_with(row, read)?.transpose()
     }
@@ -294,7 +317,7 @@ impl Transaction {
     ) -> Result<()> {
         let old = old.map(|old| {
             let rows = rows_of(store, key, &old.document)?;
-            Ok(Replaced { version: old.version, expires_at: old.expires_at, rows })
+            Ok(Replaced { version: old.version, expires_at: old.expires_at, rows: Some(rows) })
         });
         let row = RowKey::from(document_key(store.id, key));
         let value = Value { bytes: new.encode(), expires_at: new.expires_at };
@@ -313,6 +336,7 @@ impl Transaction {
     ) -> Result<()> {
         let is_new = old.is_none();
         let Replaced { expires_at: old_expiry, rows, .. } = old.unwrap_or_default();
+        let rows = rows.unwrap_or_default();
         let expires_at = value.expires_at;
         let old_rows =
             OldRows { rows: &rows, expire: old_expiry != 0, expire_anew: old_expiry != expires_at };
@@ -408,8 +432,8 @@ impl std::fmt::Debug for Transaction {
 struct Replaced {
     version: u64,
     expires_at: u64,
-    /// Its rows in indexes.
-    rows: Vec<IndexRow>,
+    /// Its rows in indexes; `None` where they are those of the document that replaces it.
+    rows: Option<Vec<IndexRow>>,
 }
 
 /// A document with its key.
