@@ -22,6 +22,12 @@ const SELECTED_PATHS_MAX = 256
 const PATH_BYTES_MAX = 1024
 const PATH_SEGMENTS_MAX = 32
 
+/** So many paths are remembered that were found to be ones; a program that uses more has them checked again. */
+const REMEMBERED_MAX = 1000
+
+/** @type {Set<string>} */
+const remembered = new Set()
+
 /** What a condition asks for; the numbers that `src/binding/query_packing.rs` knows. @type {Record<string, number>} */
 const OPERATORS = Object.freeze(Object.assign(Object.create(null), {
   equals: 0, in: 1, gt: 2, gte: 3, lt: 4, lte: 5, prefix: 6, contains: 7
@@ -87,8 +93,8 @@ class Query {
    * @param {Record<string, unknown>} conditions by path: a key, or an object of operators
    */
   where (conditions) {
-    const added = entriesOf('where', conditions).flatMap(([path, condition]) => toConditions(path, condition))
-    const all = [...this.#asked.conditions, ...added]
+    const all = [...this.#asked.conditions]
+    for (const [path, condition] of entriesOf('where', conditions)) addConditions(all, path, condition)
     if (all.length > CONDITIONS_MAX) throw invalid(`a query has at most ${CONDITIONS_MAX} conditions, not ${all.length}`)
     return this.#with({ conditions: all })
   }
@@ -267,18 +273,21 @@ function packCondition (run, { path, operator, keys }) {
 }
 
 /**
- * The conditions that an entry of `where` means.
+ * Adds the conditions that an entry of `where` means.
  *
+ * @param {Condition[]} all
  * @param {string} path
  * @param {unknown} condition
- * @returns {Condition[]}
  */
-function toConditions (path, condition) {
+function addConditions (all, path, condition) {
   checkQueryPath('where', path)
   const operators = operatorsOf(path, condition)
-  if (operators === undefined) return [{ path, operator: OPERATORS.equals, keys: [encodeKey(condition)] }]
+  if (operators === undefined) {
+    all.push({ path, operator: OPERATORS.equals, keys: [encodeKey(condition)] })
+    return
+  }
   if (operators.length === 0) throw invalid(`the condition on ${kindOf(path)} is empty: name an operator`)
-  return operators.map(([name, operand]) => toCondition(path, name, operand))
+  for (const [name, operand] of operators) all.push(toCondition(path, name, operand))
 }
 
 /**
@@ -357,6 +366,7 @@ function isDescending (direction) {
  * @returns {string}
  */
 function checkQueryPath (where, path) {
+  if (remembered.has(/** @type {string} */ (path))) return /** @type {string} */ (path)
   if (typeof path !== 'string') throw invalid(`a path of ${where} is a string with dots, not ${kindOf(path)}`)
   checkPath(path)
   if (Buffer.byteLength(path) > PATH_BYTES_MAX) throw invalid(`a path of ${where} has at most ${PATH_BYTES_MAX} bytes`)
@@ -365,6 +375,8 @@ function checkQueryPath (where, path) {
   if (segments.length > PATH_SEGMENTS_MAX) {
     throw invalid(`the path ${kindOf(path)} of ${where} has more than ${PATH_SEGMENTS_MAX} segments`)
   }
+  if (remembered.size >= REMEMBERED_MAX) remembered.clear()
+  remembered.add(path)
   return path
 }
 

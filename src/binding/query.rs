@@ -28,11 +28,11 @@ impl Pages for QueryPages {
             bytes: size.bytes as usize,
             keys_only: self.wants & WANTS_DOCUMENTS == 0,
         };
-        let page =
-            with_transaction(&self.transaction, |transaction| self.cursor.next_page(transaction, limits))?;
         let mut packer = PagePacker::new(self.wants, size);
-        page.rows.iter().for_each(|row| packer.add(&row.into()));
-        let more = page.more && !size.is_filled_by(packer.rows());
+        let more = with_transaction(&self.transaction, |transaction| {
+            self.cursor.next_page_with(transaction, limits, |row| packer.add(&row))
+        })?;
+        let more = more && !size.is_filled_by(packer.rows());
         Ok((Answer::Page(packer.end(more)), more))
     }
 }
@@ -50,7 +50,7 @@ pub(crate) fn execute(
                 0 => shared(snapshots.for_cursor(&database.json()?, *cursor, query.store)?),
                 id => database.transaction(id)?,
             };
-            let pages = QueryPages { transaction, cursor: query.decode()?.cursor(), wants: *wants };
+            let pages = QueryPages { transaction, cursor: query.decode()?.into_cursor(), wants: *wants };
             database.read_new_cursor(*cursor, Box::new(pages), *size)
         }
         QueryVerb::Count(query) | QueryVerb::Explain(query) => {

@@ -195,12 +195,15 @@ fn a_query_in_a_transaction_sees_its_writes_and_deletes_what_it_finds() {
 
 /// Runs `query` in a transaction that then writes elsewhere, with `other` committed in between.
 fn commits_beside(query: &Query, other: Value) -> Result<()> {
-    let db = with_indexes();
+    commits_beside_in(&with_indexes(), query, other)
+}
+
+fn commits_beside_in(db: &JsonDb, query: &Query, other: Value) -> Result<()> {
     db.create_object_store("other", out_of_line()).unwrap();
     let mut tx = db.begin(&["items", "other"], Mode::ReadWrite).unwrap();
     query.rows(&mut tx).unwrap();
     tx.put("other", Some(key(1.0)), json(&j!(1))).unwrap();
-    put(&db, other);
+    put(db, other);
     tx.commit(None)
 }
 
@@ -504,4 +507,54 @@ fn an_index_that_is_walked_in_any_case_is_not_tried_first() {
     db.create_index("items", "by_evenness", index_on("even")).unwrap();
     assert!(explain(&db, query(10.0).limit(20)).rows_sampled > 0);
     assert_eq!(ids(&mut read(&db), query(95.0)), [96, 98]);
+}
+
+/// A transaction that reads less conflicts with less, too.
+#[test]
+fn a_query_in_the_order_of_an_index_reads_nothing_behind_the_last_row_that_it_gives() {
+    let numbered = || {
+        let db = open_with_items();
+        db.create_index("items", "by_age", index_on("age")).unwrap();
+        (0..100).for_each(|id| put(&db, j!({ "id": id, "age": id, "even": id % 2 == 0 })));
+        db
+    };
+    let query = |limit| {
+        let evens = items().filter("age", at_least(10.0)).filter("even", equals(true));
+        evens.order_by("age", Order::Ascending).limit(limit)
+    };
+    for limit in [1, 2, 7, 20] {
+        let explained = explain(&numbered(), query(limit));
+        let met = 2 * limit - 1;
+        let read = (explained.index_rows_read, explained.documents_read, explained.rows_returned);
+        assert_eq!(read, (met, met, limit));
+        let last = 10 + met - 1;
+        let (query, odd) = (query(limit).build().unwrap(), |id: u64| j!({ "id": id, "age": id }));
+        assert_eq!(code(commits_beside_in(&numbered(), &query, odd(last))), Code::Conflict, "what it gave");
+        commits_beside_in(&numbered(), &query, odd(last + 1)).unwrap();
+    }
+}
+
+/// Whether pages are copied or lent, cut after any row or not at all, they have the same rows.
+#[test]
+fn pages_that_are_lent_have_the_rows_of_those_that_are_copied_wherever_they_end() {
+    let db = with_indexes();
+    for query in [
+        items().filter("city", equals("Bern")).order_by("age", Order::Ascending),
+        items().filter("age", at_least(0.0)).filter("city", equals("Jena")).order_by("age", Order::Ascending),
+        items().filter("age", at_least(0.0)).order_by("age", Order::Ascending).offset(1).limit(2),
+        items().filter("city", at_least("")).select(["id", "address.zip"]),
+        items().filter("tags", Condition::Contains(key("b"))).order_by("id", Order::Descending),
+        items().order_by("id", Order::Ascending).limit(4),
+        items(),
+    ] {
+        let query = query.build().unwrap();
+        let all = query.rows(&mut read(&db)).unwrap();
+        for rows in 1..=all.len() + 1 {
+            let (mut tx, mut cursor) = (read(&db), query.cursor());
+            let limits = PageLimits { rows, bytes: usize::MAX, keys_only: false };
+            let mut lent = Vec::new();
+            while cursor.next_page_with(&mut tx, limits, |row| lent.push(row.to_row())).unwrap() {}
+            assert_eq!(lent, all, "{rows} rows a page");
+        }
+    }
 }

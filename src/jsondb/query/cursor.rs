@@ -20,6 +20,7 @@ use crate::error::{Code, Error, Result};
 use crate::jsondb::conflict::ReadSet;
 use crate::jsondb::key::Key;
 use crate::jsondb::overlay::Overlay;
+use crate::jsondb::row_ref::RowRef;
 use crate::jsondb::rows::{StoredDocument, damaged, document_key};
 use crate::jsondb::schema::StoreDef;
 use crate::jsondb::transaction::{Transaction, row_of};
@@ -52,7 +53,7 @@ pub struct QueryCursor {
 
 /// What a stage's entries are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Trust {
+pub(super) enum Trust {
     /// They meet all conditions.
     Exact,
     /// They have to be held against those conditions that their access does not meet.
@@ -61,26 +62,33 @@ enum Trust {
     Candidates,
 }
 
-struct Stage {
-    walk: Walk,
-    trust: Trust,
+pub(super) struct Stage {
+    pub(super) walk: Walk,
+    pub(super) trust: Trust,
     /// The entries of a batch are put into the order of their keys.
-    by_key: bool,
+    pub(super) by_key: bool,
 }
 
-struct Run {
-    store: Arc<StoreDef>,
-    stages: VecDeque<Stage>,
-    pending: VecDeque<Entry>,
+pub(super) struct Run {
+    pub(super) store: Arc<StoreDef>,
+    pub(super) stages: VecDeque<Stage>,
+    pub(super) pending: VecDeque<Entry>,
     pending_trust: Trust,
     /// What is left to ask of those of the first stage.
-    rest: Option<Rest>,
+    pub(super) rest: Option<Rest>,
     batch_rows: usize,
-    sorter: Option<Sorter>,
-    offset_left: u64,
+    pub(super) sorter: Option<Sorter>,
+    pub(super) offset_left: u64,
     /// `None` where there is no limit.
-    limit_left: Option<u64>,
+    pub(super) limit_left: Option<u64>,
     summary: Summary,
+}
+
+/// A row of a query, on its way to whoever takes it.
+pub(super) enum Found<'a> {
+    /// Where it lies.
+    Lent(RowRef<'a>),
+    Made(Row),
 }
 
 /// What the plan was.
@@ -104,9 +112,44 @@ impl QueryCursor {
     /// `NotFound` for a store that is not in the scope, `InvalidArgument` for another transaction than before and when
     /// sorting takes more than [`SORT_BYTES_MAX`], `Corruption`, `Io`.
     pub fn next_page(&mut self, transaction: &mut Transaction, limits: PageLimits) -> Result<QueryPage> {
-        let mut page = QueryPage { rows: Vec::new(), more: false };
+        let mut rows = Vec::new();
+        let more = self.fill(transaction, limits, |found| {
+            rows.push(match found {
+                Found::Lent(row) => row.to_row(),
+                Found::Made(row) => row,
+            });
+        })?;
+        Ok(QueryPage { rows, more })
+    }
+
+    /// As [`QueryCursor::next_page`], where rows are lent to `take`, one after the other, and whether there may be more is
+    /// returned. What a row lies in is held meanwhile, so `take` should be short; it may have been given some rows when
+    /// the call fails.
+    ///
+    /// # Errors
+    ///
+    /// As for [`QueryCursor::next_page`].
+    pub fn next_page_with(
+        &mut self,
+        transaction: &mut Transaction,
+        limits: PageLimits,
+        mut take: impl FnMut(RowRef<'_>),
+    ) -> Result<bool> {
+        self.fill(transaction, limits, |found| match found {
+            Found::Lent(row) => take(row),
+            Found::Made(row) => take((&row).into()),
+        })
+    }
+
+    /// Gives the rows of a page to `take`, and says whether there may be more.
+    fn fill(
+        &mut self,
+        transaction: &mut Transaction,
+        limits: PageLimits,
+        mut take: impl FnMut(Found<'_>),
+    ) -> Result<bool> {
         if self.is_done {
-            return Ok(page);
+            return Ok(false);
         }
         let (query, counts) = (&self.query, &mut self.counts);
         let store = transaction.store(&query.store)?;
@@ -122,32 +165,39 @@ impl QueryCursor {
             none => none.insert(Run::begin(&mut sight, store, query, counts)?),
         };
         // Rather a page with little in it than an attempt for nothing: what has been read so far is kept.
-        let reads_max =
-            counts.index_rows + counts.documents + PAGE_READS_MAX.min(effort::left() / READ_STEPS);
-        let mut bytes = 0;
-        loop {
-            if page.rows.len() >= limits.rows || bytes >= limits.bytes {
-                page.more = true;
-                break;
+        let reads_max = counts.reads() + PAGE_READS_MAX.min(effort::left() / READ_STEPS);
+        let mut room = Room { rows: 0, bytes: 0, limits, reads_max };
+        let mut taking = |room: &mut Room, found: Found<'_>| {
+            room.rows += 1;
+            room.bytes += match &found {
+                Found::Lent(row) => row.size(),
+                Found::Made(row) => RowRef::from(row).size(),
+            };
+            take(found);
+        };
+        let more = loop {
+            if room.is_full() {
+                break true;
+            }
+            if run.is_stream() {
+                run.stream(&mut sight, query, &mut room, counts, &mut taking)?;
+                if !run.is_satisfied() && !room.may_read(counts) {
+                    break true;
+                }
+                continue;
             }
             match run.step(&mut sight, query, limits.keys_only, counts)? {
-                Step::Row(row) => {
-                    bytes += row.key.as_bytes().len() + row.document.bytes.len();
-                    page.rows.push(row);
-                }
-                Step::Nothing if counts.index_rows + counts.documents >= reads_max => {
-                    page.more = true;
-                    break;
-                }
+                Step::Row(row) => taking(&mut room, Found::Made(row)),
+                Step::Nothing if !room.may_read(counts) => break true,
                 Step::Nothing => {}
                 Step::End => {
                     self.is_done = true;
-                    break;
+                    break false;
                 }
             }
-        }
-        self.returned += page.rows.len() as u64;
-        Ok(page)
+        };
+        self.returned += room.rows as u64;
+        Ok(more)
     }
 
     /// What has been done so far.
@@ -164,6 +214,26 @@ impl QueryCursor {
             rows_sampled: self.counts.sampled,
             rows_returned: self.returned,
         }
+    }
+}
+
+/// What a page may still take.
+pub(super) struct Room {
+    rows: usize,
+    bytes: usize,
+    pub(super) limits: PageLimits,
+    reads_max: u64,
+}
+
+impl Room {
+    /// Whether the page has as much as was asked for.
+    pub(super) fn is_full(&self) -> bool {
+        self.rows >= self.limits.rows || self.bytes >= self.limits.bytes
+    }
+
+    /// Whether more may be read for the page.
+    pub(super) fn may_read(&self, counts: &Counts) -> bool {
+        counts.reads() < self.reads_max
     }
 }
 
@@ -274,6 +344,11 @@ impl Run {
         Ok(())
     }
 
+    /// Whether as many rows have been given out as were asked for.
+    pub(super) fn is_satisfied(&self) -> bool {
+        self.limit_left == Some(0)
+    }
+
     fn step(
         &mut self,
         sight: &mut Sight<'_>,
@@ -281,7 +356,7 @@ impl Run {
         keys_only: bool,
         counts: &mut Counts,
     ) -> Result<Step> {
-        if self.limit_left == Some(0) {
+        if self.is_satisfied() {
             return Ok(Step::End);
         }
         if let Some(entry) = self.pending.pop_front() {
@@ -336,8 +411,8 @@ impl Run {
         let Entry { key, stored, expires_at } = entry;
         let judge = |format, document: &[u8]| match (trust, &self.rest) {
             (Trust::Exact, _) if !sorts => Ok(Some(OrderKeys::new())),
-            (Trust::Rest, Some(rest)) => rest.pass(&self.store, &key, format, document),
-            _ => query.pass(&self.store, &key, format, document),
+            (Trust::Rest, Some(rest)) => rest.pass(&self.store, key.as_bytes(), format, document),
+            _ => query.pass(&self.store, key.as_bytes(), format, document),
         };
         let passed = match stored {
             Some(stored) => {
@@ -410,6 +485,6 @@ impl Query {
             }
         };
         let Document { format, bytes } = &stored.document;
-        Ok(self.pass(store, &entry.key, *format, bytes)?.is_some())
+        Ok(self.pass(store, entry.key.as_bytes(), *format, bytes)?.is_some())
     }
 }

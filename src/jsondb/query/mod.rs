@@ -2,7 +2,7 @@
 //!
 //! A [`Query`] is built and checked once and can be run in any transaction. The `planner` chooses among the documents'
 //! keys and the indexes (`access`), `walk` reads their rows, `cursor` puts both together; `condition` holds documents
-//! against the conditions, which are sets of keys (`span`), and `sorter` sorts what no index has in order.
+//! against the conditions, which are sets of keys (`span`), `stream` does that while it walks, and `sorter` sorts what no index has in order.
 //!
 //! Order: documents come by the paths of the order, in the order of keys; a document without a key at such a path comes
 //! behind all that have one, in both directions; and ties come by the primary key, ascending. Without an order they come
@@ -15,6 +15,7 @@ mod explain;
 mod planner;
 mod sorter;
 mod span;
+mod stream;
 mod walk;
 
 pub use condition::{CONDITIONS_MAX, Condition, IN_KEYS_MAX};
@@ -199,7 +200,7 @@ impl Rest {
     fn pass(
         &self,
         store: &StoreDef,
-        key: &Key,
+        key: &[u8],
         format: Format,
         document: &[u8],
     ) -> Result<Option<OrderKeys>> {
@@ -207,7 +208,8 @@ impl Rest {
     }
 }
 
-fn not_json(error: &Error, store: &StoreDef, key: &Key) -> Error {
+fn not_json(error: &Error, store: &StoreDef, key: &[u8]) -> Error {
+    let key = Key::of_checked(key);
     let message = format!("the document {key} of the object store {:?}: {error}", store.name);
     error.wrap(Code::Corruption, message)
 }
@@ -235,6 +237,12 @@ impl Query {
     #[must_use]
     pub fn cursor(&self) -> QueryCursor {
         QueryCursor::new(self.clone())
+    }
+
+    /// As [`Query::cursor`], for whoever runs the query once.
+    #[must_use]
+    pub fn into_cursor(self) -> QueryCursor {
+        QueryCursor::new(self)
     }
 
     /// All rows.
@@ -337,11 +345,11 @@ impl Query {
         }
     }
 
-    /// What a document is ordered by, if it meets all conditions.
+    /// What a document is ordered by, if it meets all conditions. Its key is encoded.
     fn pass(
         &self,
         store: &StoreDef,
-        key: &Key,
+        key: &[u8],
         format: Format,
         document: &[u8],
     ) -> Result<Option<OrderKeys>> {
@@ -361,12 +369,17 @@ impl Query {
     /// What is wanted of a document.
     fn selected(&self, mut stored: StoredDocument) -> Result<StoredDocument> {
         if let Some(selection) = &self.selection {
-            let bytes = match stored.document.format {
-                Format::Json => selection.of(&stored.document.bytes)?,
-                Format::Structured | Format::Raw | Format::Text => b"{}".to_vec(),
-            };
+            let bytes = selected_of(selection, stored.document.format, &stored.document.bytes)?;
             stored.document = Document { format: Format::Json, bytes };
         }
         Ok(stored)
+    }
+}
+
+/// What `selection` leaves of a document, as JSON.
+fn selected_of(selection: &Projection, format: Format, document: &[u8]) -> Result<Vec<u8>> {
+    match format {
+        Format::Json => selection.of(document),
+        Format::Structured | Format::Raw | Format::Text => Ok(b"{}".to_vec()),
     }
 }

@@ -12,7 +12,9 @@ use crate::error::Result;
 use crate::jsondb::conflict::{ReadSet, successor};
 use crate::jsondb::key::Key;
 use crate::jsondb::overlay::Overlay;
-use crate::jsondb::rows::{RowRange, StoredDocument, decode_document_key, decode_key, index_row_keys};
+use crate::jsondb::rows::{
+    RowRange, StoredDocument, damaged, decode_document_key, decode_key, document_key_in, index_row_keys,
+};
 use crate::jsondb::view::{Base, LentRow, Sight};
 
 /// A batch of documents ends after so many bytes.
@@ -25,6 +27,13 @@ pub(super) struct Counts {
     pub(super) documents: u64,
     /// Rows that were looked at to choose a plan.
     pub(super) sampled: u64,
+}
+
+impl Counts {
+    /// Everything that was read to answer.
+    pub(super) fn reads(&self) -> u64 {
+        self.index_rows + self.documents
+    }
 }
 
 /// A document that a row leads to, with the document where the row is that of the document itself.
@@ -78,6 +87,45 @@ impl Walk {
 
     pub(super) fn is_done(&self) -> bool {
         self.pieces.is_empty()
+    }
+
+    /// Takes out the rows that come next, where they lie side by side and are walked forwards. What is left of them is to
+    /// be given back.
+    pub(super) fn take_forwards(&mut self) -> Option<RowRange> {
+        if !self.goes_forwards() {
+            return None;
+        }
+        match self.pieces.pop_front() {
+            Some(Piece::Range(range, _)) => Some(range),
+            _ => None,
+        }
+    }
+
+    /// Whether there are such rows.
+    pub(super) fn goes_forwards(&self) -> bool {
+        let is_listed = matches!(self.kind, Kind::List);
+        !is_listed && matches!(self.pieces.front(), Some(Piece::Range(_, Direction::Forward)))
+    }
+
+    /// Gives back the rows of `range` behind `last`, and notes that those before were read.
+    pub(super) fn give_back(&mut self, sight: &mut Sight<'_>, range: RowRange, last: Option<&[u8]>) {
+        sight.base.walked(sight.overlay, sight.reads, passed(&range, Direction::Forward, last));
+        if let Some(last) = last {
+            let rest = RowRange { start: successor(last), end: range.end };
+            self.pieces.push_front(Piece::Range(rest, Direction::Forward));
+        }
+    }
+
+    /// The primary key that a row leads to, where it lies.
+    #[inline]
+    pub(super) fn key_of<'a>(&self, row: &'a [u8], value: &'a [u8]) -> Result<&'a [u8]> {
+        match self.kind {
+            Kind::Documents => document_key_in(row, &self.prefix),
+            Kind::Index { is_unique } => Ok(index_row_keys(row, value, &self.prefix, is_unique)?.1),
+            Kind::List => {
+                Err(damaged("the row of a list", row, "it was taken for one of documents or of an index"))
+            }
+        }
     }
 
     /// Whether its rows are the documents themselves.
@@ -145,7 +193,9 @@ impl Walk {
         Ok(batch)
     }
 
-    fn count(&self, counts: &mut Counts) {
+    /// Counts a row.
+    #[inline]
+    pub(super) fn count(&self, counts: &mut Counts) {
         let counter = if self.is_over_documents() { &mut counts.documents } else { &mut counts.index_rows };
         *counter += 1;
     }
