@@ -159,6 +159,20 @@ test('what comes to too much is left to a worker, and after that seldom tried', 
   })
 })
 
+test('what a transaction writes keeps no read of others from being answered in the call', async (t) => {
+  const db = await openPeople(t, 20)
+  const tx = db.transaction(['people'], 'readwrite')
+  await tx.get('people', 1)
+  await counting(t, async (counts) => {
+    for (let id = 100; id < 120; id++) tx.put('people', personOf(id))
+    const before = counts().tried
+    assert.equal(await db.count('people'), 20)
+    assert.equal(counts().tried, before + 1)
+  })
+  await tx.commit()
+  assert.equal(await db.count('people'), 40)
+})
+
 test('a query that finds little among much begins in the call and goes on with a worker', async (t) => {
   const db = await openInMemory(t, { rows: 'id' })
   await db.putMany('rows', Array.from({ length: 20_000 }, (_, id) => ({ id, rare: id % 5000 === 4999 })))

@@ -3,6 +3,7 @@
 /* Documents of FlowDB: what JSON holds comes back as it was, and what JSON would damage is refused with its place. */
 
 const assert = require('node:assert/strict')
+const buffer = require('node:buffer')
 const { test } = require('node:test')
 const { FORMAT } = require('../lib/packing.js')
 const { Run } = require('../lib/run.js')
@@ -173,6 +174,31 @@ test('a document with long strings is stored as the JSON that JSON.stringify giv
   }
   assert.ok(encodeDocument({ long }).pieces !== undefined, 'the letters of long strings do not pass through JSON.stringify')
   assert.equal(encodeDocument({ short: 'short' }).pieces, undefined)
+})
+
+test('a document with long strings is read as JSON.stringify reads it', () => {
+  const long = 'long '.repeat(200)
+  const growing = () => {
+    const list = [long, 0, 1]
+    Object.defineProperty(list, 1, { enumerable: true, get: () => list.push('late') })
+    return list
+  }
+  const documents = [
+    () => ({ long, hidden: new Proxy({ a: 1 }, { get: (of, key) => key === 'toJSON' ? () => 'shown' : of[key] }) }),
+    () => ({ long, plain: Object.assign(Object.create({ toJSON: 5 }), { a: 1 }) }),
+    () => [long, Object.setPrototypeOf(Object(true), null)]
+  ]
+  for (const document of documents) assert.equal(packed(encodeDocument(document())), JSON.stringify(document()))
+  assert.deepEqual(JSON.parse(packed(encodeDocument(growing()))).length, 3 + 1, 'its length is read once, as it is then')
+})
+
+test('letters that might not have room in a string once they are escaped are left to JSON.stringify', () => {
+  // It refuses what is too long for a string: that could be stored and never be read again.
+  const million = 'x'.repeat(1_000_000)
+  const sixth = Math.floor(buffer.constants.MAX_STRING_LENGTH / 6 / million.length)
+  assert.ok(encodeDocument(Array(sixth).fill(million)).pieces !== undefined)
+  assert.equal(encodeDocument(Array(sixth + 1).fill(million)).pieces, undefined)
+  assert.equal(encodeValue(Array(sixth + 1).fill(million)).pieces, undefined)
 })
 
 test('a long string that grows when it is escaped leaves what was packed before it as it was', () => {

@@ -416,7 +416,7 @@ class Connection {
   issueFor (write, verb, transaction, isFirst, pack) {
     const lane = isFirst && this.#upgrade !== undefined ? this.#upgrade : this.#ordered
     const number = native.register(write)
-    this.#enter(lane, number, verb, transaction, true, pack)
+    this.#enter(lane, number, verb, transaction, write.isWrite, pack)
     this.#flushLater(lane)
     return number
   }

@@ -11,11 +11,17 @@
  * through is left to it.
  */
 
+const { constants } = require('node:buffer')
+const { types } = require('node:util')
+
 /** Shorter strings are written sooner by `JSON.stringify`. */
 const LONG_MIN = 512
 
 /** Values nested deeper than this are left to `JSON.stringify`. */
 const DEPTH_MAX = 100
+
+/** So many letters have room in a string of JavaScript however they are escaped: what is stored can be read again. */
+const LETTERS_MAX = Math.floor(constants.MAX_STRING_LENGTH / 6) - 1
 
 /** Half a surrogate pair is no UTF-8, and escaped by `JSON.stringify`. @type {(text: string) => boolean} */
 const isWellFormed = (text) => /** @type {any} */ (text).isWellFormed()
@@ -41,7 +47,7 @@ const isLong = (text) => text.length >= LONG_MIN
  */
 function piecesOf (value) {
   const pieces = new Pieces()
-  return pieces.add(value, 0) ? pieces.all() : undefined
+  return pieces.add(value, 0) && pieces.hasRoom ? pieces.all() : undefined
 }
 
 class Pieces {
@@ -49,6 +55,12 @@ class Pieces {
   #done = []
   /** The piece that is being written. */
   #text = ''
+  /** How many letters are done. */
+  #length = 0
+
+  get hasRoom () {
+    return this.#length + this.#text.length <= LETTERS_MAX
+  }
 
   all () {
     this.#done.push(this.#text)
@@ -61,15 +73,20 @@ class Pieces {
    * @returns {boolean} whether that was possible
    */
   add (value, depth) {
-    if (typeof value === 'string' && isLong(value) && isWellFormed(value)) {
-      this.#done.push(`${this.#text}"`, value)
-      this.#text = '"'
-      return true
-    }
+    if (typeof value === 'string' && isLong(value) && isWellFormed(value)) return this.#addLong(value)
     if (typeof value === 'object' && value !== null) return this.#addObject(value, depth)
     const text = typeof value === 'string' ? quoted(value) : JSON.stringify(value)
     this.#text += text
     return text !== undefined
+  }
+
+  /** @param {string} letters */
+  #addLong (letters) {
+    this.#length += this.#text.length + letters.length
+    if (this.#length > LETTERS_MAX) return false
+    this.#done.push(`${this.#text}"`, letters)
+    this.#text = '"'
+    return true
   }
 
   /**
@@ -77,7 +94,8 @@ class Pieces {
    * @param {number} depth
    */
   #addObject (value, depth) {
-    if (depth >= DEPTH_MAX || 'toJSON' in value || isRaw(value)) return false
+    if (depth >= DEPTH_MAX || isRaw(value) || types.isBoxedPrimitive(value)) return false
+    if (typeof (/** @type {{ toJSON?: unknown }} */ (value).toJSON) === 'function') return false
     if (Array.isArray(value)) return this.#addElements(value, depth + 1)
     const prototype = Object.getPrototypeOf(value)
     return (prototype === Object.prototype || prototype === null) && this.#addMembers(value, depth + 1)
@@ -89,7 +107,8 @@ class Pieces {
    */
   #addElements (array, depth) {
     this.#text += '['
-    for (let index = 0; index < array.length; index++) {
+    const { length } = array
+    for (let index = 0; index < length; index++) {
       if (index > 0) this.#text += ','
       if (!this.add(array[index], depth)) return false
     }

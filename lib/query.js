@@ -376,7 +376,8 @@ function checkQueryPath (where, path) {
     throw invalid(`the path ${kindOf(path)} of ${where} has more than ${PATH_SEGMENTS_MAX} segments`)
   }
   if (remembered.size >= REMEMBERED_MAX) remembered.clear()
-  remembered.add(path)
+  // A part of a longer string would keep all of that.
+  remembered.add(Buffer.from(path).toString())
   return path
 }
 

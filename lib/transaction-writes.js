@@ -67,8 +67,9 @@ class PendingWrite {
     return 0
   }
 
+  /** Nobody but its transaction can see it yet, so no read of the connection has to wait for it. */
   get isWrite () {
-    return true
+    return false
   }
 
   get result () {

@@ -200,8 +200,7 @@ class TransactionSession extends Session {
 
   /** An upgrade, `update` or `view` that is under way comes to its end before the database is closed. */
   checkOpen () {
-    if (this.#isHeld) this.connection.checkNotFailed()
-    else if (!this.#isFirst) super.checkOpen()
+    if (!this.#isFirst && !this.#isHeld) super.checkOpen()
   }
 
   checkUsable () {
@@ -234,6 +233,7 @@ class TransactionSession extends Session {
    * @returns {Promise<any>}
    */
   #write (verb, pack) {
+    if (this.#isHeld) this.connection.checkNotFailed()
     const write = new PendingWrite(this)
     this.#running++
     write.number = this.connection.issueFor(write, verb, this.#id, this.#isFirst, pack)

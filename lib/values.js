@@ -129,7 +129,7 @@ function utf8Length ({ text, pieces }) {
   if (pieces === undefined) return Buffer.byteLength(/** @type {string} */ (text))
   // Escaped, with quotes that are not there.
   const lengthOf = (/** @type {string} */ piece, /** @type {number} */ place) => {
-    return place % 2 === 0 ? Buffer.byteLength(piece) : Buffer.byteLength(JSON.stringify(piece)) - 2
+    return place % 2 === 0 || isBare(piece) ? Buffer.byteLength(piece) : Buffer.byteLength(JSON.stringify(piece)) - 2
   }
   return pieces.reduce((length, piece, place) => length + lengthOf(piece, place), 0)
 }

@@ -13,7 +13,7 @@ const { reopenings } = require('./reopenings.js')
 const { requests } = require('./requests.js')
 
 /**
- * @typedef {{ name: string, unit: string, better: 'more' | 'less' }} Line
+ * @typedef {{ name: string, unit: string, better: 'more' | 'less', isOfMachine?: boolean }} Line
  */
 
 /**

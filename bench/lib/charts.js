@@ -43,6 +43,7 @@ function chart ({ title, results, lines, engines, ours }) {
   const parts = []
   let y = MARGIN + TITLE_HEIGHT
   for (const line of lines) {
+    if (line.isOfMachine) continue
     const bars = barsOf(results, line, engines)
     if (bars.length === 0) continue
     parts.push(textAt(MARGIN, y + ROW_HEIGHT - 4, `${line.name} (${line.unit})`, ' font-weight="600"'))

@@ -137,13 +137,13 @@ class Results {
 /**
  * How far `ours` is ahead: more than 1 means that it is, also where less is better.
  *
- * @param {Pick<Line, 'better'>} line
+ * @param {Pick<Line, 'better' | 'isOfMachine'>} line
  * @param {number | undefined} ours
  * @param {number | undefined} other
  * @returns {number | undefined}
  */
-function ratio ({ better }, ours, other) {
-  if (ours === undefined || other === undefined) return undefined
+function ratio ({ better, isOfMachine }, ours, other) {
+  if (isOfMachine || ours === undefined || other === undefined) return undefined
   return better === 'more' ? ours / other : other / ours
 }
 

@@ -123,6 +123,7 @@ function delayTable ({ results, lines, engines, baseline }) {
   const columns = [...engines.filter((engine) => !isIdle(engine)), ...engines.filter(isIdle)]
   const rows = [['p99 / longest, ms', ...columns], ['---', ...columns.map(() => '--:')]]
   for (const line of lines) {
+    if (line.isOfMachine) continue
     const delays = columns.map((engine) => results.delay(engine, line.name))
     if (delays.every((delay) => delay === undefined)) continue
     rows.push([line.name, ...delays.map((delay) => delay === undefined ? '–' : `${short(delay.p99)} / ${short(delay.most)}`)])

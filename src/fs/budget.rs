@@ -240,8 +240,7 @@ impl File for BudgetedFile {
 
     fn read_at_once(&self, offset: u64, buffer: &mut [u8]) -> Result<Option<usize>> {
         let Some(opened) = self.opened_already() else { return Ok(None) };
-        let read = |file| self.ring.surroundings.read_at_once(file, offset, buffer);
-        opened.file.as_deref().map_or(Ok(None), read)
+        opened.file.as_deref().map_or(Ok(None), |file| file.read_at_once(offset, buffer))
     }
 
     fn len(&self) -> Result<u64> {

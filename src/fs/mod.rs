@@ -87,8 +87,8 @@ pub trait File: Send + Sync {
         Ok(None)
     }
 
-    /// Tells the system that `len` bytes from `offset` on will soon be read: it may begin to fetch them, and this waits for
-    /// none of it.
+    /// Tells the system that `len` bytes from `offset` on will soon be read: it may begin to fetch them. This doesn't wait for
+    /// them, but may wait for the disk where the system has to look up where they lie.
     fn fetch(&self, _offset: u64, _len: u64) {}
 
     /// The file's length in bytes.

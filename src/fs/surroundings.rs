@@ -16,7 +16,7 @@ const FETCHED_BYTES: u64 = 128 << 10;
 /// How often, for one opened database: 256 MiB in all.
 const FETCHES_MAX: i32 = 2048;
 
-/// Larger reads are those of scans and compactions, which read ahead by themselves.
+/// Larger reads are those of compactions and of scans that go on, which read ahead by themselves.
 const SMALL_BYTES: usize = 32 << 10;
 
 /// Reads with their surroundings, as long as there are fetches left.
@@ -34,29 +34,14 @@ impl Default for Surroundings {
 impl Surroundings {
     /// As [`File::read_at`].
     pub(super) fn read_at(&self, file: &dyn File, offset: u64, buffer: &mut [u8]) -> Result<usize> {
-        if self.concerns(buffer) && self.read_at_once(file, offset, buffer)? == Some(buffer.len()) {
-            return Ok(buffer.len());
-        }
-        file.read_at(offset, buffer)
-    }
-
-    /// As [`File::read_at_once`].
-    pub(super) fn read_at_once(
-        &self,
-        file: &dyn File,
-        offset: u64,
-        buffer: &mut [u8],
-    ) -> Result<Option<usize>> {
-        let read = file.read_at_once(offset, buffer)?;
-        if read.is_none() && self.concerns(buffer) {
+        if buffer.len() < SMALL_BYTES && self.fetches_left.load(Ordering::Relaxed) > 0 {
+            if file.read_at_once(offset, buffer)? == Some(buffer.len()) {
+                return Ok(buffer.len());
+            }
             self.fetches_left.fetch_sub(1, Ordering::Relaxed);
             file.fetch(offset - offset % FETCHED_BYTES, FETCHED_BYTES);
         }
-        Ok(read)
-    }
-
-    fn concerns(&self, buffer: &[u8]) -> bool {
-        buffer.len() < SMALL_BYTES && self.fetches_left.load(Ordering::Relaxed) > 0
+        file.read_at(offset, buffer)
     }
 }
 
@@ -111,22 +96,24 @@ mod tests {
         }
     }
 
+    fn read(surroundings: &Surroundings, file: &OnDisk, offset: u64, len: usize) {
+        assert_eq!(surroundings.read_at(file, offset, &mut vec![0; len]).unwrap(), len);
+    }
+
     #[test]
     fn a_small_read_that_finds_nothing_fetches_what_lies_around_it_once() {
         let (surroundings, file) = (Surroundings::default(), OnDisk::default());
         let offset = 3 * FETCHED_BYTES + 7;
-        assert_eq!(surroundings.read_at_once(&file, offset, &mut [0; 100]).unwrap(), None);
-        assert_eq!(surroundings.read_at_once(&file, offset, &mut [0; 100]).unwrap(), Some(100));
-        assert_eq!(surroundings.read_at(&file, offset + 500, &mut [0; 100]).unwrap(), 100);
-        assert_eq!(surroundings.read_at(&file, 5, &mut [0; 100]).unwrap(), 100);
+        read(&surroundings, &file, offset, 100);
+        read(&surroundings, &file, offset + 500, 100);
+        read(&surroundings, &file, 5, 100);
         assert_eq!(*file.fetched.lock(), [3 * FETCHED_BYTES, 0]);
     }
 
     #[test]
     fn a_large_read_fetches_nothing_else() {
         let (surroundings, file) = (Surroundings::default(), OnDisk::default());
-        assert_eq!(surroundings.read_at(&file, 0, &mut [0; SMALL_BYTES]).unwrap(), SMALL_BYTES);
-        assert_eq!(surroundings.read_at_once(&file, 0, &mut [0; SMALL_BYTES]).unwrap(), None);
+        read(&surroundings, &file, 0, SMALL_BYTES);
         assert!(file.fetched.lock().is_empty());
     }
 
@@ -135,7 +122,7 @@ mod tests {
         let (surroundings, file) = (Surroundings::default(), OnDisk::default());
         let fetches_max = FETCHES_MAX as u64;
         for at in 0..fetches_max + 10 {
-            assert_eq!(surroundings.read_at(&file, at * FETCHED_BYTES, &mut [0]).unwrap(), 1);
+            read(&surroundings, &file, at * FETCHED_BYTES, 1);
         }
         assert_eq!(file.fetched.lock().len() as u64, fetches_max);
     }

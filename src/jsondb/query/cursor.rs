@@ -47,6 +47,8 @@ pub struct QueryCursor {
     /// What the transaction had written when the query began; nothing before that.
     seen: Option<Overlay>,
     is_done: bool,
+    /// A page failed, and nobody knows what it had given by then.
+    has_failed: bool,
     counts: Counts,
     returned: u64,
 }
@@ -101,7 +103,7 @@ struct Summary {
 
 impl QueryCursor {
     pub(super) fn new(query: Query) -> Self {
-        Self { query, run: None, seen: None, is_done: false, counts: Counts::default(), returned: 0 }
+        Self { query, run: None, seen: None, is_done: false, has_failed: false, counts: Counts::default(), returned: 0 }
     }
 
     /// The next rows of the query. A page ends at its limits, or when much was read for it: then it may be empty and
@@ -151,6 +153,10 @@ impl QueryCursor {
         if self.is_done {
             return Ok(false);
         }
+        if self.has_failed {
+            let message = "a query that has failed gives no more rows: begin it anew";
+            return Err(Error::new(Code::InvalidArgument, message));
+        }
         let (query, counts) = (&self.query, &mut self.counts);
         let store = transaction.store(&query.store)?;
         let View { base, overlay, reads } = &mut transaction.view;
@@ -175,6 +181,7 @@ impl QueryCursor {
             };
             take(found);
         };
+        self.has_failed = true;
         let more = loop {
             if room.is_full() {
                 break true;
@@ -196,6 +203,7 @@ impl QueryCursor {
                 }
             }
         };
+        self.has_failed = false;
         self.returned += room.rows as u64;
         Ok(more)
     }

@@ -49,9 +49,11 @@ impl Run {
             offset_left: &mut self.offset_left,
             limit_left: &mut self.limit_left,
         };
-        let last = reading.rows(sight, stage, &range, room, counts, take)?;
-        stage.walk.give_back(sight, range, last.as_deref());
-        Ok(())
+        let last = reading.rows(sight, stage, &range, room, counts, take);
+        // Of a walk that failed nobody knows what it has given.
+        let read_to = last.as_ref().ok().and_then(Option::as_deref);
+        stage.walk.give_back(sight, range, read_to);
+        last.map(drop)
     }
 }
 
