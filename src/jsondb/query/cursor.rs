@@ -103,7 +103,15 @@ struct Summary {
 
 impl QueryCursor {
     pub(super) fn new(query: Query) -> Self {
-        Self { query, run: None, seen: None, is_done: false, has_failed: false, counts: Counts::default(), returned: 0 }
+        Self {
+            query,
+            run: None,
+            seen: None,
+            is_done: false,
+            has_failed: false,
+            counts: Counts::default(),
+            returned: 0,
+        }
     }
 
     /// The next rows of the query. A page ends at its limits, or when much was read for it: then it may be empty and
