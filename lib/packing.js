@@ -14,6 +14,7 @@ const { AnswerReader } = require('./answer-reader.js')
 const { readChanges } = require('./change-reader.js')
 const { isOwn } = require('./errors.js')
 const { KEY_BYTES_MAX, decodeKey, writeKey } = require('./key.js')
+const keyspace = require('./keyspace-answers.js')
 
 /** What an operation asks for; the numbers that `src/binding/packing.rs` knows. */
 const VERB = Object.freeze({
@@ -93,7 +94,17 @@ const VERB = Object.freeze({
   NAMESPACE_NAMES: 91,
   DECLARE_DEFAULT_TTL: 92,
   SYNC: 93,
-  APPLY: 95
+  APPLY: 95,
+  KEYSPACE_GET: 100,
+  KEYSPACE_GET_MANY: 101,
+  KEYSPACE_HAS_MANY: 102,
+  KEYSPACE_EXPIRY: 103,
+  KEYSPACE_PAGE: 104,
+  KEYSPACE_BATCH: 105,
+  TAKE_SNAPSHOT: 106,
+  KEYSPACE_COMPACT: 107,
+  KEYSPACE_SIZE: 108,
+  ENGINE_STATS: 109
 })
 
 /** How a document is written down. */
@@ -349,6 +360,30 @@ class Run {
     return this
   }
 
+  /**
+   * @param {Uint8Array | string} bytes or text, which stands for its UTF-8
+   * @returns {this}
+   */
+  bytesOf (bytes) {
+    return typeof bytes === 'string' ? this.text(bytes) : this.bytes32(bytes)
+  }
+
+  /**
+   * A range whose keys are any bytes. Inclusive bounds count where both kinds are given.
+   *
+   * @param {import('./keyspace-range.js').ByteRange} range
+   * @returns {this}
+   */
+  byteRange ({ gt, gte, lt, lte }) {
+    const lower = gte ?? gt
+    const upper = lte ?? lt
+    this.u8((lower === undefined ? 0 : LOWER | (gte === undefined ? LOWER_OPEN : 0)) |
+      (upper === undefined ? 0 : UPPER | (lte === undefined ? UPPER_OPEN : 0)))
+    if (lower !== undefined) this.bytesOf(lower)
+    if (upper !== undefined) this.bytesOf(upper)
+    return this
+  }
+
   /** @param {number} room */
   #reserve (room) {
     const needed = this.#end + room
@@ -475,6 +510,10 @@ function readAnswer (kind, buffer, start, end, wants, readDocument) {
     case 21: return readChanges(reader())
     case 22: return new Notice(buffer.readUInt32LE(start))
     case 24: return readRows(buffer, start)
+    case 25: return keyspace.readValue(buffer, start, end, wants)
+    case 26: return keyspace.readValues(buffer, start, wants)
+    case 27: return keyspace.readFlags(buffer, start, end)
+    case 28: return keyspace.readPage(buffer, start, wants)
     default: throw new RangeError(`no answer has the kind ${kind}`)
   }
 }
