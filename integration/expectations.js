@@ -25,7 +25,8 @@ function expectations () {
   let made = 0
   const expect = (actual) => {
     made++
-    return Object.fromEntries(Object.entries(MATCHERS).map(([name, check]) => [name, (expected) => check(actual, expected)]))
+    const matchers = Object.entries(MATCHERS)
+    return Object.fromEntries(matchers.map(([name, check]) => [name, (expected) => check(actual, expected)]))
   }
   expect.assertions = (count) => { planned = count }
   const verify = () => {

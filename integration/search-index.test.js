@@ -9,7 +9,7 @@ const { temporary } = require('../__test__/support.js')
 const { FlowLevel } = require('../lib/level.js')
 const { cities } = require('./cities.js')
 
-const AT_A_TIME = 30_000
+const AT_A_TIME = 50_000
 const PAGE = 20
 
 /** The numbers of the cities of which a condition holds, as search-index has them. */
@@ -34,8 +34,8 @@ test('the cities are found by words, countries and both, also after changes and 
 
   let index = await open()
   for (let from = 0; from < cities.length; from += AT_A_TIME) {
-    const documents = cities.slice(from, from + AT_A_TIME).map(({ name, country }, place) => ({ _id: from + place, name, country }))
-    const results = await index.PUT(documents)
+    const some = cities.slice(from, from + AT_A_TIME)
+    const results = await index.PUT(some.map(({ name, country }, place) => ({ _id: from + place, name, country })))
     assert.ok(results.every(({ status }) => status === 'CREATED'))
   }
   assert.equal(await index.DOCUMENT_COUNT(), cities.length)

@@ -195,7 +195,7 @@ test('a disposed driver says that it is closed', async (t) => {
 })
 
 test('options that make no sense are refused at once, and a ttl that is none by the call', async (t) => {
-  for (const options of [undefined, null, {}, { dataDir: 'x', base: 7 }, { dataDir: 'x', tableau: 1 }]) {
+  for (const options of [undefined, null, {}, { dataDir: 'x', base: 7 }, { dataDir: 'x', ttl: -1 }, { dataDir: 'x', tableau: 1 }]) {
     assert.throws(() => flowdbDriver(options), { code: 'FLOWDB_INVALID_ARGUMENT' }, inspect(options))
   }
   const storage = inMemory(t)

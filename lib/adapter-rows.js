@@ -107,14 +107,14 @@ function toValue (bytes) {
  *
  * @param {import('./keyspace.js').Keyspace} keyspace
  * @param {{ gte: Buffer, lt: Buffer, values?: boolean }} range
- * @returns {AsyncGenerator<[Buffer, Buffer][]>}
+ * @returns {AsyncGenerator<import('./keyspace-iterator.js').KeyspaceRow[]>}
  */
 async function * pages (keyspace, range) {
   const iterator = keyspace.iterator(range)
   try {
     for (let page = await iterator.next(PAGE_ROWS); page.length > 0; page = await iterator.next(PAGE_ROWS)) yield page
   } finally {
-    await iterator.close()
+    iterator.close()
   }
 }
 

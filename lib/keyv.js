@@ -229,7 +229,6 @@ class KeyvFlowDB extends EventEmitter {
    * @param {string} key
    * @param {unknown} value
    * @param {number | undefined} expiry
-   * @returns {import('./keyspace.js').Operation}
    */
   #toWrite (key, value, expiry) {
     const row = this.#rowOf(key)

@@ -3,8 +3,8 @@
 /*
  * A driver for unstorage.
  *
- * Keys are texts with colons, in their order; what lies below a base is a range. Before each value are six bytes with the
- * time of its writing. Everything is a closure, because unstorage calls the functions of a driver without it.
+ * Keys are texts with colons, in their order; what lies below a base is a range. Before each value are six bytes with
+ * the time of its writing. Everything is a closure, because unstorage calls the functions of a driver without it.
  */
 
 const { PAGE_ROWS, nameOf, rowKey, rowsOf, toBytes, toValue } = require('./adapter-rows.js')
@@ -33,8 +33,12 @@ const BEHIND_SEPARATOR = ';'
  * @param {string | Record<string, unknown>} options a directory, or options with a `dataDir`
  */
 function flowdbDriver (options) {
-  const { base = '', ttl, ...others } = typeof options === 'string' ? { dataDir: options } : { ...options }
+  /** @type {Record<string, unknown>} */
+  const given = typeof options === 'string' ? { dataDir: options } : { ...options }
+  const { base = '', ttl, ...others } = given
   if (typeof base !== 'string') throw invalid(`base is a string, not ${kindOf(base)}`)
+  // A ttl that is none is refused now and not by the first item.
+  momentIn(ttl)
   const prefix = base === '' || base.endsWith(SEPARATOR) ? base : base + SEPARATOR
   const keyspace = Keyspace.open(others)
   const rows = keyspace.keyspace(KEYSPACE)
@@ -44,11 +48,10 @@ function flowdbDriver (options) {
   /**
    * @param {string} key
    * @param {unknown} value
-   * @param {CallOptions} [given]
-   * @returns {import('./keyspace.js').Operation}
+   * @param {CallOptions} [options]
    */
-  const toWrite = (key, value, given) => {
-    const expiresAt = momentIn(given?.ttl ?? ttl)
+  const toWrite = (key, value, options) => {
+    const expiresAt = momentIn(options?.ttl ?? ttl)
     const operation = { type: /** @type {const} */ ('put'), key: rowOf(key), value: withTime(toBytes(value)) }
     return expiresAt === undefined ? operation : { ...operation, expiresAt }
   }
@@ -79,19 +82,19 @@ function flowdbDriver (options) {
       return bytes === undefined ? null : toValue(bytes.subarray(TIME_BYTES))
     },
 
-    /** @type {(key: string, value: unknown, given?: CallOptions) => Promise<void>} */
-    async setItem (key, value, given) {
-      await rows.batch([toWrite(key, value, given)])
+    /** @type {(key: string, value: unknown, options?: CallOptions) => Promise<void>} */
+    async setItem (key, value, options) {
+      await rows.batch([toWrite(key, value, options)])
     },
 
-    /** @type {(key: string, value: unknown, given?: CallOptions) => Promise<void>} */
-    async setItemRaw (key, value, given) {
-      await rows.batch([toWrite(key, value, given)])
+    /** @type {(key: string, value: unknown, options?: CallOptions) => Promise<void>} */
+    async setItemRaw (key, value, options) {
+      await rows.batch([toWrite(key, value, options)])
     },
 
     /** @type {(items: Item[], common?: CallOptions) => Promise<void>} all of them, or none */
     async setItems (items, common) {
-      await rows.batch(items.map(({ key, value, options: given }) => toWrite(key, value, { ...common, ...given })))
+      await rows.batch(items.map(({ key, value, options }) => toWrite(key, value, { ...common, ...options })))
     },
 
     /** @param {string} key */
@@ -104,10 +107,12 @@ function flowdbDriver (options) {
       const [bytes, expiresAt] = await Promise.all([rows.get(rowOf(key)), rows.expiry(rowOf(key))])
       if (bytes === undefined) return null
       const meta = { mtime: new Date(bytes.readUIntBE(0, TIME_BYTES)), size: bytes.length - TIME_BYTES - 1 }
-      return expiresAt === undefined ? meta : { ...meta, ttl: Math.max(0, expiresAt - Date.now()) / MS_PER_SECOND }
+      // It may have been deleted, or have expired, between the two.
+      if (expiresAt === undefined || expiresAt === Infinity) return meta
+      return { ...meta, ttl: Math.max(0, expiresAt - Date.now()) / MS_PER_SECOND }
     },
 
-    /** @type {(below?: string, given?: CallOptions) => Promise<string[]>} */
+    /** @type {(below?: string, options?: CallOptions) => Promise<string[]>} */
     getKeys: (below = '', { maxDepth = Infinity } = {}) => keysBelow(rows, prefix, below, maxDepth),
 
     /** @type {(below?: string) => Promise<void>} by one entry, however much there is */
@@ -139,7 +144,7 @@ async function keysBelow (rows, prefix, below, maxDepth) {
       if (tooDeep !== undefined) iterator.seek(rowKey(GROUP, prefix + tooDeep + BEHIND_SEPARATOR))
     }
   } finally {
-    await iterator.close()
+    iterator.close()
   }
   return keys
 }
@@ -184,5 +189,3 @@ function momentIn (ttl) {
 }
 
 module.exports = flowdbDriver
-module.exports.flowdbDriver = flowdbDriver
-module.exports.default = flowdbDriver
