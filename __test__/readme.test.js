@@ -1,9 +1,9 @@
 'use strict'
 
 /*
- * Every JavaScript snippet of README.md, docs/series.md, docs/flashstore.md, docs/flashstore-sync.md and docs/flowdb/
- * runs as it is written, in a folder of its own where `require('flowdb')` finds this package. A snippet says in
- * comments (`// → value`) what it prints, and the test holds it to that.
+ * Every JavaScript snippet of README.md, docs/series.md, docs/flashstore.md, docs/flashstore-sync.md, docs/adapters/
+ * and docs/flowdb/ runs as it is written, in a folder of its own where `require('flowdb')` finds this package. A
+ * snippet says in comments (`// → value`) what it prints, and the test holds it to that.
  */
 
 const assert = require('node:assert/strict')
@@ -48,7 +48,8 @@ async function runSnippet (code) {
   }
 }
 
-const parts = readdirSync(join(root, 'docs/flowdb')).map((page) => `docs/flowdb/${page}`)
+const pagesIn = (folder) => readdirSync(join(root, folder)).map((page) => `${folder}/${page}`)
+const parts = [...pagesIn('docs/flowdb'), ...pagesIn('docs/adapters')]
 const ofFlashStore = ['docs/flashstore.md', 'docs/flashstore-sync.md']
 const pages = ['README.md', 'docs/series.md', ...ofFlashStore, ...parts]
 const snippets = pages.flatMap((page) => snippetsOf(readFileSync(join(root, page), 'utf8')))

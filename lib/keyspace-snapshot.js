@@ -53,6 +53,11 @@ class KeyspaceSnapshot {
     return this.#number
   }
 
+  /** Whether it sees nothing any more. */
+  get isClosed () {
+    return this.#isClosed
+  }
+
   /** Whether no write is ahead of it any more. */
   get isTaken () {
     return this.#isTaken

@@ -215,7 +215,7 @@ impl RowsPacker {
 
     /// Whether no more rows go in. A page that has been asked for takes one, however long that is.
     pub(crate) fn is_full(&self) -> bool {
-        self.rows >= self.size.rows || self.bytes >= self.size.bytes as usize
+        self.rows >= self.size.rows || (self.rows > 0 && self.bytes >= self.size.bytes as usize)
     }
 
     pub(crate) fn add(&mut self, row: &Row<'_>) {
