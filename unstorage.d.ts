@@ -37,6 +37,7 @@ declare namespace flowdbDriver {
     size: number
     /** The seconds until it expires. */
     ttl?: number
+    [name: string]: Date | number | undefined
   }
 
   interface FlowDBDriver {

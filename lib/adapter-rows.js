@@ -14,7 +14,7 @@ const { KEY_BYTES_MAX, decodeKey, encodeKey, writeKey } = require('./key.js')
 const { FORMAT } = require('./packing.js')
 const { encodeStructured, readDocument } = require('./values.js')
 
-/** The longest text of which UTF-8 takes at most three bytes a unit, so that its bytes need not be counted first. */
+/** A text of so few units gets room for three bytes each, the most that there can be, and is not counted first. */
 const TEXT_UNITS_SHORT = 1000
 
 /** So many rows are asked for at once. */
