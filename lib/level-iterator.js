@@ -12,9 +12,10 @@ const ignore = () => {}
  *
  * @param {any} options
  */
-function toScan ({ keyEncoding, valueEncoding, snapshot, limit, highWaterMarkBytes, ...options }) {
-  const encodings = { textKeys: keyEncoding === 'utf8', textValues: valueEncoding === 'utf8' }
-  const scan = { ...options, ...encodings, pageBytes: highWaterMarkBytes }
+function toScan ({ gt, gte, lt, lte, reverse, keys, values, snapshot, limit, highWaterMarkBytes, ...encodings }) {
+  const textKeys = encodings.keyEncoding === 'utf8'
+  const textValues = encodings.valueEncoding === 'utf8'
+  const scan = { gt, gte, lt, lte, reverse, keys, values, textKeys, textValues, pageBytes: highWaterMarkBytes }
   // On a snapshot that is closed abstract-level lets nobody read.
   if (snapshot?.kept.isClosed) return { ...scan, limit: 0 }
   return { ...scan, snapshot: snapshot?.kept, limit: limit >= 0 ? limit : undefined }

@@ -183,8 +183,8 @@ pub(crate) fn execute(
                 keyspace.get_with(key, Some(&snapshot), |value| KeyspaceAnswer::value(value.bytes))?;
             Ok(found.map_or(Answer::Nothing, Answer::Keyspace))
         }
-        KeyspaceVerb::GetMany(seen, keys) => get_many(reading(seen)?, keys),
-        KeyspaceVerb::HasMany(seen, keys) => has_many(reading(seen)?, keys),
+        KeyspaceVerb::GetMany(seen, keys) => get_many(reading(seen)?.as_ref(), keys),
+        KeyspaceVerb::HasMany(seen, keys) => has_many(reading(seen)?.as_ref(), keys),
         KeyspaceVerb::Expiry(seen, key) => {
             let Some((keyspace, snapshot)) = reading(seen)? else { return Ok(Answer::Nothing) };
             let found = keyspace.get_with(key, Some(&snapshot), |value| value.expires_at)?;
@@ -214,10 +214,10 @@ fn compact(all: &Keyspaces, name: &str, range: &RawRange<'_>, go_on: GoOn<'_>) -
     Ok(Answer::Nothing)
 }
 
-fn get_many(reading: Option<(Keyspace, Snapshot)>, keys: &[&[u8]]) -> Result<Answer> {
+fn get_many(reading: Option<&(Keyspace, Snapshot)>, keys: &[&[u8]]) -> Result<Answer> {
     let mut values = ValuesPacker::new(keys.len());
     for key in keys {
-        let found = match &reading {
+        let found = match reading {
             Some((keyspace, snapshot)) => {
                 keyspace.get_with(key, Some(snapshot), |value| values.add(value.bytes))?
             }
@@ -230,8 +230,8 @@ fn get_many(reading: Option<(Keyspace, Snapshot)>, keys: &[&[u8]]) -> Result<Ans
     Ok(Answer::Keyspace(values.end()))
 }
 
-fn has_many(reading: Option<(Keyspace, Snapshot)>, keys: &[&[u8]]) -> Result<Answer> {
-    let has = |key: &&[u8]| match &reading {
+fn has_many(reading: Option<&(Keyspace, Snapshot)>, keys: &[&[u8]]) -> Result<Answer> {
+    let has = |key: &&[u8]| match reading {
         Some((keyspace, snapshot)) => {
             keyspace.get_with(key, Some(snapshot), |_| ()).map(|found| found.is_some())
         }
