@@ -440,3 +440,21 @@ test('a loop that awaits reads of what lies in memory lets the event loop turn',
   clearInterval(timer)
   snapshot.close()
 })
+
+test('what a user\'s code makes of bytes and arrays can break nothing', async (t) => {
+  const keyspace = inMemory(t)
+  class Liar extends Uint8Array {
+    get length () { return 1 }
+  }
+  const liar = Liar.from([97, 98])
+  await Promise.all([keyspace.put(liar, liar), keyspace.put('z', 'z')])
+  assert.deepEqual(await rowsOf(keyspace), [['ab', 'ab'], ['z', 'z']])
+  assert.equal(await keyspace.get(liar, { text: true }), 'ab')
+
+  const throws = { get type () { throw new Error('of the user') } }
+  const sparse = new Array(2)
+  await assert.rejects(keyspace.batch([throws]), { code: 'FLOWDB_INVALID_ARGUMENT' })
+  await assert.rejects(keyspace.batch(sparse), { code: 'FLOWDB_INVALID_ARGUMENT' })
+  await assert.rejects(keyspace.getMany(sparse), { code: 'FLOWDB_INVALID_KEY' })
+  await assert.rejects(keyspace.get(Object.create(Uint8Array.prototype)), { code: 'FLOWDB_INVALID_KEY' })
+})

@@ -40,7 +40,7 @@ test('what is put is there after a close, in all encodings', async (t) => {
   assert.deepEqual(await db.get(Buffer.from(bytes), { keyEncoding: 'buffer', valueEncoding: 'json' }), { a: 'ä' })
   assert.deepEqual(db.getSync('text', { valueEncoding: 'view' }), Buffer.from(bytes))
   assert.deepEqual(await db.keys({ keyEncoding: 'buffer' }).all(), [Buffer.from(bytes), Buffer.from('text')])
-  assert.deepEqual(await db.values({ valueEncoding: 'utf8' }).all(), ['{"a":"ä"}', Buffer.from(bytes).toString()].slice(0, 2))
+  assert.deepEqual(await db.values({ valueEncoding: 'utf8' }).all(), ['{"a":"ä"}', Buffer.from(bytes).toString()])
 })
 
 test('a location that is none is refused at once', () => {

@@ -22,6 +22,20 @@ const ABSENT = 0xffffffff
  * @property {Buffer | undefined} last the last key, where more may follow
  */
 
+/** What a row of a page is made of. */
+const PARTS = WANTS.KEYS | WANTS.VALUES | WANTS.EXPIRIES
+
+/**
+ * Each takes some bytes. A count that can't be right would fill the memory before a read fails.
+ *
+ * @param {number} count
+ * @param {Buffer} buffer
+ * @param {number} start
+ */
+function checkRoom (count, buffer, start) {
+  if (count > buffer.length - start) throw new RangeError(`an answer has no room for ${count} things`)
+}
+
 /**
  * A value that stands in a buffer which is used again.
  *
@@ -56,6 +70,7 @@ function readValue (buffer, start, end, wants) {
  */
 function readValues (buffer, start, wants) {
   const count = buffer.readUInt32LE(start)
+  checkRoom(count, buffer, start)
   const isText = (wants & WANTS.TEXT_VALUES) !== 0
   const values = []
   let at = start + 4
@@ -97,7 +112,10 @@ function readPage (buffer, start, wants) {
   /** @type {KeyspacePage} */
   const page = { keys: [], values: [], expiries: [], count, last: undefined }
   let at = start + 5
-  for (let row = 0; row < count; row++) {
+  // Rows of which nothing is wanted are only counted.
+  const rows = wants & PARTS ? count : 0
+  checkRoom(rows, buffer, start)
+  for (let row = 0; row < rows; row++) {
     if (wants & WANTS.KEYS) {
       const end = at + 4 + buffer.readUInt32LE(at)
       page.keys.push(takeValue(buffer, at + 4, end, isTextKeys))

@@ -8,7 +8,7 @@
  */
 
 const { FlowDBError } = require('./errors.js')
-const { fromOn, isWithin } = require('./keyspace-range.js')
+const { checkBytesKey, fromOn, isWithin } = require('./keyspace-range.js')
 const { NOT_AT_HAND } = require('./native.js')
 const { VERB } = require('./packing.js')
 
@@ -224,7 +224,8 @@ class KeyspaceIterator {
     this.#at = 0
     this.#ahead = undefined
     this.#pages = 0
-    const own = typeof key === 'string' ? key : Buffer.from(key)
+    const bytes = checkBytesKey(key)
+    const own = typeof bytes === 'string' ? bytes : Buffer.from(bytes)
     this.#rest = isWithin(range, own) ? fromOn(range, reverse, own, true) : undefined
   }
 

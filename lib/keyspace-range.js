@@ -2,6 +2,7 @@
 
 /* Keys of keyspaces and ranges of them: bytes, or text in the place of its UTF-8; in the order of the bytes. */
 
+const { types } = require('node:util')
 const { FlowDBError } = require('./errors.js')
 const { invalid, kindOf } = require('./names.js')
 
@@ -12,12 +13,29 @@ const { invalid, kindOf } = require('./names.js')
  * @typedef {Uint8Array | string} Bytes
  */
 
+/** The classes whose `length` is the number of bytes, whoever has made the object. @type {Set<unknown>} */
+const PLAIN = new Set([Buffer.prototype, Uint8Array.prototype])
+
+/**
+ * The bytes that an argument is, if it is bytes or text.
+ *
+ * @param {unknown} value
+ * @returns {Bytes | undefined}
+ */
+function bytesOf (value) {
+  if (typeof value === 'string') return value
+  if (!types.isUint8Array(value)) return undefined
+  // One of a class of a user's may say anything of itself.
+  return PLAIN.has(Object.getPrototypeOf(value)) ? value : new Uint8Array(value)
+}
+
 /**
  * @param {unknown} key
  * @returns {Bytes}
  */
 function checkBytesKey (key) {
-  if (key instanceof Uint8Array || typeof key === 'string') return key
+  const bytes = bytesOf(key)
+  if (bytes !== undefined) return bytes
   throw new FlowDBError('FLOWDB_INVALID_KEY', `a key in a keyspace is bytes or text, not ${kindOf(key)}`)
 }
 
@@ -26,7 +44,8 @@ function checkBytesKey (key) {
  * @returns {Bytes}
  */
 function checkBytesValue (value) {
-  if (value instanceof Uint8Array || typeof value === 'string') return value
+  const bytes = bytesOf(value)
+  if (bytes !== undefined) return bytes
   throw new FlowDBError('FLOWDB_INVALID_VALUE', `a value in a keyspace is bytes or text, not ${kindOf(value)}`)
 }
 
@@ -42,8 +61,8 @@ function toByteRange (options) {
     throw invalid(`a range of a keyspace is an object with gt, gte, lt and lte, not ${kindOf(options)}`)
   }
   const { gt, gte, lt, lte } = options
-  for (const bound of [gt, gte, lt, lte]) if (bound !== undefined) checkBytesKey(bound)
-  return { gt, gte, lt, lte }
+  const checked = (/** @type {unknown} */ bound) => bound === undefined ? undefined : checkBytesKey(bound)
+  return { gt: checked(gt), gte: checked(gte), lt: checked(lt), lte: checked(lte) }
 }
 
 /**

@@ -12,19 +12,17 @@
 
 const { Connection } = require('./connection.js')
 const { WANTS } = require('./keyspace-answers.js')
+const { checkChanges, checkKeys, packChanges, packKeys } = require('./keyspace-changes.js')
 const { KeyspaceIterator } = require('./keyspace-iterator.js')
-const { checkBytesKey, checkBytesValue, toByteRange } = require('./keyspace-range.js')
+const { checkBytesKey, toByteRange } = require('./keyspace-range.js')
 const { KeyspaceReader } = require('./keyspace-reader.js')
 const { KeyspaceSnapshot } = require('./keyspace-snapshot.js')
-const { checkCount, entriesOf, invalid, kindOf, nameBytes } = require('./names.js')
+const { checkCount, entriesOf, nameBytes } = require('./names.js')
 const { NOT_AT_HAND } = require('./native.js')
 const { readOptions } = require('./options.js')
 const { VERB } = require('./packing.js')
 const { Session } = require('./session.js')
 const { toDurability } = require('./write-options.js')
-
-/** What a change of a batch is; the numbers that `src/binding/keyspace_packing.rs` knows. */
-const CHANGE = Object.freeze({ DELETE: 0, PUT: 1, PUT_EXPIRING: 2, CLEAR: 3 })
 
 /** A clear that reads what it removes does so many keys at a time. */
 const CLEARED_TOGETHER = 1000
@@ -38,7 +36,6 @@ const NO_NAME = Buffer.alloc(0)
  * @typedef {import('./keyspace-range.js').Bytes} Bytes
  * @typedef {import('./keyspace-range.js').ByteRange} ByteRange
  * @typedef {{ snapshot?: KeyspaceSnapshot, text?: boolean }} ReadOptions `text` gives values as text
- * @typedef {{ kind: number, key: Bytes, value: Bytes, expiresAt: number, range: ByteRange }} Change
  */
 
 class Keyspace {
@@ -131,12 +128,12 @@ class Keyspace {
    */
   get (key, { snapshot, text = false } = {}) {
     return this.#attempt(() => {
-      checkBytesKey(key)
+      const own = checkBytesKey(key)
       if (snapshot === undefined) {
-        const found = this.#reader.get(key, text)
+        const found = this.#reader.get(own, text)
         if (found !== NOT_AT_HAND) return this.#session.connection.resolved(found)
       }
-      return this.#read(VERB.KEYSPACE_GET, snapshot, text ? WANTS.TEXT_VALUES : 0, (run) => run.bytesOf(key))
+      return this.#read(VERB.KEYSPACE_GET, snapshot, text ? WANTS.TEXT_VALUES : 0, (run) => run.bytesOf(own))
     })
   }
 
@@ -149,10 +146,10 @@ class Keyspace {
    */
   getSync (key, { snapshot, text = false } = {}) {
     this.#session.checkOpen()
-    checkBytesKey(key)
-    const found = snapshot === undefined ? this.#reader.get(key, text) : NOT_AT_HAND
+    const own = checkBytesKey(key)
+    const found = snapshot === undefined ? this.#reader.get(own, text) : NOT_AT_HAND
     if (found !== NOT_AT_HAND) return found
-    return this.#readSync(VERB.KEYSPACE_GET, snapshot, text ? WANTS.TEXT_VALUES : 0, (run) => run.bytesOf(key))
+    return this.#readSync(VERB.KEYSPACE_GET, snapshot, text ? WANTS.TEXT_VALUES : 0, (run) => run.bytesOf(own))
   }
 
   /**
@@ -176,10 +173,10 @@ class Keyspace {
    */
   has (key, { snapshot } = {}) {
     return this.#attempt(() => {
-      checkBytesKey(key)
-      const found = snapshot === undefined ? this.#reader.has(key) : NOT_AT_HAND
+      const own = checkBytesKey(key)
+      const found = snapshot === undefined ? this.#reader.has(own) : NOT_AT_HAND
       if (found !== NOT_AT_HAND) return this.#session.connection.resolved(found)
-      return this.#read(VERB.KEYSPACE_HAS_MANY, snapshot, 0, (run) => packKeys(run, [key])).then(first)
+      return this.#read(VERB.KEYSPACE_HAS_MANY, snapshot, 0, (run) => packKeys(run, [own])).then(first)
     })
   }
 
@@ -192,10 +189,10 @@ class Keyspace {
    */
   hasSync (key, { snapshot } = {}) {
     this.#session.checkOpen()
-    checkBytesKey(key)
-    const found = snapshot === undefined ? this.#reader.has(key) : NOT_AT_HAND
+    const own = checkBytesKey(key)
+    const found = snapshot === undefined ? this.#reader.has(own) : NOT_AT_HAND
     if (found !== NOT_AT_HAND) return found
-    return this.#readSync(VERB.KEYSPACE_HAS_MANY, snapshot, 0, (run) => packKeys(run, [key]))[0]
+    return this.#readSync(VERB.KEYSPACE_HAS_MANY, snapshot, 0, (run) => packKeys(run, [own]))[0]
   }
 
   /**
@@ -220,8 +217,8 @@ class Keyspace {
    */
   expiry (key, { snapshot } = {}) {
     return this.#attempt(async () => {
-      checkBytesKey(key)
-      const ms = await this.#read(VERB.KEYSPACE_EXPIRY, snapshot, 0, (run) => run.bytesOf(key))
+      const own = checkBytesKey(key)
+      const ms = await this.#read(VERB.KEYSPACE_EXPIRY, snapshot, 0, (run) => run.bytesOf(own))
       return ms === 0 ? Infinity : ms
     })
   }
@@ -255,12 +252,10 @@ class Keyspace {
    */
   batch (changes, { durability } = {}) {
     return this.#attempt(() => {
-      if (!Array.isArray(changes)) throw invalid(`batch takes an array of changes, not ${kindOf(changes)}`)
       const level = toDurability('batch', durability)
-      const own = changes.map(toChange)
+      const own = checkChanges(changes)
       return this.#session.issue(VERB.KEYSPACE_BATCH, { isWrite: true }, (run) => {
-        run.bytes32(this.#name).u8(level).u32(own.length)
-        for (const change of own) packChange(run, change)
+        packChanges(run.bytes32(this.#name).u8(level), own)
       })
     })
   }
@@ -433,59 +428,6 @@ function wantsOf ({ keys = true, values = true, expiries = false, textKeys = fal
 function copyOf ({ gt, gte, lt, lte }) {
   const own = (/** @type {Bytes | undefined} */ bound) => bound instanceof Uint8Array ? Buffer.from(bound) : bound
   return { gt: own(gt), gte: own(gte), lt: own(lt), lte: own(lte) }
-}
-
-/**
- * @param {unknown} keys
- * @returns {Bytes[]}
- */
-function checkKeys (keys) {
-  if (!Array.isArray(keys)) throw invalid(`many keys are an array, not ${kindOf(keys)}`)
-  return keys.map(checkBytesKey)
-}
-
-/**
- * @param {import('./packing.js').Run} run
- * @param {readonly Bytes[]} keys
- */
-function packKeys (run, keys) {
-  run.u32(keys.length)
-  for (const key of keys) run.bytesOf(key)
-}
-
-/**
- * @param {any} change
- * @returns {Change}
- */
-function toChange (change) {
-  if (typeof change !== 'object' || change === null) throw invalid(`a change is an object, not ${kindOf(change)}`)
-  const { type, key, value, expiresAt } = change
-  if (type === 'clear') return { kind: CHANGE.CLEAR, key: '', value: '', expiresAt: 0, range: toByteRange(change) }
-  if (type !== 'put' && type !== 'del') throw invalid(`the type of a change is put, del or clear, not ${kindOf(type)}`)
-  checkBytesKey(key)
-  if (type === 'del') return { kind: CHANGE.DELETE, key, value: '', expiresAt: 0, range: NO_RANGE }
-  checkBytesValue(value)
-  const expires = expiresAt !== undefined && expiresAt !== Infinity
-  if (expires && !(Number.isSafeInteger(expiresAt) && expiresAt >= 0)) {
-    throw invalid(`expiresAt of a put is whole milliseconds since 1970, not ${kindOf(expiresAt)}`)
-  }
-  const kind = expires ? CHANGE.PUT_EXPIRING : CHANGE.PUT
-  return { kind, key, value, expiresAt: expires ? expiresAt : 0, range: NO_RANGE }
-}
-
-/** @type {ByteRange} */
-const NO_RANGE = {}
-
-/**
- * @param {import('./packing.js').Run} run
- * @param {Change} change
- */
-function packChange (run, { kind, key, value, expiresAt, range }) {
-  run.u8(kind)
-  if (kind === CHANGE.CLEAR) return run.byteRange(range)
-  if (kind === CHANGE.PUT_EXPIRING) run.i64(expiresAt)
-  run.bytesOf(key)
-  if (kind !== CHANGE.DELETE) run.bytesOf(value)
 }
 
 exports.Keyspace = Keyspace

@@ -11,9 +11,11 @@
 
 const { access } = require('node:fs/promises')
 const { join } = require('node:path')
-const { AbstractChainedBatch, AbstractIterator, AbstractLevel, AbstractSnapshot } = require('abstract-level')
-const { FlowDBError, isOwn } = require('./errors.js')
+const { AbstractChainedBatch, AbstractLevel, AbstractSnapshot } = require('abstract-level')
+const { FlowDBError } = require('./errors.js')
 const { Keyspace } = require('./keyspace.js')
+const { LevelError, told, toldSync } = require('./level-errors.js')
+const { LevelIterator } = require('./level-iterator.js')
 const { readLevelOptions } = require('./level-options.js')
 const { propertyOf } = require('./level-properties.js')
 
@@ -24,88 +26,15 @@ const MANIFEST = {
   createIfMissing: true,
   errorIfExists: true,
   explicitSnapshots: true,
-  additionalMethods: { approximateSize: true, compactRange: true, getProperty: true, hasSync: true },
+  // Those that can be deferred until it is open.
+  additionalMethods: { approximateSize: true, compactRange: true },
   signals: { iterators: true }
-}
-
-/** Codes of ours and those that abstract-level has for them. @type {Record<string, string>} */
-const CODES = {
-  FLOWDB_CLOSED: 'LEVEL_DATABASE_NOT_OPEN',
-  FLOWDB_CORRUPTION: 'LEVEL_CORRUPTION',
-  FLOWDB_INVALID_KEY: 'LEVEL_INVALID_KEY',
-  FLOWDB_INVALID_VALUE: 'LEVEL_INVALID_VALUE',
-  FLOWDB_IO: 'LEVEL_IO_ERROR',
-  FLOWDB_LOCKED: 'LEVEL_LOCKED',
-  FLOWDB_POISONED: 'LEVEL_IO_ERROR',
-  FLOWDB_READ_ONLY: 'LEVEL_READONLY',
-  FLOWDB_UNSUPPORTED: 'LEVEL_NOT_SUPPORTED'
 }
 
 const ignore = () => {}
 
-/** An error with a code of abstract-level's. */
-class LevelError extends Error {
-  /**
-   * @param {string} code
-   * @param {string} message
-   * @param {unknown} [cause]
-   */
-  constructor (code, message, cause) {
-    super(message, cause === undefined ? undefined : { cause })
-    this.code = code
-  }
-}
-
-/** What ends because its signal was aborted, as abstract-level says it. */
-class AbortError extends LevelError {
-  /** @param {unknown} cause */
-  constructor (cause) {
-    super('LEVEL_ABORTED', 'The operation was aborted by its signal', cause)
-  }
-
-  get name () {
-    return 'AbortError'
-  }
-}
-
-/**
- * @param {unknown} error
- * @returns {unknown} the error that abstract-level's users know for it
- */
-function toLevelError (error) {
-  if (!isOwn(error) || !Object.hasOwn(CODES, error.code)) return error
-  return new LevelError(CODES[error.code], error.message, error)
-}
-
-/**
- * What some work gives; its error is one that abstract-level's users know.
- *
- * @template T
- * @param {Promise<T>} work
- * @returns {Promise<T>}
- */
-async function told (work) {
-  try {
-    return await work
-  } catch (error) {
-    throw toLevelError(error)
-  }
-}
-
-/**
- * As `told`, of work in the call.
- *
- * @template T
- * @param {() => T} work
- * @returns {T}
- */
-function toldSync (work) {
-  try {
-    return work()
-  } catch (error) {
-    throw toLevelError(error)
-  }
-}
+const STRICT = Object.freeze({ durability: 'strict' })
+const USUAL = Object.freeze({})
 
 /**
  * Whether a write waits until it is on the disk, beyond what all of them do.
@@ -113,8 +42,6 @@ function toldSync (work) {
  * @param {any} options
  */
 const durabilityOf = (options) => options?.sync === true ? STRICT : USUAL
-const STRICT = Object.freeze({ durability: 'strict' })
-const USUAL = Object.freeze({})
 
 /** The bytes as they are now, whatever becomes of them. @param {any} bytes */
 const copied = (bytes) => typeof bytes === 'string' ? bytes : Buffer.from(bytes)
@@ -131,12 +58,13 @@ class FlowLevel extends AbstractLevel {
    * @param {any} [options]
    */
   constructor (location, options) {
-    const { inMemory: isInMemory = false, ...rest } = options ?? {}
+    const isObject = typeof options === 'object' && options !== null
+    const { inMemory: isInMemory = false, ...rest } = isObject ? options : {}
     if (typeof isInMemory !== 'boolean') throw new TypeError("The option 'inMemory' must be true or false")
     if (!isInMemory && (typeof location !== 'string' || location === '')) {
       throw new TypeError("The first argument 'location' must be a non-empty string, unless inMemory is true")
     }
-    super({ ...MANIFEST, permanence: !isInMemory }, rest)
+    super({ ...MANIFEST, permanence: !isInMemory }, isObject ? rest : options)
     this.#location = location
     this.#isInMemory = isInMemory
   }
@@ -144,10 +72,6 @@ class FlowLevel extends AbstractLevel {
   /** The directory that it was made for. */
   get location () {
     return this.#location
-  }
-
-  get type () {
-    return 'flowdb'
   }
 
   /** What all operations go to: abstract-level calls for none while it is not open. */
@@ -275,7 +199,7 @@ class FlowLevel extends AbstractLevel {
 
   /** @param {any} options */
   _iterator (options) {
-    return new Iterator(this, this.#rows, options)
+    return new LevelIterator(this, this.#rows, options)
   }
 
   /** @param {any} options */
@@ -435,84 +359,6 @@ class ChainedBatch extends AbstractChainedBatch {
   /** @param {any} options */
   _write (options) {
     return this.#write(this.#changes, options)
-  }
-}
-
-/**
- * What a keyspace is asked for an iterator of abstract-level's.
- *
- * @param {any} options
- */
-function toScan ({ keyEncoding, valueEncoding, snapshot, limit, highWaterMarkBytes, ...options }) {
-  const encodings = { textKeys: keyEncoding === 'utf8', textValues: valueEncoding === 'utf8' }
-  const scan = { ...options, ...encodings, pageBytes: highWaterMarkBytes }
-  // On a snapshot that is closed abstract-level lets nobody read.
-  if (snapshot?.kept.isClosed) return { ...scan, limit: 0 }
-  return { ...scan, snapshot: snapshot?.kept, limit: limit >= 0 ? limit : undefined }
-}
-
-/** @extends {AbstractIterator<any, any, any>} */
-class Iterator extends AbstractIterator {
-  #rows
-  #signal
-  #abort = ignore
-  /** Rejects once the signal is aborted. @type {Promise<never> | undefined} */
-  #aborted
-
-  /**
-   * @param {FlowLevel} db
-   * @param {Keyspace} keyspace
-   * @param {any} options
-   */
-  constructor (db, keyspace, options) {
-    const { signal } = options
-    const rows = toldSync(() => keyspace.iterator(toScan(options)))
-    super(db, options)
-    this.#rows = rows
-    this.#signal = signal ?? undefined
-    if (this.#signal !== undefined) this.#listen(this.#signal)
-  }
-
-  /** @param {AbortSignal} signal */
-  #listen (signal) {
-    this.#aborted = new Promise((_resolve, reject) => {
-      this.#abort = () => reject(new AbortError(signal.reason))
-    })
-    this.#aborted.catch(ignore)
-    signal.addEventListener('abort', this.#abort, { once: true })
-  }
-
-  /**
-   * What some work gives, unless the signal comes first.
-   *
-   * @template T
-   * @param {Promise<T>} work
-   * @returns {Promise<T>}
-   */
-  #unlessAborted (work) {
-    if (this.#aborted === undefined) return told(work)
-    return told(Promise.race([work, this.#aborted]))
-  }
-
-  async _next () {
-    const row = this.#rows.take()
-    if (row !== undefined) return row
-    return await this.#unlessAborted(this.#rows.fill(1)) ? this.#rows.take() : undefined
-  }
-
-  /** @param {number} size */
-  _nextv (size) {
-    return this.#unlessAborted(this.#rows.next(size))
-  }
-
-  /** @param {any} target */
-  _seek (target) {
-    toldSync(() => this.#rows.seek(target))
-  }
-
-  async _close () {
-    this.#signal?.removeEventListener('abort', this.#abort)
-    this.#rows.close()
   }
 }
 

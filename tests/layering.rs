@@ -121,7 +121,8 @@ const UNSAFE_FILES: &[(&str, &str)] = &[
 const LINES_MAX: usize = 900;
 
 /// The JavaScript files that a user's class lives in. None may know another.
-const FACADES: &[&str] = &["flowdb.js", "flash-store.js", "flash-store-sync.js", "keyv.js", "unstorage.js"];
+const FACADES: &[&str] =
+    &["flowdb.js", "flash-store.js", "flash-store-sync.js", "level.js", "keyv.js", "unstorage.js"];
 
 /// The one JavaScript file that may load the addon.
 const ADDON_IMPORTER: &str = "native.js";

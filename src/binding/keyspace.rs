@@ -7,10 +7,10 @@
 use std::ops::Bound;
 
 use crate::config::SyncMode;
-use crate::engine::{CommitOptions, Direction, Engine, GoOn, Snapshot, TryGet, ValueRef};
+use crate::engine::{CommitOptions, Direction, Engine, GoOn, Snapshot};
 use crate::error::{Code, Error, Result};
-use crate::jsondb::{DocumentRef, Format, JsonDb};
-use crate::keyspace::{Batch, KEYSPACE_KEY_BYTES_MAX, Keyspace, Keyspaces, Reader};
+use crate::jsondb::JsonDb;
+use crate::keyspace::{Batch, KEYSPACE_KEY_BYTES_MAX, Keyspace, Keyspaces};
 
 use super::database::Database;
 use super::execute::{Snapshots, guarded};
@@ -18,7 +18,6 @@ use super::keyspace_packing::{
     Change, KeyspaceAnswer, KeyspaceVerb, RowsPacker, Seen, ValuesPacker, pack_flags,
 };
 use super::packing::{Answer, Answers, Operation, PageSize, RawRange, Verb};
-use super::raw_many::ReadMany;
 use super::upkeep;
 use super::writes::{GROUP_BYTES_MAX, GROUP_WRITES_MAX, strictest};
 
@@ -184,8 +183,8 @@ pub(crate) fn execute(
                 keyspace.get_with(key, Some(&snapshot), |value| KeyspaceAnswer::value(value.bytes))?;
             Ok(found.map_or(Answer::Nothing, Answer::Keyspace))
         }
-        KeyspaceVerb::GetMany(seen, keys) => get_many(reading(seen)?, keys),
-        KeyspaceVerb::HasMany(seen, keys) => has_many(reading(seen)?, keys),
+        KeyspaceVerb::GetMany(seen, keys) => get_many(reading(seen)?.as_ref(), keys),
+        KeyspaceVerb::HasMany(seen, keys) => has_many(reading(seen)?.as_ref(), keys),
         KeyspaceVerb::Expiry(seen, key) => {
             let Some((keyspace, snapshot)) = reading(seen)? else { return Ok(Answer::Nothing) };
             let found = keyspace.get_with(key, Some(&snapshot), |value| value.expires_at)?;
@@ -215,10 +214,10 @@ fn compact(all: &Keyspaces, name: &str, range: &RawRange<'_>, go_on: GoOn<'_>) -
     Ok(Answer::Nothing)
 }
 
-fn get_many(reading: Option<(Keyspace, Snapshot)>, keys: &[&[u8]]) -> Result<Answer> {
+fn get_many(reading: Option<&(Keyspace, Snapshot)>, keys: &[&[u8]]) -> Result<Answer> {
     let mut values = ValuesPacker::new(keys.len());
     for key in keys {
-        let found = match &reading {
+        let found = match reading {
             Some((keyspace, snapshot)) => {
                 keyspace.get_with(key, Some(snapshot), |value| values.add(value.bytes))?
             }
@@ -231,8 +230,8 @@ fn get_many(reading: Option<(Keyspace, Snapshot)>, keys: &[&[u8]]) -> Result<Ans
     Ok(Answer::Keyspace(values.end()))
 }
 
-fn has_many(reading: Option<(Keyspace, Snapshot)>, keys: &[&[u8]]) -> Result<Answer> {
-    let has = |key: &&[u8]| match &reading {
+fn has_many(reading: Option<&(Keyspace, Snapshot)>, keys: &[&[u8]]) -> Result<Answer> {
+    let has = |key: &&[u8]| match reading {
         Some((keyspace, snapshot)) => {
             keyspace.get_with(key, Some(snapshot), |_| ()).map(|found| found.is_some())
         }
@@ -279,67 +278,6 @@ pub(super) fn prepare_for_call(verb: &mut KeyspaceVerb<'_>, cut: impl FnOnce(Pag
 
 fn mistaken() -> Error {
     Error::new(Code::Internal, "an operation on a keyspace was taken for another: this is a defect of FlowDB")
-}
-
-/// Reads single keys of a keyspace from memory, for `raw`. It does not keep the database open.
-pub(super) struct KeyspaceReader {
-    database: std::sync::Weak<Database>,
-    name: String,
-    /// Once the keyspace is there: its number is for good.
-    reader: Option<Reader>,
-}
-
-impl KeyspaceReader {
-    pub(super) fn new(database: &std::sync::Arc<Database>, name: &str) -> Self {
-        Self { database: std::sync::Arc::downgrade(database), name: name.to_owned(), reader: None }
-    }
-
-    /// Runs `read` with the engine and what reads the keyspace; gives `None` where there is no keyspace yet.
-    fn with<R>(&mut self, read: impl FnOnce(&Engine, &mut Reader) -> Result<R>) -> Result<Option<R>> {
-        let closed = || Error::new(Code::Closed, "the database is closed");
-        let database = self.database.upgrade().ok_or_else(closed)?;
-        database.with_engine(|engine| {
-            if self.reader.is_none() {
-                let found = Keyspaces::new(engine.clone()).find(&self.name)?;
-                self.reader = found.map(|keyspace| keyspace.reader());
-            }
-            self.reader.as_mut().map(|reader| read(engine, reader)).transpose()
-        })
-    }
-
-    pub(super) fn try_get_with<R>(
-        &mut self,
-        key: &[u8],
-        read: impl FnOnce(DocumentRef<'_>) -> R,
-    ) -> Result<TryGet<R>> {
-        let found = self.with(|engine, reader| reader.try_get_with(engine, key, |value| read(raw(value))))?;
-        Ok(found.unwrap_or(TryGet::Missing))
-    }
-}
-
-impl ReadMany for KeyspaceReader {
-    fn try_get_many_with<'k>(
-        &mut self,
-        keys: impl Iterator<Item = &'k [u8]> + Clone,
-        mut read: impl FnMut(usize, TryGet<DocumentRef<'_>>),
-    ) -> Result<()> {
-        let all = keys.clone();
-        let given = self.with(|engine, reader| {
-            reader.try_get_many_with(engine, keys, |place, found| match found {
-                TryGet::Found(value) => read(place, TryGet::Found(raw(value))),
-                TryGet::Missing => read(place, TryGet::Missing),
-                TryGet::NeedsIo => read(place, TryGet::NeedsIo),
-            })
-        })?;
-        if given.is_none() {
-            all.enumerate().for_each(|(place, _)| read(place, TryGet::Missing));
-        }
-        Ok(())
-    }
-}
-
-fn raw(value: ValueRef<'_>) -> DocumentRef<'_> {
-    DocumentRef { format: Format::Raw, bytes: value.bytes }
 }
 
 #[cfg(test)]

@@ -23,6 +23,7 @@ pub(crate) mod fuzzing;
 mod in_call;
 mod keyspace;
 mod keyspace_packing;
+mod keyspace_reader;
 mod link;
 mod long_work;
 mod moving;
@@ -291,7 +292,7 @@ pub fn keyspace_reader<'env>(
     out: BufferSlice<'env>,
 ) -> napi::Result<Unknown<'env>> {
     let database = environment.link.database(database).map_err(|error| thrown(&error))?;
-    let reader = keyspace::KeyspaceReader::new(&database, &String::from_utf8_lossy(name));
+    let reader = keyspace_reader::KeyspaceReader::new(&database, &String::from_utf8_lossy(name));
     raw::reader(env, raw::Documents::InKeyspace(reader), [key, out])
 }
 

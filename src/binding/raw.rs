@@ -28,7 +28,7 @@ use std::ptr;
 use napi::bindgen_prelude::{BufferSlice, Unknown};
 use napi::{Env, JsValue, sys};
 
-use super::keyspace::KeyspaceReader;
+use super::keyspace_reader::KeyspaceReader;
 use super::raw_many;
 use crate::engine::TryGet;
 use crate::error::Result;
