@@ -39,6 +39,9 @@ export declare function forget(environment: object, database: number): void
 /** Keeps the process alive, or no longer. */
 export declare function keepAlive(environment: object, on: boolean): void
 
+/** As `reader`, of a keyspace, whose keys are any bytes. Nobody need have written to it. */
+export declare function keyspaceReader(environment: object, database: number, name: Uint8Array, key: Buffer, out: Buffer): (length: number, start?: number) => string | number | boolean | undefined
+
 /** The name of the option that somebody may have meant by `name`. */
 export declare function nearestOption(name: Uint8Array): string | null
 
@@ -78,6 +81,9 @@ export interface OptionSetting {
  */
 export declare function reader(environment: object, database: number, store: Uint8Array, key: Buffer, out: Buffer): (length: number, start?: number) => string | number | boolean | undefined
 
+/** Lets go of a snapshot; where the database has been closed, that has been done. */
+export declare function releaseSnapshot(environment: object, database: number, number: number): void
+
 /** Queues a run of operations behind all that were submitted before. */
 export declare function submit(environment: object, database: number, run: Uint8Array): void
 
@@ -104,6 +110,9 @@ export declare function submitSmall(environment: object, database: number, run: 
  * next answers need as many bytes.
  */
 export declare function take(environment: object, out: Buffer): number
+
+/** Keeps what is visible now under a number; the number is one that no other snapshot of the database has. */
+export declare function takeSnapshot(environment: object, database: number, number: number): void
 
 /**
  * Reads a record that lies in memory into `out`, as an answer would have it: returns its length, or `-1` when there is

@@ -11,7 +11,7 @@ const { randomSource, seedOf } = require('./support')
 const ROUNDS = Number(process.env.FLOWDB_SEQUENCES ?? 20000)
 
 /** Every kind of answer there is, and some that are none. */
-const KINDS = 27
+const KINDS = 31
 
 /**
  * Answers of every kind whose payload is anything, in a buffer that has more behind them.
@@ -39,7 +39,7 @@ test('whatever the bytes of answers are, each request is settled once, and nothi
   for (let round = 0; round < ROUNDS; round++) {
     const { count, length, buffer } = answers(below)
     const settled = []
-    readAnswers(buffer, length, () => below(16), readDocument, (request, value) => {
+    readAnswers(buffer, length, () => below(32), readDocument, (request, value) => {
       settled.push(request)
       if (value instanceof Failure) failed.add(value.description?.code)
     })

@@ -1,14 +1,14 @@
 'use strict'
 
 /*
- * Every JavaScript snippet of README.md, docs/series.md, docs/flashstore.md, docs/flashstore-sync.md and docs/flowdb/
- * runs as it is written, in a folder of its own where `require('flowdb')` finds this package. A snippet says in
- * comments (`// → value`) what it prints, and the test holds it to that.
+ * Every JavaScript snippet of README.md, docs/series.md, docs/flashstore.md, docs/flashstore-sync.md, docs/adapters/
+ * and docs/flowdb/ runs as it is written, in a folder of its own where `require('flowdb')` finds this package. A
+ * snippet says in comments (`// → value`) what it prints, and the test holds it to that.
  */
 
 const assert = require('node:assert/strict')
 const { execFile } = require('node:child_process')
-const { mkdirSync, mkdtempSync, readFileSync, readdirSync, rmSync, symlinkSync, writeFileSync } = require('node:fs')
+const { existsSync, mkdirSync, mkdtempSync, readFileSync, readdirSync, rmSync, symlinkSync, writeFileSync } = require('node:fs')
 const { tmpdir } = require('node:os')
 const { join } = require('node:path')
 const { test } = require('node:test')
@@ -33,11 +33,26 @@ function promisedBy (code) {
   return [...code.matchAll(/\/\/ → (.*)$/mg)].map(([, text]) => text.trim())
 }
 
+/** The packages that a snippet needs. */
+function packagesIn (code) {
+  const named = [...code.matchAll(/(?:\bfrom |\brequire\()'(?!node:)([^'/]+)/g)].map(([, name]) => name)
+  return new Set(['flowdb', ...named])
+}
+
+/** Where a package is: this one, one that it is developed with, or one that is tested on its adapters. */
+function placeOf (name) {
+  if (name === 'flowdb') return root
+  const places = ['node_modules', 'integration/node_modules'].map((folder) => join(root, folder, name))
+  return places.find((place) => existsSync(place)) ?? places[0]
+}
+
 async function runSnippet (code) {
   const folder = mkdtempSync(join(tmpdir(), 'flowdb-readme-'))
   try {
     mkdirSync(join(folder, 'node_modules'))
-    symlinkSync(root, join(folder, 'node_modules', 'flowdb'), 'junction')
+    for (const name of packagesIn(code)) {
+      symlinkSync(placeOf(name), join(folder, 'node_modules', name), 'junction')
+    }
     const isModule = /^import /m.test(code)
     const file = join(folder, isModule ? 'snippet.mjs' : 'snippet.js')
     writeFileSync(file, code)
@@ -48,7 +63,8 @@ async function runSnippet (code) {
   }
 }
 
-const parts = readdirSync(join(root, 'docs/flowdb')).map((page) => `docs/flowdb/${page}`)
+const pagesIn = (folder) => readdirSync(join(root, folder)).map((page) => `${folder}/${page}`)
+const parts = [...pagesIn('docs/flowdb'), ...pagesIn('docs/adapters')]
 const ofFlashStore = ['docs/flashstore.md', 'docs/flashstore-sync.md']
 const pages = ['README.md', 'docs/series.md', ...ofFlashStore, ...parts]
 const snippets = pages.flatMap((page) => snippetsOf(readFileSync(join(root, page), 'utf8')))

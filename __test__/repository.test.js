@@ -37,7 +37,10 @@ function lockComplaints (lock) {
 }
 
 test('package-lock.json is complete and names no registry', () => {
-  for (const lock of ['package-lock.json', 'bench/package-lock.json']) assert.deepEqual(lockComplaints(json(lock)), [], lock)
+  for (const folder of ['', 'bench/', 'integration/']) {
+    const lock = `${folder}package-lock.json`
+    assert.deepEqual(lockComplaints(json(lock)), [], lock)
+  }
 
   const bad = { packages: { 'node_modules/a': { resolved: 'https://x', dependencies: { b: '1' } } } }
   assert.equal(lockComplaints(bad).length, 3, 'the check itself must see what is wrong')
@@ -50,7 +53,7 @@ test('Cargo.lock names the public registry only', () => {
 })
 
 test('.npmrc holds neutral settings only', () => {
-  for (const file of ['.npmrc', 'bench/.npmrc']) {
+  for (const file of ['.npmrc', 'bench/.npmrc', 'integration/.npmrc']) {
     assert.deepEqual(read(file).trim().split('\n'), ['omit-lockfile-registry-resolved=true'], file)
   }
 })

@@ -54,11 +54,11 @@ function flashOnDisk (t) {
  *
  * The program finds the package as `require('flowdb')` under `root` and the arguments in `process.argv`.
  */
-function runProgram (program, args = [], { onOutput = () => {}, flags = [] } = {}) {
+function runProgram (program, args = [], { onOutput = () => {}, flags = [], msMax = PROGRAM_MS_MAX } = {}) {
   const file = join(__dirname, 'programs', program)
   return new Promise((resolve, reject) => {
     const child = spawn(process.execPath, [...flags, file, ...args], { stdio: ['ignore', 'pipe', 'pipe'] })
-    const timer = setTimeout(() => child.kill('SIGKILL'), PROGRAM_MS_MAX)
+    const timer = setTimeout(() => child.kill('SIGKILL'), msMax)
     let output = ''
     let errors = ''
     child.stdout.setEncoding('utf8').on('data', (text) => {

@@ -1,6 +1,7 @@
 /* Checked by `tsc` and never run: what users' code may say, and what must be an error. */
 
 import { FlashNamespace, FlashStore, FlashStoreSync, FlowDB, FlowDBError, KeyRange } from 'flowdb'
+import { FlowLevel } from 'flowdb/level'
 import type { AsyncMapLike } from 'async-map-like'
 import type {
   AnySchema, DocumentEntry, ExportResult, ImportError, ImportResult, Key, Query, QueryExplanation, RepairReport, SeriesRecord,
@@ -496,7 +497,32 @@ function asAsyncMapLike (store: FlashStore<string, number>): Omit<AsyncMapLike<s
   return store
 }
 
+async function level () {
+  const db = new FlowLevel<string, { n: number }>('dir', { valueEncoding: 'json', durability: 'strict', cacheSize: 1 << 20 })
+  exactly<{ n: number } | undefined>()(await db.get('k'))
+  exactly<{ n: number } | undefined>()(db.getSync('k'))
+  exactly<boolean>()(db.hasSync('k'))
+  exactly<number>()(await db.approximateSize('a', 'b'))
+  exactly<string>()(db.getProperty('leveldb.stats'))
+  await db.put('k', { n: 1 }, { sync: true })
+  await db.batch().put('k', { n: 1 }).write({ sync: true })
+  await db.clear({ gte: 'a', sync: true })
+  for await (const [key, value] of db.iterator({ highWaterMarkBytes: 1024 })) {
+    exactly<string>()(key)
+    exactly<{ n: number }>()(value)
+  }
+  await db.open({ createIfMissing: false })
+  await db.close()
+  await FlowLevel.destroy('dir')
+  // @ts-expect-error there is no such durability
+  await db.open({ durability: 'much' })
+  // @ts-expect-error blocks have restart points where they pay
+  await db.open({ blockRestartInterval: 16 })
+  // @ts-expect-error the value is no such object
+  await db.put('k', 'v')
+}
+
 export {
-  asAsyncMapLike, attempts, documents, entries, entriesTogether, errors, flash, maps, moving, operations, queries, ranges,
+  asAsyncMapLike, attempts, documents, entries, entriesTogether, errors, flash, level, maps, moving, operations, queries, ranges,
   schema, series, syncCalls, syncMaps, transactions, untyped, upgrades, upkeep, versions, watching
 }

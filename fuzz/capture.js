@@ -58,10 +58,14 @@ function write () {
 }
 
 if (isMainThread && dir !== undefined) {
-  const { submit } = native
+  const { submit, submitSmall } = native
   native.submit = (database, run, numbers, lane) => {
     keep(database, run)
     submit(database, run, numbers, lane)
+  }
+  native.submitSmall = (database, run, numbers) => {
+    keep(database, run)
+    return submitSmall(database, run, numbers)
   }
   process.on('exit', write)
 }

@@ -17,7 +17,8 @@ const DIR = join(__dirname, 'corpus', 'operations')
 const TESTS = [
   'operations', 'flowdb', 'query', 'versions', 'savepoints', 'transactions', 'upgrades', 'watching', 'moving',
   'cursors', 'administration', 'series', 'flash-store', 'flash-ranges', 'flash-batches', 'flash-updates',
-  'flash-namespaces', 'flash-expiry', 'flash-conditions', 'write-durability', 'attempts'
+  'flash-namespaces', 'flash-expiry', 'flash-conditions', 'write-durability', 'attempts',
+  'keyspace'
 ]
 
 rmSync(join(DIR, '..'), { recursive: true, force: true })

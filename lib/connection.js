@@ -48,7 +48,9 @@ const HELD_UP_PAUSE = 10
 const READERS_MAX = 1000
 
 /** Long work on a whole database: it has workers of its own, so that nothing waits behind it. */
-const LONG_WORK = new Set(/** @type {number[]} */ ([VERB.COMPACT, VERB.VERIFY, VERB.CHECKPOINT]))
+const LONG_WORK = new Set(/** @type {number[]} */ ([
+  VERB.COMPACT, VERB.VERIFY, VERB.CHECKPOINT, VERB.KEYSPACE_COMPACT
+]))
 
 /**
  * What is gathered on its way to the addon.
@@ -748,6 +750,42 @@ class Connection {
     } finally {
       inCall.reset()
     }
+  }
+
+  /**
+   * Makes a reader of a keyspace.
+   *
+   * @param {Uint8Array} name
+   * @param {Buffer} keys where the keys will stand
+   */
+  keyspaceReader (name, keys) {
+    return native.keyspaceReader(this.#database, name, keys)
+  }
+
+  /**
+   * Whether a read of so much effort may be made in the call: no write is ahead of it, and the turn has not had too
+   * much.
+   *
+   * @param {number} effort
+   */
+  mayReadInCall (effort) {
+    if (this.#pendingWrites > 0 || this.#effortOfTurn >= EFFORT_OF_TURN_MAX) return false
+    this.#effortOfTurn += effort
+    return true
+  }
+
+  /**
+   * Keeps what is visible now under a number from `nextId`. No write may be pending.
+   *
+   * @param {number} number
+   */
+  takeSnapshot (number) {
+    native.takeSnapshot(this.#database, number)
+  }
+
+  /** @param {number} number */
+  releaseSnapshot (number) {
+    native.releaseSnapshot(this.#database, number)
   }
 
   /**

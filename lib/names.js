@@ -19,7 +19,7 @@ const remembered = new Map()
 /**
  * Checks a name and gives its bytes. Whether such a store, index or series exists is for the database to say.
  *
- * @param {'store' | 'index' | 'series'} what
+ * @param {'store' | 'index' | 'series' | 'keyspace'} what
  * @param {unknown} name
  * @returns {Uint8Array}
  */
@@ -33,7 +33,7 @@ function nameBytes (what, name) {
 }
 
 /**
- * @param {'store' | 'index' | 'series'} what
+ * @param {'store' | 'index' | 'series' | 'keyspace'} what
  * @param {unknown} name
  * @returns {string}
  */

@@ -11,6 +11,7 @@
 
 const util = require('node:util')
 const { FlowDBError, isOwn } = require('./errors.js')
+const { takeValue } = require('./keyspace-answers.js')
 const moment = require('./moment.js')
 const { Failure, NOTHING_WANTED, Notice, readAnswers, readRecord } = require('./packing.js')
 const { readDocument } = require('./values.js')
@@ -572,6 +573,71 @@ function tryGetRecord (database, run) {
 }
 
 /**
+ * Makes a reader of a keyspace.
+ *
+ * @param {number} database
+ * @param {Uint8Array} name
+ * @param {Buffer} keys where the keys will stand
+ * @returns {Reader}
+ */
+function keyspaceReader (database, name, keys) {
+  return calling(() => addon.keyspaceReader(link(), database, name, keys, fastDocument))
+}
+
+/**
+ * Reads a value of a keyspace that lies in memory.
+ *
+ * @param {Reader} read
+ * @param {number} length of the key
+ * @param {boolean} isText whether it is wanted as text
+ * @returns {Buffer | string | undefined | typeof NOT_AT_HAND} `undefined` where there is none
+ */
+function tryValue (read, length, isText) {
+  const found = read(length)
+  if (found === undefined) return undefined
+  if (found === UNKNOWN) return NOT_AT_HAND
+  return takeValue(fastDocument, 0, Math.floor(Number(found) / FORMATS), isText)
+}
+
+/**
+ * Reads values of a keyspace that lie in memory, as of one moment.
+ *
+ * @param {Reader} read
+ * @param {number} count of the keys
+ * @param {boolean} isText
+ * @returns {(Buffer | string | undefined | typeof NOT_AT_HAND)[]}
+ */
+function tryValues (read, count, isText) {
+  const values = new Array(count)
+  if (read(MANY + count) !== true) return values.fill(NOT_AT_HAND)
+  let start = count * 4
+  for (let place = 0; place < count; place++) {
+    const head = fastHeads[place]
+    const [what, end] = [head & 0xff, start + (head >>> 8)]
+    if (what === MANY_UNKNOWN) values[place] = NOT_AT_HAND
+    else values[place] = what === MANY_MISSING ? undefined : takeValue(fastDocument, start, end, isText)
+    start = end
+  }
+  return values
+}
+
+/**
+ * @param {number} database
+ * @param {number} number
+ */
+function takeSnapshot (database, number) {
+  calling(() => addon.takeSnapshot(link(), database, number))
+}
+
+/**
+ * @param {number} database which may be closed
+ * @param {number} number
+ */
+function releaseSnapshot (database, number) {
+  addon.releaseSnapshot(link(), database, number)
+}
+
+/**
  * Lets go of a closed handle.
  *
  * @param {number} database
@@ -609,21 +675,26 @@ exports.create = create
 exports.escape = escape
 exports.expectAnswer = expectAnswer
 exports.forget = forget
+exports.keyspaceReader = keyspaceReader
 exports.nearestOption = nearestOption
 exports.options = options
 exports.reader = reader
 exports.refuse = refuse
 exports.register = register
 exports.rejected = rejected
+exports.releaseSnapshot = releaseSnapshot
 exports.request = request
 exports.requestOf = requestOf
 exports.stayAlive = stayAlive
 exports.submit = submit
 exports.submitSmall = submitSmall
+exports.takeSnapshot = takeSnapshot
 exports.tryGet = tryGet
 exports.tryGetMany = tryGetMany
 exports.tryGetRecord = tryGetRecord
 exports.tryHas = tryHas
+exports.tryValue = tryValue
+exports.tryValues = tryValues
 exports.uniqueReader = uniqueReader
 exports.unwatch = unwatch
 exports.waitFor = waitFor

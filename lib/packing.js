@@ -13,6 +13,7 @@ const { AnswerReader } = require('./answer-reader.js')
 const { readChanges } = require('./change-reader.js')
 const { isOwn } = require('./errors.js')
 const { decodeKey } = require('./key.js')
+const keyspace = require('./keyspace-answers.js')
 
 /** What an operation asks for; the numbers that `src/binding/packing.rs` knows. */
 const VERB = Object.freeze({
@@ -92,7 +93,17 @@ const VERB = Object.freeze({
   NAMESPACE_NAMES: 91,
   DECLARE_DEFAULT_TTL: 92,
   SYNC: 93,
-  APPLY: 95
+  APPLY: 95,
+  KEYSPACE_GET: 100,
+  KEYSPACE_GET_MANY: 101,
+  KEYSPACE_HAS_MANY: 102,
+  KEYSPACE_EXPIRY: 103,
+  KEYSPACE_PAGE: 104,
+  KEYSPACE_BATCH: 105,
+  TAKE_SNAPSHOT: 106,
+  KEYSPACE_COMPACT: 107,
+  KEYSPACE_SIZE: 108,
+  ENGINE_STATS: 109
 })
 
 /** How a document is written down. */
@@ -241,6 +252,10 @@ function readAnswer (kind, buffer, start, end, wants, readDocument) {
     case 21: return readChanges(reader())
     case 22: return new Notice(buffer.readUInt32LE(start))
     case 24: return readRows(buffer, start)
+    case 25: return keyspace.readValue(buffer, start, end, wants)
+    case 26: return keyspace.readValues(buffer, start, wants)
+    case 27: return keyspace.readFlags(buffer, start, end)
+    case 28: return keyspace.readPage(buffer, start, wants)
     default: throw new RangeError(`no answer has the kind ${kind}`)
   }
 }

@@ -272,6 +272,30 @@ class Run {
     return this
   }
 
+  /**
+   * @param {Uint8Array | string} bytes or text, which stands for its UTF-8
+   * @returns {this}
+   */
+  bytesOf (bytes) {
+    return typeof bytes === 'string' ? this.text(bytes) : this.bytes32(bytes)
+  }
+
+  /**
+   * A range whose keys are any bytes. Inclusive bounds count where both kinds are given.
+   *
+   * @param {import('./keyspace-range.js').ByteRange} range
+   * @returns {this}
+   */
+  byteRange ({ gt, gte, lt, lte }) {
+    const lower = gte ?? gt
+    const upper = lte ?? lt
+    this.u8((lower === undefined ? 0 : LOWER | (gte === undefined ? LOWER_OPEN : 0)) |
+      (upper === undefined ? 0 : UPPER | (lte === undefined ? UPPER_OPEN : 0)))
+    if (lower !== undefined) this.bytesOf(lower)
+    if (upper !== undefined) this.bytesOf(upper)
+    return this
+  }
+
   /** @param {number} room */
   #reserve (room) {
     const needed = this.#end + room

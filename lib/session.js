@@ -30,6 +30,8 @@ const forgotten = new FinalizationRegistry((connection) => connection.close().ca
  * @property {boolean} [isTried] it could not be answered in the call
  * @property {number} [wants]
  * @property {unknown} [result] what it resolves to in place of its answer, on the database itself
+ * @property {() => void} [settled] on the database itself, called with the answer, before anybody goes on who waits
+ *   for it
  */
 
 /**

@@ -144,5 +144,6 @@ exports.isOptions = isOptions
 exports.packWriteOptions = packWriteOptions
 exports.toExpiryOptions = toExpiryOptions
 exports.toSpan = toSpan
+exports.toDurability = toDurability
 exports.toTouch = toTouch
 exports.toWriteOptions = toWriteOptions

@@ -1,7 +1,8 @@
 'use strict'
 
 /*
- * `npm test`: sets up what is missing, then runs the Rust tests and the Node tests.
+ * `npm test`: sets up what is missing, then runs the Rust tests and the Node tests, those of integration/ among
+ * them.
  *
  * The name is not test.js because `node --test` would take that for a test and start it again, without end.
  */
@@ -10,7 +11,7 @@ const { main, run } = require('./steps')
 const { setUp } = require('./setup')
 
 main(() => {
-  setUp({ rust: true })
+  setUp({ rust: true, integration: true })
   console.log('Rust tests (cargo test) …')
   run('Rust tests', 'cargo', ['test', '--locked', '--workspace'])
   run('Rust tests of the binding', 'cargo', ['test', '--locked', '--features', 'node', '--lib', 'binding::'])

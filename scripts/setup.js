@@ -16,7 +16,8 @@ const { Failure, findCargo, main, npm, output, root, tool } = require('./steps')
 /** The oldest Node.js that the build tools run on; the built package itself is content with any 20. */
 const NODE_OLDEST = [20, 17]
 
-const PACKAGES_STAMP = join(root, 'node_modules', '.flowdb-packages')
+/** In `node_modules` beside the lock file that the packages there are of. */
+const PACKAGES_STAMP = '.flowdb-packages'
 const ADDON_STAMP = join(root, 'target', 'flowdb-addon.json')
 
 /** What the addon is made from, beside every file in src/. */
@@ -25,15 +26,17 @@ const ADDON_SOURCES = ['Cargo.toml', 'Cargo.lock', 'build.rs', 'package.json', '
 /**
  * Does what is left to do, and says so; returns at once where nothing is.
  *
- * @param {{ rust?: boolean, build?: boolean }} [options] `rust`: Rust is needed even when the addon is up to date;
- *   `build`: build the addon even when it is up to date.
+ * @param {{ rust?: boolean, build?: boolean, integration?: boolean }} [options] `rust`: Rust is needed even when the
+ *   addon is up to date; `build`: build the addon even when it is up to date; `integration`: the packages that are
+ *   tested on the adapters are needed too.
  */
-function setUp ({ rust = false, build = false } = {}) {
+function setUp ({ rust = false, build = false, integration = false } = {}) {
   checkNode()
   // Before the packages, which take longer: who has no Rust should not have to wait for that news.
   const stale = build || !addonIsCurrent()
   if (rust || stale) checkRust()
-  if (!packagesAreCurrent()) installPackages()
+  installPackages('.')
+  if (integration) installPackages('integration')
   if (stale) buildAddon()
 }
 
@@ -60,20 +63,21 @@ function isOlder (version, [major, minor]) {
   return foundMajor < major || (foundMajor === major && foundMinor < minor)
 }
 
-function packagesAreCurrent () {
-  return existsSync(PACKAGES_STAMP) && readFileSync(PACKAGES_STAMP, 'utf8') === packagesHash()
-}
-
-function packagesHash () {
-  return hash(['package-lock.json'])
-}
-
-function installPackages () {
-  console.log('Installing packages (npm ci) …')
+/**
+ * Installs the packages of a folder, unless those are there that its lock file says.
+ *
+ * @param {string} folder
+ */
+function installPackages (folder) {
+  const stamp = join(root, folder, 'node_modules', PACKAGES_STAMP)
+  const wanted = hash([join(folder, 'package-lock.json')])
+  if (existsSync(stamp) && readFileSync(stamp, 'utf8') === wanted) return
+  console.log(`Installing packages${folder === '.' ? '' : ` of ${folder}`} (npm ci) …`)
   // Everything here is a development dependency, which NODE_ENV=production would leave out. None of them needs
   // its install scripts, so none may run them.
-  npm('Installing packages', ['ci', '--include=dev', '--ignore-scripts', '--no-audit', '--no-fund', '--loglevel=error'])
-  writeFileSync(PACKAGES_STAMP, packagesHash())
+  const options = ['--prefix', folder, '--include=dev', '--ignore-scripts', '--no-audit', '--no-fund', '--loglevel=error']
+  npm('Installing packages', ['ci', ...options])
+  writeFileSync(stamp, wanted)
 }
 
 function addonIsCurrent () {

@@ -2,7 +2,7 @@
 //!
 //! From the ground up: [`fs`] is the file-system contract; `wal`, `memtable`, `sstable` and `version` are one
 //! on-disk or in-memory thing each; [`engine`] joins them into an ordered, transactional key-value store;
-//! [`jsondb`] keeps documents and their indexes in it, [`series`] records in time; `binding` (feature `node`) carries both into Node.js.
+//! [`jsondb`] keeps documents and their indexes in it, [`series`] records in time, [`keyspace`] bytes under bytes; `binding` (feature `node`) carries both into Node.js.
 // Tests may unwrap, also those in tests/, which is why this is not in Cargo.toml with the other lints.
 #![warn(clippy::unwrap_used)]
 
@@ -19,6 +19,7 @@ pub mod fs;
 pub(crate) mod iter;
 pub mod jsondb;
 pub(crate) mod key;
+pub mod keyspace;
 pub(crate) mod memtable;
 pub(crate) mod prefetch;
 pub(crate) mod range_tombstone;

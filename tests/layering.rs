@@ -103,7 +103,8 @@ const ARROWS: &[(&str, &[&str])] = &[
     ),
     ("jsondb", &["error", "coding", "clock", "key", "effort", "config", "fs", "engine"]),
     ("series", &["error", "coding", "times", "config", "engine"]),
-    ("binding", &["error", "effort", "config", "fs", "engine", "jsondb", "series"]),
+    ("keyspace", &["error", "coding", "config", "fs", "engine"]),
+    ("binding", &["error", "effort", "config", "fs", "engine", "jsondb", "series", "keyspace"]),
 ];
 
 /// The files that may hold `unsafe`, each with the reason why it can't do without.
@@ -120,7 +121,8 @@ const UNSAFE_FILES: &[(&str, &str)] = &[
 const LINES_MAX: usize = 900;
 
 /// The JavaScript files that a user's class lives in. None may know another.
-const FACADES: &[&str] = &["flowdb.js", "flash-store.js", "flash-store-sync.js"];
+const FACADES: &[&str] =
+    &["flowdb.js", "flash-store.js", "flash-store-sync.js", "level.js", "keyv.js", "unstorage.js"];
 
 /// The one JavaScript file that may load the addon.
 const ADDON_IMPORTER: &str = "native.js";

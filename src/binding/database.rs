@@ -13,7 +13,7 @@ use std::sync::Arc;
 use parking_lot::Mutex;
 
 use crate::config::Config;
-use crate::engine;
+use crate::engine::{self, Engine, Snapshot};
 use crate::error::{Code, Error, Result};
 use crate::jsondb::{
     self, DocumentsReport, Isolation, JsonDb, Mode, Taken, Transaction, Watch, WatchOptions,
@@ -27,7 +27,7 @@ use super::outbox::Outbox;
 use super::packing::{self, Answer, Answers, Operation, PageSize};
 use super::pool::Pool;
 use super::transactions::{SharedTransaction, Transactions, with_transaction};
-use super::{watching, writes};
+use super::{keyspace, watching, writes};
 
 /// The runs that wait in a lane may hold so many bytes; a single larger one is taken when the lane is empty.
 const LANE_BYTES_MAX: usize = 512 << 20;
@@ -50,6 +50,8 @@ pub(crate) struct Database {
     transactions: Transactions,
     cursors: Mutex<HashMap<u32, SharedCursor>>,
     watches: Mutex<HashMap<u32, Arc<Watch>>>,
+    /// Those that JavaScript holds, by the numbers it gave them.
+    snapshots: Mutex<HashMap<u32, Snapshot>>,
 }
 
 enum State {
@@ -104,6 +106,7 @@ impl Database {
             transactions: Transactions::default(),
             cursors: Mutex::default(),
             watches: Mutex::default(),
+            snapshots: Mutex::default(),
         }
     }
 
@@ -157,7 +160,12 @@ impl Database {
             several => writes::group_len(several) == several.len(),
         };
         let mut answers = Answers::default();
-        let is_done = is_group && writes::try_commit(&self.json().ok()?, &operations, &mut answers);
+        let is_done = if is_group {
+            writes::try_commit(&self.json().ok()?, &operations, &mut answers)
+        } else {
+            keyspace::group_len(&operations) == operations.len()
+                && keyspace::try_commit(&self.json().ok()?, &operations, &mut answers)
+        };
         is_done.then(|| answers.take())
     }
 
@@ -293,9 +301,35 @@ impl Database {
         }
     }
 
+    /// Runs `read` with the engine of the open database. Whoever closes it waits meanwhile, so it must be short.
+    pub(crate) fn with_engine<R>(&self, read: impl FnOnce(&Engine) -> Result<R>) -> Result<R> {
+        if let State::Open(json) = &*self.state.lock() {
+            return read(json.engine());
+        }
+        read(self.json()?.engine())
+    }
+
+    /// Keeps a snapshot under a number, unless there is one by now.
+    pub(crate) fn keep_snapshot(&self, number: u32, take: impl FnOnce() -> Snapshot) {
+        self.snapshots.lock().entry(number).or_insert_with(take);
+    }
+
+    /// The snapshot with this number.
+    pub(crate) fn snapshot(&self, number: u32) -> Result<Snapshot> {
+        let closed = || Error::new(Code::Closed, "the snapshot is closed, or its database has been");
+        self.snapshots.lock().get(&number).cloned().ok_or_else(closed)
+    }
+
+    /// Lets go of a snapshot, if it is there.
+    pub(crate) fn forget_snapshot(&self, number: u32) {
+        let snapshot = self.snapshots.lock().remove(&number);
+        drop(snapshot);
+    }
+
     /// Aborts what is open on the handle, and closes it.
     pub(crate) fn close(&self) -> Result<()> {
         self.cursors.lock().clear();
+        self.snapshots.lock().clear();
         self.transactions.abort_all();
         // Told that they have ended by the closing of the handle; those that are taken from then on are no more.
         let watches = std::mem::take(&mut *self.watches.lock());

@@ -13,13 +13,14 @@ use crate::jsondb::{JsonDb, Key, Mode, Transaction};
 
 use super::cursor::Cursor;
 use super::database::Database;
+use super::keyspace_packing::KeyspaceVerb;
 use super::long_work::Waiting;
 use super::packing::{Answer, Answers, Operation, RawRange, Verb, read_run};
 use super::query_packing::QueryVerb;
 use super::transactions::shared;
 use super::{
-    atomic, bulk, changes, definitions, error, moving, namespaces, query, series, transactions, upkeep,
-    watching, writes,
+    atomic, bulk, changes, definitions, error, keyspace, moving, namespaces, query, series, transactions,
+    upkeep, watching, writes,
 };
 
 /// Answers are sent on their way when there are so many bytes of them.
@@ -54,6 +55,7 @@ pub(crate) fn run_in_order(database: &Database, operations: &[Operation<'_>]) {
         }
         let group = writes::group_len(rest);
         let records = series::group_len(rest);
+        let batches = keyspace::group_len(rest);
         let done = match database.json() {
             Ok(json) if group > 0 => {
                 writes::commit(&json, &rest[..group], &mut answers);
@@ -64,6 +66,11 @@ pub(crate) fn run_in_order(database: &Database, operations: &[Operation<'_>]) {
                 series::commit(&json, &rest[..records], &mut answers);
                 snapshots.clear();
                 records
+            }
+            Ok(json) if batches > 0 => {
+                keyspace::commit(&json, &rest[..batches], &mut answers);
+                snapshots.clear();
+                batches
             }
             // Where the database is not open, each write is told so.
             _ => {
@@ -252,6 +259,7 @@ pub(super) fn execute(
         Verb::Query(verb) => query::execute(database, operation, verb, snapshots),
         Verb::Moving(verb) => moving::execute(database, operation, verb),
         Verb::Namespace(verb) => namespaces::execute(&database.json()?, operation.transaction, verb),
+        Verb::Keyspace(verb) => keyspace::execute(database, verb, snapshots),
         Verb::Watch(verb) => watching::execute(database, verb),
         Verb::Changes(verb) => changes::execute(&database.json()?, verb),
         Verb::Repair => database.repair().map(|report| Answer::Text(upkeep::report(&report))),
@@ -333,7 +341,7 @@ pub(crate) struct Snapshots {
     by_cursor: Vec<(u32, Result<Transaction>)>,
     /// How the beginning of transactions went, which are kept by the database.
     by_transaction: Vec<(u32, Result<()>)>,
-    /// What reads of series see.
+    /// What reads of series and keyspaces see.
     records: Option<Snapshot>,
 }
 
@@ -350,6 +358,10 @@ impl Snapshots {
                     snapshots.by_transaction.push((id, database.begin(id, scope, *mode, *isolation)));
                 }
                 Verb::Series(verb) if verb.is_read() => _ = snapshots.records(json),
+                Verb::Keyspace(KeyspaceVerb::TakeSnapshot(number)) => {
+                    database.keep_snapshot(*number, || snapshots.records(json).clone());
+                }
+                Verb::Keyspace(verb) if verb.is_read_of_now() => _ = snapshots.records(json),
                 _ if operation.transaction != 0 => {}
                 Verb::Bulk(verb) if verb.is_read() => _ = snapshots.add(json, verb.store()),
                 Verb::Get { store, .. }

@@ -15,6 +15,7 @@ use crate::fs::nowait::without_waiting;
 use super::bulk_packing::BulkVerb;
 use super::database::Database;
 use super::execute::{Snapshots, execute, guarded};
+use super::keyspace;
 use super::packing::{Answer, Answers, Operation, PageSize, Verb, read_one};
 use super::query_packing::QueryVerb;
 use super::series_packing::SeriesVerb;
@@ -82,6 +83,7 @@ fn prepare(operation: &mut Operation<'_>) -> bool {
             *size = cut(*size, if scan.index.is_none() { ROWS_MAX } else { LEADING_ROWS_MAX });
             true
         }
+        Verb::Keyspace(verb) => keyspace::prepare_for_call(verb, |size| cut(size, ROWS_MAX)),
         Verb::Query(QueryVerb::Open { size, .. })
         | Verb::Series(SeriesVerb::Range { size, .. } | SeriesVerb::Windows { size, .. }) => {
             *size = cut(*size, LEADING_ROWS_MAX);

@@ -12,6 +12,7 @@ use parking_lot::Mutex;
 
 use crate::error::Result;
 
+use super::keyspace_packing::KeyspaceVerb;
 use super::packing::{Operation, Verb, fields_of};
 
 /// What waits, in the order in which it was asked for. The queue of the pool limits how much it can be.
@@ -60,7 +61,7 @@ impl LongWork {
 
 /// Whether one run does for all who wait for it. It has to answer with nothing.
 fn can_be_shared(verb: &Verb<'_>) -> bool {
-    matches!(verb, Verb::Compact { .. } | Verb::Verify)
+    matches!(verb, Verb::Compact { .. } | Verb::Verify | Verb::Keyspace(KeyspaceVerb::Compact(..)))
 }
 
 #[cfg(test)]

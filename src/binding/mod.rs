@@ -22,6 +22,9 @@ mod execute;
 #[cfg(any(test, fuzzing))]
 pub(crate) mod fuzzing;
 mod in_call;
+mod keyspace;
+mod keyspace_packing;
+mod keyspace_reader;
 mod link;
 mod long_work;
 mod moving;
@@ -286,6 +289,48 @@ pub fn unique_reader<'env>(
         .and_then(|database| Ok(database.json()?.unique_reader(&store, &index)))
         .map_err(|error| thrown(&error))?;
     raw::reader(env, raw::Documents::ByUniqueKey(documents), [key, out])
+}
+
+/// As `reader`, of a keyspace, whose keys are any bytes. Nobody need have written to it.
+#[napi(ts_return_type = "(length: number, start?: number) => string | number | boolean | undefined")]
+pub fn keyspace_reader<'env>(
+    env: &'env Env,
+    #[napi(ts_arg_type = "object")] environment: &External<Environment>,
+    database: u32,
+    name: &[u8],
+    key: BufferSlice<'env>,
+    out: BufferSlice<'env>,
+) -> napi::Result<Unknown<'env>> {
+    let database = environment.link.database(database).map_err(|error| thrown(&error))?;
+    let reader = keyspace_reader::KeyspaceReader::new(&database, &String::from_utf8_lossy(name));
+    raw::reader(env, raw::Documents::InKeyspace(reader), [key, out])
+}
+
+/// Keeps what is visible now under a number; the number is one that no other snapshot of the database has.
+#[napi]
+pub fn take_snapshot(
+    #[napi(ts_arg_type = "object")] environment: &External<Environment>,
+    database: u32,
+    number: u32,
+) -> napi::Result<()> {
+    let taken = environment.link.database(database).and_then(|database| {
+        let snapshot = database.json()?.engine().snapshot();
+        database.keep_snapshot(number, || snapshot);
+        Ok(())
+    });
+    taken.map_err(|error| thrown(&error))
+}
+
+/// Lets go of a snapshot; where the database has been closed, that has been done.
+#[napi]
+pub fn release_snapshot(
+    #[napi(ts_arg_type = "object")] environment: &External<Environment>,
+    database: u32,
+    number: u32,
+) {
+    if let Ok(database) = environment.link.database(database) {
+        database.forget_snapshot(number);
+    }
 }
 
 /// Makes a function that answers one read in the call, where that is soon done: it takes the length of the packed operation

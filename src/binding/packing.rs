@@ -20,6 +20,7 @@ use super::atomic::{self, AtomicVerb};
 use super::bulk_packing::{BulkAnswer, BulkVerb, FIRST_BULK_VERB, LAST_BULK_VERB, take_bulk};
 use super::changes::{self, Changes};
 use super::error::to_json;
+use super::keyspace_packing::{self, KeyspaceAnswer, KeyspaceVerb};
 use super::moving::{self, MovingVerb};
 use super::namespaces::{self, NamespaceVerb};
 use super::page_packer::PackedPage;
@@ -201,6 +202,7 @@ pub(crate) enum Verb<'a> {
     Watch(WatchVerb<'a>),
     Changes(Changes<'a>),
     Namespace(NamespaceVerb<'a>),
+    Keyspace(KeyspaceVerb<'a>),
 }
 
 impl Verb<'_> {
@@ -311,6 +313,13 @@ impl RawRange<'_> {
     }
 }
 
+impl<'a> RawRange<'a> {
+    /// The bounds as they are, where the keys are any bytes.
+    pub(crate) fn bounds(&self) -> (Bound<&'a [u8]>, Bound<&'a [u8]>) {
+        (self.lower, self.upper)
+    }
+}
+
 fn decode_bound(bound: Bound<&[u8]>) -> Result<Bound<Key>> {
     Ok(match bound {
         Bound::Included(bytes) => Bound::Included(Key::from_encoded(bytes)?),
@@ -405,6 +414,9 @@ fn read_operation<'a>(input: &mut &'a [u8]) -> Option<Operation<'a>> {
         FIRST_BULK_VERB..=LAST_BULK_VERB => Verb::Bulk(take_bulk(number, input)?),
         _ if query_packing::VERBS.contains(&number) => Verb::Query(query_packing::take_verb(number, input)?),
         _ if namespaces::VERBS.contains(&number) => Verb::Namespace(namespaces::take_verb(number, input)?),
+        _ if keyspace_packing::VERBS.contains(&number) => {
+            Verb::Keyspace(keyspace_packing::take_verb(number, input)?)
+        }
         _ if moving::VERBS.contains(&number) => Verb::Moving(moving::take_verb(number, input)?),
         changes::VERB => Verb::Changes(changes::take_changes(input)?),
         watching::FIRST_VERB.. => Verb::Watch(watching::take_verb(number, input)?),
@@ -530,6 +542,8 @@ pub(crate) enum Answer {
     Changes(Taken),
     /// JSON text.
     Text(String),
+    /// What was read of a keyspace.
+    Keyspace(KeyspaceAnswer),
 }
 
 /// Answers on their way back, packed one after the other.
@@ -573,6 +587,9 @@ impl Answers {
             Ok(Answer::Bulk(bulk)) => self.payload(bulk.kind(), |out| bulk.put(out)),
             Ok(Answer::Changes(taken)) => {
                 self.payload(watching::CHANGES, |out| watching::put_changes(out, &taken));
+            }
+            Ok(Answer::Keyspace(answer)) => {
+                self.payload(answer.kind(), |out| out.extend_from_slice(answer.payload()));
             }
             Ok(Answer::Record(record)) => self.payload(8, |out| put_record(out, &record)),
             Ok(Answer::Records(records, more)) => self.payload(9, |out| {

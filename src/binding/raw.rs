@@ -1,7 +1,7 @@
 //! The hottest calls, as functions of N-API itself: what napi-rs does around a call costs more than the work of these.
 //!
 //! A reader is a JavaScript function that reads documents of one store from memory, by their primary keys or by those in one
-//! unique index. The encoded key stands in a buffer
+//! unique index, or values of a keyspace. The encoded key stands in a buffer
 //! that is shared by all readers; the call takes its length and nothing else, and answers with
 //!
 //! - `undefined` where there is no document,
@@ -28,6 +28,7 @@ use std::ptr;
 use napi::bindgen_prelude::{BufferSlice, Unknown};
 use napi::{Env, JsValue, sys};
 
+use super::keyspace_reader::KeyspaceReader;
 use super::raw_many;
 use crate::engine::TryGet;
 use crate::error::Result;
@@ -59,6 +60,8 @@ struct Reader {
 pub(super) enum Documents {
     ByPrimaryKey(StoreReader),
     ByUniqueKey(UniqueReader),
+    /// Its values are taken for documents of bytes.
+    InKeyspace(KeyspaceReader),
 }
 
 impl Documents {
@@ -66,6 +69,7 @@ impl Documents {
         match self {
             Self::ByPrimaryKey(reader) => reader.try_get_with(key, read),
             Self::ByUniqueKey(reader) => reader.try_get_with(key, read),
+            Self::InKeyspace(reader) => reader.try_get_with(key, read),
         }
     }
 }
@@ -193,9 +197,13 @@ impl Reader {
         };
         let keys = keys.get(MANY_KEYS_AT..).unwrap_or_default();
         let wanted = (count.unsigned_abs() - MANY) as usize;
-        // Of an index there are no such readings.
-        let Documents::ByPrimaryKey(documents) = &mut *documents else { return number(env, NOT_AT_HAND) };
-        match raw_many::read(documents, keys, wanted, out, count > 0) {
+        let read = match &mut *documents {
+            Documents::ByPrimaryKey(documents) => raw_many::read(documents, keys, wanted, out, count > 0),
+            Documents::InKeyspace(values) => raw_many::read(values, keys, wanted, out, count > 0),
+            // Of an index there are no such readings.
+            Documents::ByUniqueKey(_) => None,
+        };
+        match read {
             Some(()) => boolean(env, true),
             None => number(env, NOT_AT_HAND),
         }

@@ -5,6 +5,7 @@
 #![forbid(unsafe_code)]
 
 use crate::engine::TryGet;
+use crate::error::Result;
 use crate::jsondb::{DocumentRef, Format, StoreReader};
 
 /// What an answer is: there is no document, or it is one in a [`Format`], or …
@@ -19,6 +20,26 @@ const UNKNOWN: u8 = 255;
 const U16_BYTES: usize = 2;
 const U32_BYTES: usize = 4;
 
+/// What many keys can be read of at once, all as of one moment.
+pub(super) trait ReadMany {
+    /// Gives what there is under each of `keys`, with its place, to `read`.
+    fn try_get_many_with<'k>(
+        &mut self,
+        keys: impl Iterator<Item = &'k [u8]> + Clone,
+        read: impl FnMut(usize, TryGet<DocumentRef<'_>>),
+    ) -> Result<()>;
+}
+
+impl ReadMany for StoreReader {
+    fn try_get_many_with<'k>(
+        &mut self,
+        keys: impl Iterator<Item = &'k [u8]> + Clone,
+        read: impl FnMut(usize, TryGet<DocumentRef<'_>>),
+    ) -> Result<()> {
+        StoreReader::try_get_many_with(self, keys, read)
+    }
+}
+
 /// What a JSON string stands for, where it stands for itself.
 pub(super) fn plain_text(json: &[u8]) -> Option<&[u8]> {
     match json {
@@ -30,7 +51,7 @@ pub(super) fn plain_text(json: &[u8]) -> Option<&[u8]> {
 /// Reads the documents of as many keys as `count` says into `out`, or, where nobody `wants_documents`, only whether there
 /// are any. `None` where nothing can be told in the call.
 pub(super) fn read(
-    documents: &mut StoreReader,
+    documents: &mut impl ReadMany,
     keys: &[u8],
     count: usize,
     out: &mut [u8],
@@ -71,7 +92,7 @@ fn put(document: DocumentRef<'_>, out: &mut [u8]) -> Option<(u8, usize)> {
 }
 
 /// The keys in a buffer.
-fn keys_of(mut rest: &[u8]) -> impl Iterator<Item = &[u8]> {
+fn keys_of(mut rest: &[u8]) -> impl Iterator<Item = &[u8]> + Clone {
     std::iter::from_fn(move || {
         let (len, behind) = rest.split_first_chunk::<U16_BYTES>()?;
         let (key, behind) = behind.split_at_checked(usize::from(u16::from_le_bytes(*len)))?;

@@ -6,6 +6,7 @@
 #![forbid(unsafe_code)]
 
 use crate::config::SyncMode;
+use crate::engine::Engine;
 use crate::error::{Code, Error, Result};
 use crate::jsondb::{DocumentRef, JsonDb, Key, PutOptions, Transaction};
 
@@ -134,20 +135,35 @@ fn sync_of(json: &JsonDb, group: &[Operation<'_>]) -> Option<SyncMode> {
         Verb::PutWith { sync, .. } => *sync,
         _ => None,
     };
-    if group.iter().all(|operation| asked(operation).is_none()) {
-        return None;
+    strictest(json.engine(), group.iter().map(asked))
+}
+
+/// Of what writes of one commit have asked for, the most; `None` where none has.
+pub(super) fn strictest(
+    engine: &Engine,
+    asked: impl IntoIterator<Item = Option<SyncMode>>,
+) -> Option<SyncMode> {
+    let usual = engine.config().wal_sync_mode;
+    let (mut is_asked, mut most) = (false, SyncMode::Never);
+    for mode in asked {
+        is_asked |= mode.is_some();
+        let mode = mode.unwrap_or(usual);
+        if rank(mode) < rank(most) {
+            most = mode;
+        }
     }
-    let usual = json.engine().config().wal_sync_mode;
-    let modes = group.iter().map(|operation| asked(operation).unwrap_or(usual));
-    let most = modes.min_by_key(|mode| match mode {
-        SyncMode::Always => 0,
-        SyncMode::Interval(_) => 1,
-        SyncMode::Never => 2,
-    });
-    most.map(|most| match (most, usual) {
+    is_asked.then_some(match (most, usual) {
         (SyncMode::Interval(_), SyncMode::Never) => SyncMode::Always,
         (most, _) => most,
     })
+}
+
+fn rank(mode: SyncMode) -> u8 {
+    match mode {
+        SyncMode::Always => 0,
+        SyncMode::Interval(_) => 1,
+        SyncMode::Never => 2,
+    }
 }
 
 /// Errors that speak of a name or a document, not of the database: another write of the group may do.

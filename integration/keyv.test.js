@@ -1,0 +1,323 @@
+'use strict'
+
+/* flowdb/keyv under keyv 5 and 6: the suite of keyv, exact boundaries of namespaces, expiry, and cache-manager. */
+
+const assert = require('node:assert/strict')
+const { randomBytes } = require('node:crypto')
+const { readdirSync, statSync, writeFileSync } = require('node:fs')
+const { join } = require('node:path')
+const { after, describe, test } = require('node:test')
+const { setTimeout: delay } = require('node:timers/promises')
+const { inspect } = require('node:util')
+const { default: keyvTestSuite, keyvIteratorTests } = require('@keyv/test-suite')
+const { createCache } = require('cache-manager')
+const { Keyv: Keyv5 } = require('keyv')
+const { Keyv: Keyv6 } = require('keyv6')
+const { errorOf, gathered, temporary } = require('../__test__/support.js')
+const { Keyspace } = require('../lib/keyspace.js')
+const { KeyvFlowDB } = require('../lib/keyv.js')
+const { expectations, vitest } = require('./expectations.js')
+
+/** The suite says so much at least of an adapter; less would mean that it was not run. */
+const EXPECTATIONS_MIN = 70
+
+const ROWS = 100_000
+const EXPIRING = 2_000
+const VALUE_BYTES = 1_000
+/** Version 6 keeps nothing under an empty key. */
+const KEYS = ['a', ':', '2:a', '_', '\0']
+
+/** The suite is of version 5. What version 6 promises otherwise is tested below, under its own words. */
+const NOT_OF_SIX = new Map([
+  ['.deleteMany([keys]) with nonexistent keys resolves to false', 'it resolves to an array'],
+  ['value can not be symbol', 'it emits the error and resolves to false'],
+  ['value can be BigInt using other serializer/deserializer', 'serializers have other names'],
+  ["iterator() doesn't yield values from other namespaces", 'an adapter has one namespace, so a second one is refused']
+])
+
+const VERSIONS = [
+  { version: 5, Keyv: Keyv5, notOf: new Map() },
+  { version: 6, Keyv: Keyv6, notOf: NOT_OF_SIX }
+]
+
+/** Entries of which each value names its key and its namespace. */
+const entriesOf = (namespace) => KEYS.map((key) => ({ key, value: `${key} of ${namespace}` }))
+
+/** The key under which a Keyv asks its adapter. */
+const rowOf = (keyv, key) => keyv instanceof Keyv5 ? `${keyv.namespace}:${key}` : key
+
+/** The bytes that the files of a folder hold. */
+const bytesIn = (folder) => readdirSync(folder).reduce((sum, name) => sum + statSync(join(folder, name)).size, 0)
+
+/** Adapters of one database, a new one at each call; all are disconnected after the test. */
+function adaptersIn (t, options) {
+  const adapters = [new KeyvFlowDB(options)]
+  t.after(() => Promise.all(adapters.map((adapter) => adapter.disconnect())))
+  return () => {
+    adapters.push(new KeyvFlowDB(adapters[0]))
+    return adapters.at(-1)
+  }
+}
+
+for (const { version, Keyv, notOf } of VERSIONS) {
+  for (const durability of ['strict', 'relaxed', 'none']) {
+    describe(`the suite of keyv passes on version ${version} with durability ${durability}`, () => {
+      const adapters = []
+      let made = 0
+      // Hooks run in the order they are given: the folder goes last.
+      after(async () => {
+        await Promise.all(adapters.map((adapter) => adapter.disconnect()))
+        assert.ok(made >= EXPECTATIONS_MIN, `the suite said ${made} things of the adapter`)
+      })
+      const dataDir = temporary({ after })
+      const store = () => {
+        adapters.push(new KeyvFlowDB({ dataDir, durability }))
+        return adapters.at(-1)
+      }
+      const words = vitest({ notOf, onEnd: (count) => { made += count } })
+      keyvTestSuite(words, Keyv, store)
+      keyvIteratorTests(words, Keyv, store)
+    })
+  }
+
+  test(`keyv ${version}: clearing a namespace leaves others that look like it, however their keys go on`, async (t) => {
+    // In SQL's LIKE the underscore stands for any character.
+    const namespaces = ['user_1', 'userX1', 'user_', 'user_1:2', 'user_12', 'user', '', 'user_1\0', '%']
+    const next = adaptersIn(t, { inMemory: true })
+    const all = namespaces.map((namespace) => new Keyv({ store: next(), namespace }))
+    for (const [place, keyv] of all.entries()) await keyv.setMany(entriesOf(place))
+
+    await all[0].clear()
+
+    assert.deepEqual(await all[0].getMany(KEYS), KEYS.map(() => undefined))
+    for (const [place, keyv] of all.entries()) {
+      if (place > 0) assert.deepEqual(await keyv.getMany(KEYS), KEYS.map((key) => `${key} of ${place}`), namespaces[place])
+    }
+  })
+
+  test(`keyv ${version}: an iterator gives every one of 100,000 entries once, and none of another namespace`, async (t) => {
+    const next = adaptersIn(t, { inMemory: true })
+    const [keyv, other] = ['many', 'man'].map((namespace) => new Keyv({ store: next(), namespace }))
+    const keys = Array.from({ length: ROWS }, (_, number) => `row ${number}`)
+    await keyv.setMany(keys.map((key) => ({ key, value: key.length })))
+    await other.set('row', 0)
+
+    const seen = new Map(await gathered(keyv.iterator()))
+
+    assert.equal(seen.size, ROWS)
+    assert.ok(keys.every((key) => seen.get(key) === key.length))
+    assert.deepEqual(await gathered(other.iterator()), [['row', 0]])
+  })
+
+  test(`keyv ${version}: two Keyv on one database never clear each other, with one adapter neither`, async (t) => {
+    const next = adaptersIn(t, { inMemory: true })
+    const adapter = next()
+    const first = new Keyv({ store: adapter, namespace: 'first' })
+    await first.set('key', 1)
+
+    if (version === 6) {
+      assert.throws(() => new Keyv({ store: adapter, namespace: 'second' }), { code: 'FLOWDB_UNSUPPORTED' })
+    } else {
+      const second = new Keyv({ store: adapter, namespace: 'second', throwOnErrors: true })
+      await second.set('key', 2)
+      assert.equal((await errorOf(second.clear())).code, 'FLOWDB_UNSUPPORTED')
+      assert.deepEqual([await first.get('key'), await second.get('key')], [1, 2])
+    }
+
+    const third = new Keyv({ store: next(), namespace: 'third' })
+    await third.set('key', 3)
+    await third.clear()
+    assert.deepEqual([await first.get('key'), await third.get('key')], [1, undefined])
+  })
+
+  test(`keyv ${version}: a Keyv that gets another namespace finds and clears what is in that one`, async (t) => {
+    const next = adaptersIn(t, { inMemory: true })
+    const [keyv, old] = ['old', 'old'].map((namespace) => new Keyv({ store: next(), namespace }))
+    await keyv.set('key', 1)
+    await new Promise((resolve) => setImmediate(resolve))
+    keyv.namespace = 'new'
+    await keyv.set('key', 2)
+    await keyv.clear()
+    assert.deepEqual([await keyv.get('key'), await old.get('key')], [undefined, 1])
+  })
+
+  test(`keyv ${version}: what has expired is in no answer, and leaves the disk`, async (t) => {
+    const dataDir = temporary(t)
+    const open = () => new KeyvFlowDB({ dataDir })
+    const adapter = open()
+    const keyv = new Keyv({ store: adapter })
+    const value = randomBytes(VALUE_BYTES).toString('hex')
+    const entries = Array.from({ length: EXPIRING }, (_, number) => ({ key: `row ${number}`, value, ttl: 300 }))
+    await keyv.set('stays', 'here')
+    await keyv.setMany(entries)
+    await delay(400)
+
+    // Asked of the adapter, which Keyv would correct.
+    assert.deepEqual(await adapter.hasMany(['row 0', 'stays'].map((key) => rowOf(keyv, key))), [false, true])
+    assert.deepEqual((await gathered(keyv.iterator())).map(([key]) => key), ['stays'])
+    await keyv.disconnect()
+
+    const keyspace = Keyspace.open({ dataDir })
+    await keyspace.compactRange()
+    await keyspace.close()
+    const left = bytesIn(dataDir)
+    assert.ok(left < EXPIRING * VALUE_BYTES, `${left} bytes are left`)
+  })
+
+  test(`keyv ${version}: what was written is there after a reopening, with its expiry`, async (t) => {
+    const dataDir = temporary(t)
+    const write = new Keyv({ store: new KeyvFlowDB(dataDir), namespace: 'n' })
+    await write.set('long', { a: [1, null] }, 60_000)
+    await write.set('short', 'gone', 200)
+    await write.disconnect()
+    await delay(250)
+    const read = new Keyv({ store: new KeyvFlowDB(dataDir), namespace: 'n' })
+    t.after(() => read.disconnect())
+    assert.deepEqual(await read.getMany(['long', 'short']), [{ a: [1, null] }, undefined])
+    assert.equal(await read.has('short'), false)
+  })
+
+  test(`keyv ${version}: texts with half a surrogate pair are keys and values like all others`, async (t) => {
+    const keyv = new Keyv({ store: adaptersIn(t, { inMemory: true })() })
+    await keyv.set('\ud800', 'a \ud800')
+    await keyv.set('\udfff', 'b')
+    assert.deepEqual(await keyv.getMany(['\ud800', '\udfff', '\ufffd']), ['a \ud800', 'b', undefined])
+  })
+}
+
+test('keyv 5 and 6 read what the other has written', async (t) => {
+  const next = adaptersIn(t, { inMemory: true })
+  const [five, six] = [Keyv5, Keyv6].map((Keyv) => new Keyv({ store: next(), namespace: 'shared' }))
+  await five.set('five', { a: 1 }, 60_000)
+  await six.set('six', 'text')
+  assert.deepEqual(await six.getMany(['five', 'six']), [{ a: 1 }, 'text'])
+  assert.deepEqual(await five.getMany(['five', 'six']), [{ a: 1 }, 'text'])
+  assert.deepEqual(await gathered(five.iterator()), [['five', { a: 1 }], ['six', 'text']])
+  assert.deepEqual(await gathered(six.iterator()), [['five', { a: 1 }], ['six', 'text']])
+})
+
+test('keyv 5 without key prefixes keeps keys apart that look like prefixed ones', async (t) => {
+  const next = adaptersIn(t, { inMemory: true })
+  const bare = new Keyv5({ store: next(), namespace: 'n', useKeyPrefix: false })
+  const prefixed = new Keyv5({ store: next(), namespace: 'n' })
+  await bare.set('key', 'bare')
+  await prefixed.set('key', 'prefixed')
+  assert.deepEqual([await bare.get('key'), await prefixed.get('key')], ['bare', 'prefixed'])
+})
+
+test('keyv 5 with one adapter for several Keyv finds its entries whichever is made first', async (t) => {
+  const next = adaptersIn(t, { inMemory: true })
+  for (const order of [['a', 'b'], ['b', 'a']]) {
+    const store = next()
+    const all = Object.fromEntries(order.map((namespace) => [namespace, new Keyv5({ store, namespace })]))
+    if (order[0] === 'a') {
+      await all.a.set('key', 'of a')
+      await all.b.set('key', 'of b')
+    }
+    assert.deepEqual([await all.a.get('key'), await all.b.get('key')], ['of a', 'of b'])
+  }
+})
+
+test('keyv 6 uses the adapter as it is, deletes many with an answer for each, and refuses a symbol', async (t) => {
+  const adapter = adaptersIn(t, { inMemory: true })()
+  const keyv = new Keyv6({ store: adapter })
+  assert.equal(keyv.store, adapter)
+  await keyv.setMany([{ key: 'a', value: 1n }, { key: 'b', value: 2, ttl: 60_000 }])
+  assert.equal(await keyv.get('a'), 1n)
+  assert.deepEqual(await keyv.deleteMany(['a', 'no', 'b']), [true, false, true])
+  keyv.on('error', () => {})
+  assert.equal(await keyv.set('c', Symbol('c')), false)
+  assert.equal(await keyv.has('c'), false)
+})
+
+test('keyv 6 gives moments: one that has passed is not there, and a late one does not come early', async (t) => {
+  const adapter = adaptersIn(t, { inMemory: true })()
+  const keyv = new Keyv6({ store: adapter, checkExpired: false })
+  await keyv.set('key', 'old')
+  await keyv.setRaw('key', { value: 'new', expires: Date.now() - 1 })
+  assert.equal(await keyv.get('key'), undefined)
+  await keyv.setRaw('key', { value: 'late', expires: Number.MAX_VALUE })
+  assert.equal(await keyv.get('key'), 'late')
+})
+
+test('values that Keyv does not serialize come back as they went in', async (t) => {
+  const next = adaptersIn(t, { inMemory: true })
+  const values = [new Map([['a', new Date(0)]]), Buffer.from([0, 255]), 'text', undefined, null, -0, { deep: [1n] }]
+  const five = new Keyv5({ store: next(), serialize: undefined, deserialize: undefined })
+  const six = new Keyv6({ store: next(), serialization: false })
+  for (const [place, value] of values.entries()) {
+    await five.set(`five ${place}`, value)
+    await six.set(`six ${place}`, value)
+    assert.deepEqual(await five.get(`five ${place}`), value)
+    assert.deepEqual(await six.get(`six ${place}`), value)
+  }
+})
+
+test('a write that fails changes nothing, and is told', async (t) => {
+  const adapter = adaptersIn(t, { inMemory: true })()
+  const keyv = new Keyv5({ store: adapter, throwOnErrors: true })
+  const long = 'k'.repeat(20_000)
+  const error = await errorOf(keyv.setMany([{ key: 'short', value: 1 }, { key: long, value: 2 }]))
+  assert.equal(error.code, 'FLOWDB_INVALID_KEY')
+  assert.equal(await keyv.has('short'), false)
+})
+
+test('options that make no sense are refused at once', () => {
+  for (const options of [undefined, null, 7, {}, { dataDir: 'x', namespace: 7 }, { dataDir: 'x', tableau: 1 }]) {
+    assert.throws(() => new KeyvFlowDB(options), { code: 'FLOWDB_INVALID_ARGUMENT' }, inspect(options))
+  }
+})
+
+test('an adapter that could not open its database tells it to every call', async (t) => {
+  const file = join(temporary(t), 'file')
+  writeFileSync(file, '')
+  const adapter = new KeyvFlowDB(file)
+  for (const call of [adapter.get('a'), adapter.set('a', 1), adapter.clear(), gathered(adapter.iterator())]) {
+    assert.equal((await errorOf(call)).code, 'FLOWDB_IO')
+  }
+  await adapter.disconnect().catch(() => {})
+})
+
+test('adapters of one database close it with the last of them, and a second disconnect is nothing', async (t) => {
+  const first = new KeyvFlowDB({ inMemory: true })
+  const second = new KeyvFlowDB(first)
+  await first.set('a', 1)
+  await first.disconnect()
+  await first.disconnect()
+  assert.equal(await second.get('a'), 1)
+  await second.disconnect()
+  assert.equal((await errorOf(second.get('a'))).code, 'FLOWDB_CLOSED')
+})
+
+test('cache-manager reads through two stores, keeps to its ttl, and clears only its own', async (t) => {
+  const next = adaptersIn(t, { inMemory: true })
+  const other = new Keyv5({ store: next(), namespace: 'other' })
+  await other.set('user', 'stays')
+  const cache = createCache({ stores: [new Keyv5(), new Keyv5({ store: next(), namespace: 'cache' })], ttl: 60_000 })
+  let computed = 0
+  const load = () => cache.wrap('user', async () => ({ name: 'Ada', computed: ++computed }))
+
+  assert.deepEqual([await load(), await load()], [{ name: 'Ada', computed: 1 }, { name: 'Ada', computed: 1 }])
+  // The first store forgets, as after a restart; the second one has it still.
+  await cache.stores[0].clear()
+  assert.deepEqual(await load(), { name: 'Ada', computed: 1 })
+  await cache.mset([{ key: 'a', value: 1 }, { key: 'b', value: 2, ttl: 100 }])
+  await delay(150)
+  assert.deepEqual(await cache.mget(['a', 'b', 'c']), [1, undefined, undefined])
+  await cache.mdel(['a'])
+  assert.equal(await cache.get('a'), undefined)
+  await cache.clear()
+  assert.deepEqual([await cache.get('user'), await other.get('user')], [undefined, 'stays'])
+})
+
+test('the words of the suite can fail', () => {
+  const wrong = [['toBe', 1, 2], ['toEqual', {}, { a: 1 }], ['toBeTruthy', 0], ['toBeFalsy', 1], ['toBeUndefined', null],
+    ['toBeDefined', undefined], ['toBeNull', undefined]]
+  for (const [word, actual, expected] of wrong) {
+    assert.throws(() => expectations().expect(actual)[word](expected), { code: 'ERR_ASSERTION' }, word)
+  }
+  const { expect, verify } = expectations()
+  expect.assertions(2)
+  expect(1).toBe(1)
+  assert.throws(verify, /1 expectations, and 2/)
+})

@@ -1,0 +1,101 @@
+'use strict'
+
+/*
+ * A keyspace's database as it was at one moment, for as many reads as there are.
+ *
+ * Invariant: the addon keeps the snapshot until it is closed and no read is under way that sees it, or until nobody
+ * holds it any more.
+ */
+
+const { FlowDBError } = require('./errors.js')
+const { VERB } = require('./packing.js')
+
+const ignore = () => {}
+
+/** @type {FinalizationRegistry<{ connection: import('./connection.js').Connection, number: number }>} */
+const forgotten = new FinalizationRegistry(({ connection, number }) => connection.releaseSnapshot(number))
+
+class KeyspaceSnapshot {
+  #session
+  #number
+  #isTaken = false
+  #isClosed = false
+  #reads = 0
+
+  /** @param {import('./session.js').Session} session */
+  constructor (session) {
+    const { connection } = session
+    this.#session = session
+    this.#number = connection.nextId()
+    if (connection.hasPendingWrites) this.#takeInTurn()
+    else this.#take()
+    forgotten.register(this, { connection, number: this.#number }, this)
+  }
+
+  #take () {
+    this.#session.connection.takeSnapshot(this.#number)
+    this.#isTaken = true
+  }
+
+  /** Behind the writes that were issued before. It counts as one, so that what reads it comes behind it. */
+  #takeInTurn () {
+    this.hold()
+    const settled = () => {
+      this.#isTaken = true
+      this.letGo()
+    }
+    // Where the database could not be opened, whoever reads is told.
+    this.#session.issue(VERB.TAKE_SNAPSHOT, { isWrite: true, settled }, (run) => run.u32(this.#number)).catch(ignore)
+  }
+
+  /** The number under which the addon keeps it. */
+  get number () {
+    return this.#number
+  }
+
+  /** Whether it sees nothing any more. */
+  get isClosed () {
+    return this.#isClosed
+  }
+
+  /** Whether no write is ahead of it any more. */
+  get isTaken () {
+    return this.#isTaken
+  }
+
+  /**
+   * Throws where it can't be read for a keyspace of this session.
+   *
+   * @param {import('./session.js').Session} session
+   */
+  checkUsable (session) {
+    if (session.connection !== this.#session.connection) {
+      throw new FlowDBError('FLOWDB_INVALID_ARGUMENT', 'the snapshot is one of another database')
+    }
+    if (this.#isClosed) throw new FlowDBError('FLOWDB_CLOSED', 'the snapshot is closed')
+  }
+
+  /** A read begins that sees it. */
+  hold () {
+    this.#reads++
+  }
+
+  /** A read has ended. */
+  letGo () {
+    if (--this.#reads === 0 && this.#isClosed) this.#release()
+  }
+
+  /** Lets go of it, once no read is under way. */
+  close () {
+    if (this.#isClosed) return
+    this.#isClosed = true
+    if (this.#reads === 0) this.#release()
+  }
+
+  #release () {
+    forgotten.unregister(this)
+    this.#session.connection.releaseSnapshot(this.#number)
+  }
+}
+
+exports.KeyspaceSnapshot = KeyspaceSnapshot
