@@ -130,7 +130,7 @@ export class FlowLevel<KDefault = string, VDefault = string>
   static repair (location: string): Promise<void>
 }
 
-export class FlowLevelChainedBatch<TDatabase, KDefault, VDefault>
+export interface FlowLevelChainedBatch<TDatabase, KDefault, VDefault>
   extends AbstractChainedBatch<TDatabase, KDefault, VDefault> {
   write (options?: AbstractChainedBatchWriteOptions & FlowLevelWriteOptions): Promise<void>
 }

@@ -222,6 +222,24 @@ test('a snapshot of another database is refused', async (t) => {
   snapshot.close()
 })
 
+test('a snapshot goes with its iterator, also where that has read further pages', async (t) => {
+  const keyspace = inMemory(t)
+  await fill(keyspace, 5_000)
+  const iterator = keyspace.iterator()
+  assert.equal((await iterator.next(3_000)).length, 3_000)
+  iterator.close()
+  const given = keyspace.snapshot()
+  assert.equal((await rowsOf(keyspace, { snapshot: given }, 900)).length, 5_000)
+  await keyspace.getMany(['000001'], { snapshot: given })
+  given.close()
+
+  // A page that is read ahead still comes.
+  for (let turn = 0; turn < 20_000 && snapshotsOf(keyspace) > 0; turn++) {
+    await new Promise((resolve) => setImmediate(resolve))
+  }
+  assert.equal(snapshotsOf(keyspace), 0)
+})
+
 test('snapshots and iterators that nobody holds let go of what they see', async (t) => {
   const keyspace = inMemory(t)
   await keyspace.put('a', '1')
@@ -447,8 +465,10 @@ test('what a user\'s code makes of bytes and arrays can break nothing', async (t
     get length () { return 1 }
   }
   const liar = Liar.from([97, 98])
+  const other = Object.defineProperty(bytes('y'), 'length', { value: 0 })
+  await keyspace.put(other, other)
   await Promise.all([keyspace.put(liar, liar), keyspace.put('z', 'z')])
-  assert.deepEqual(await rowsOf(keyspace), [['ab', 'ab'], ['z', 'z']])
+  assert.deepEqual(await rowsOf(keyspace), [['ab', 'ab'], ['y', 'y'], ['z', 'z']])
   assert.equal(await keyspace.get(liar, { text: true }), 'ab')
 
   const throws = { get type () { throw new Error('of the user') } }

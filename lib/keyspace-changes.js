@@ -8,6 +8,12 @@ const { eachOf, invalid, kindOf } = require('./names.js')
 /** What a change of a batch is; the numbers that `src/binding/keyspace_packing.rs` knows. */
 const CHANGE = Object.freeze({ DELETE: 0, PUT: 1, PUT_EXPIRING: 2, CLEAR: 3 })
 
+/** The most that a batch takes. The engine takes more than twice as much, and text may have three bytes a character. */
+const BATCH_BYTES_MAX = 320 * 1024 * 1024
+
+/** What a change takes beside its key and value. */
+const CHANGE_BYTES = 100
+
 /** @type {ByteRange} */
 const NO_RANGE = {}
 
@@ -43,7 +49,20 @@ function packKeys (run, keys) {
 function checkChanges (changes) {
   const checked = eachOf('an array of changes', changes, toChange)
   if (checked === undefined) throw invalid(`batch takes an array of changes, not ${kindOf(changes)}`)
+  checkSize(checked)
   return checked
+}
+
+/**
+ * Refuses what the engine could not take whole: once it has begun to take a batch, nothing about that may fail.
+ *
+ * @param {readonly Change[]} changes
+ */
+function checkSize (changes) {
+  let bytes = 0
+  for (const { key, value } of changes) bytes += key.length + value.length + CHANGE_BYTES
+  if (bytes <= BATCH_BYTES_MAX) return
+  throw invalid(`a batch takes at most ${BATCH_BYTES_MAX} bytes of keys and values, and ${CHANGE_BYTES} for each change`)
 }
 
 /**

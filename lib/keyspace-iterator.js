@@ -199,14 +199,10 @@ class KeyspaceIterator {
     const page = this.#pages === 1 ? connection.answerInCall(VERB.KEYSPACE_PAGE, wants, pack) : NOT_AT_HAND
     if (page !== NOT_AT_HAND) return connection.resolved(page)
     const snapshot = this.#snapshot
-    const way = { wants, isFree: snapshot.isTaken, settled: () => snapshot.letGo() }
+    // Tried: what is answered in the call is never said to have settled.
+    const way = { wants, isTried: true, isFree: snapshot.isTaken, settled: () => snapshot.letGo() }
     snapshot.hold()
-    try {
-      return this.#session.issue(VERB.KEYSPACE_PAGE, way, pack)
-    } catch (error) {
-      snapshot.letGo()
-      throw error
-    }
+    return this.#session.issue(VERB.KEYSPACE_PAGE, way, pack)
   }
 
   /**

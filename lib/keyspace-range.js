@@ -25,8 +25,8 @@ const PLAIN = new Set([Buffer.prototype, Uint8Array.prototype])
 function bytesOf (value) {
   if (typeof value === 'string') return value
   if (!types.isUint8Array(value)) return undefined
-  // One of a class of a user's may say anything of itself.
-  return PLAIN.has(Object.getPrototypeOf(value)) ? value : new Uint8Array(value)
+  // One of a class of a user's may say anything of itself, and so may one with a length of its own.
+  return PLAIN.has(Object.getPrototypeOf(value)) && !Object.hasOwn(value, 'length') ? value : new Uint8Array(value)
 }
 
 /**

@@ -383,9 +383,10 @@ class Keyspace {
     const pack = this.#packing(snapshot, packFields)
     const found = connection.answerInCall(verb, wants, pack)
     if (found !== NOT_AT_HAND) return connection.resolved(found)
-    if (snapshot === undefined) return this.#session.issue(verb, { wants }, pack)
+    if (snapshot === undefined) return this.#session.issue(verb, { wants, isTried: true }, pack)
     snapshot.hold()
-    return this.#session.issue(verb, { wants, isFree: snapshot.isTaken, settled: () => snapshot.letGo() }, pack)
+    const settled = () => snapshot.letGo()
+    return this.#session.issue(verb, { wants, isTried: true, isFree: snapshot.isTaken, settled }, pack)
   }
 
   /**

@@ -5,6 +5,7 @@
 const { AbstractIterator } = require('abstract-level')
 const { AbortError, told, toldSync } = require('./level-errors.js')
 
+/** @type {(error: unknown) => void} */
 const ignore = () => {}
 
 /**
@@ -25,9 +26,8 @@ function toScan ({ gt, gte, lt, lte, reverse, keys, values, snapshot, limit, hig
 class LevelIterator extends AbstractIterator {
   #rows
   #signal
-  #abort = ignore
-  /** Rejects once the signal is aborted. @type {Promise<never> | undefined} */
-  #aborted
+  /** Rejects the read that is under way. */
+  #reject = ignore
 
   /**
    * @param {any} db
@@ -40,17 +40,10 @@ class LevelIterator extends AbstractIterator {
     super(db, options)
     this.#rows = rows
     this.#signal = signal ?? undefined
-    if (this.#signal !== undefined) this.#listen(this.#signal)
+    this.#signal?.addEventListener('abort', this.#abort, { once: true })
   }
 
-  /** @param {AbortSignal} signal */
-  #listen (signal) {
-    this.#aborted = new Promise((_resolve, reject) => {
-      this.#abort = () => reject(new AbortError(signal.reason))
-    })
-    this.#aborted.catch(ignore)
-    signal.addEventListener('abort', this.#abort, { once: true })
-  }
+  #abort = () => this.#reject(new AbortError(this.#signal?.reason))
 
   /**
    * What some work gives, unless the signal comes first.
@@ -60,8 +53,11 @@ class LevelIterator extends AbstractIterator {
    * @returns {Promise<T>}
    */
   #unlessAborted (work) {
-    if (this.#aborted === undefined) return told(work)
-    return told(Promise.race([work, this.#aborted]))
+    if (this.#signal === undefined) return told(work)
+    return told(new Promise((resolve, reject) => {
+      this.#reject = reject
+      work.then(resolve, reject)
+    }))
   }
 
   async _next () {

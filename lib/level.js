@@ -122,8 +122,10 @@ class FlowLevel extends AbstractLevel {
 
   async _close () {
     if (this.#isInMemory) return
-    await told(this.#rows.close())
+    const rows = this.#rows
+    // However it ends, it is closed: another call finds nothing left to do.
     this.#keyspace = undefined
+    await told(rows.close())
   }
 
   /** @param {any} key @param {any} options */
