@@ -172,6 +172,19 @@ fn every_exception_for_unsafe_code_is_used() {
 }
 
 #[test]
+fn docs_unsafe_md_lists_every_unsafe_block_of_every_file() {
+    let page = fs::read_to_string(root().join("docs/unsafe.md")).expect("the page is there");
+    let mut files = BTreeMap::new();
+    for folder in ["src", "tests", "benches", "flowdb-derive/src"] {
+        collect(&root().join(folder), &format!("{folder}/"), ".rs", &mut files);
+    }
+    // It names the forms as text.
+    files.remove("tests/layering.rs");
+    let complaints = unlisted_unsafe(&page, &files);
+    assert!(complaints.is_empty(), "\n{}", complaints.join("\n"));
+}
+
+#[test]
 fn facades_do_not_know_each_other_and_one_file_loads_the_addon() {
     let mut complaints = Vec::new();
     for (name, text) in javascript_files() {
@@ -332,8 +345,40 @@ fn is_expanded_by_napi(text: &str) -> bool {
 
 /// Whether there is unsafe code in a file.
 fn is_unsafe(text: &str) -> bool {
+    count_unsafe(text) > 0
+}
+
+/// How many blocks, implementations and functions of a file are unsafe.
+fn count_unsafe(text: &str) -> usize {
     let code = code_of(text);
-    ["unsafe {", "unsafe impl", "unsafe fn", "unsafe extern"].iter().any(|form| code.contains(form))
+    ["unsafe {", "unsafe impl", "unsafe fn", "unsafe extern"]
+        .iter()
+        .map(|form| code.matches(form).count())
+        .sum()
+}
+
+/// The complaints about a page of unsafe code: files that it leaves out, or counts wrongly, or that have none.
+fn unlisted_unsafe(page: &str, files: &BTreeMap<String, String>) -> Vec<String> {
+    let mut listed: BTreeMap<&str, usize> = BTreeMap::new();
+    for section in page.split("\n## ").skip(1) {
+        let (file, rows) = section.split_once('\n').unwrap_or((section, ""));
+        let counts = rows
+            .lines()
+            .filter_map(|row| row.strip_prefix("| `")?.split('|').nth(1)?.trim().parse::<usize>().ok());
+        listed.insert(file, counts.sum());
+    }
+    let found =
+        files.iter().map(|(file, text)| (file.as_str(), count_unsafe(text))).filter(|(_, count)| *count > 0);
+    let mut complaints = Vec::new();
+    for (file, count) in found {
+        match listed.remove(file) {
+            Some(listed) if listed == count => {}
+            Some(listed) => complaints.push(format!("docs/unsafe.md: {listed} in {file}, which has {count}")),
+            None => complaints.push(format!("docs/unsafe.md: lacks {file}, which has {count}")),
+        }
+    }
+    complaints.extend(listed.keys().map(|file| format!("docs/unsafe.md: {file} has none")));
+    complaints
 }
 
 /// A module that forbids unsafe code forbids it to its submodules, so the parent of an exception can't.
@@ -496,6 +541,18 @@ mod samples {
         assert_eq!(shape_of("wal/mod.rs", unguarded, &one("wal/mod.rs", unguarded)).len(), 1);
         let long = good.to_owned() + &"\n".repeat(LINES_MAX);
         assert_eq!(shape_of("wal/mod.rs", &long, &one("wal/mod.rs", &long)).len(), 1);
+    }
+
+    #[test]
+    fn unsafe_code_that_the_page_leaves_out_or_miscounts_is_found() {
+        let daring = one("src/a.rs", "fn f() { unsafe { g() } }\nunsafe impl Send for A {}");
+        let page =
+            |rows: &str| format!("# Unsafe code\n\n## src/a.rs\n\n| where | unsafe |\n|---|---|\n{rows}\n");
+
+        assert!(unlisted_unsafe(&page("| `f` | 1 | why |\n| `Send` | 1 | why |"), &daring).is_empty());
+        assert_eq!(unlisted_unsafe(&page("| `f` | 1 | why |"), &daring).len(), 1);
+        assert_eq!(unlisted_unsafe("# Unsafe code\n", &daring).len(), 1);
+        assert_eq!(unlisted_unsafe(&page("| `f` | 2 | why |"), &one("src/b.rs", "fn f() {}")).len(), 1);
     }
 
     #[test]
