@@ -20,6 +20,8 @@ declare namespace flowdbDriver {
     base?: string
     /** After how many seconds items expire that are set without a `ttl`. */
     ttl?: number
+    /** The name that Nitro knows the driver by; of no effect. */
+    driver?: string
   }
 
   /** What an item is set with. */

@@ -106,7 +106,7 @@ function toValue (bytes) {
  * The rows in a range, in pages, as of the moment of the call.
  *
  * @param {import('./keyspace.js').Keyspace} keyspace
- * @param {{ gte: Buffer, lt: Buffer, values?: boolean }} range
+ * @param {{ gte: Buffer, lt: Buffer, values?: boolean, expiries?: boolean }} range
  * @returns {AsyncGenerator<import('./keyspace-iterator.js').KeyspaceRow[]>}
  */
 async function * pages (keyspace, range) {

@@ -5,8 +5,8 @@
  *
  * A row is a namespace and a key, each of which tells where it ends, so that no namespace has a part of another.
  *
- * The two versions ask for different things of the same methods. Version 6 reads `capabilities` before anything else:
- * from then on keys come as the user gave them, and with the moment at which they expire. Version 5 never reads it,
+ * The two versions ask for different things of the same methods. Version 6 reads `capabilities` just before it listens
+ * for errors: keys come as the user gave them then, and with the moment at which they expire. Version 5 only listens,
  * writes the namespace before each key, and gives milliseconds to live. What both have written is the same.
  */
 
@@ -67,6 +67,8 @@ class KeyvFlowDB extends EventEmitter {
   #isAttaching = false
   /** Whether it is version 6 that asks. */
   #isSix = false
+  /** Whether somebody has asked in this turn what this adapter can do. */
+  #isAsked = false
 
   /**
    * @param {string | Record<string, unknown> | KeyvFlowDB} options a directory, options with a `dataDir`, or an adapter
@@ -92,7 +94,8 @@ class KeyvFlowDB extends EventEmitter {
   }
 
   get capabilities () {
-    this.#isSix = true
+    this.#isAsked = true
+    queueMicrotask(() => { this.#isAsked = false })
     return CAPABILITIES
   }
 
@@ -101,26 +104,41 @@ class KeyvFlowDB extends EventEmitter {
   }
 
   set namespace (namespace) {
-    const isAnother = this.#isAttaching && this.#inUse.size > 0 && !this.#inUse.has(namespace)
-    if (isAnother && this.#isSix) throw shared(`it can't be used for the namespace ${name(namespace)} too`, this.#inUse)
-    if (!this.#isAttaching && this.#inUse.size <= 1) this.#inUse.clear()
+    const isAttaching = this.#isAttaching
     this.#isAttaching = false
+    const isAnother = isAttaching && this.#inUse.size > 0 && !this.#inUse.has(namespace)
+    if (isAnother && this.#isSix) throw shared(`it can't be used for the namespace ${name(namespace)} too`, this.#inUse)
+    if (!isAttaching && this.#inUse.size <= 1) this.#inUse.clear()
     this.#inUse.add(namespace)
     this.#namespace = namespace
   }
 
   /**
-   * Every Keyv listens for errors just before it sets its namespace.
+   * Every Keyv listens for errors just before it sets its namespace; version 6 sets none where it has none.
    *
    * @param {string | symbol} event
    * @param {(...args: any[]) => void} listener
    */
   on (event, listener) {
-    if (event === 'error') {
-      this.#isAttaching = true
-      queueMicrotask(() => { this.#isAttaching = false })
-    }
+    if (event === 'error') this.#attach()
     return super.on(event, listener)
+  }
+
+  #attach () {
+    this.#attached()
+    if (this.#inUse.size > 0 && this.#isAsked !== this.#isSix) {
+      throw shared('the versions 5 and 6 of keyv can\'t use one adapter', this.#inUse)
+    }
+    this.#isSix = this.#isAsked
+    this.#isAsked = false
+    this.#isAttaching = true
+    queueMicrotask(() => this.#attached())
+  }
+
+  /** Whoever was attaching has set no namespace: it uses that which is there. */
+  #attached () {
+    if (this.#isAttaching && this.#isSix) this.#inUse.add(this.#namespace)
+    this.#isAttaching = false
   }
 
   /** @param {string} key */
@@ -196,10 +214,13 @@ class KeyvFlowDB extends EventEmitter {
    * @param {string} [namespace] given by version 5
    */
   async * iterator (namespace = this.#namespace) {
+    if (this.#inUse.size > 1) throw shared('it can\'t tell whose entries are wanted', this.#inUse)
     const group = namespace ?? null
     const groupLength = encodeKey(group).length
-    for await (const page of pages(this.#shared.rows, rowsOf(group))) {
-      for (const [key, bytes] of page) {
+    for await (const page of pages(this.#shared.rows, { ...rowsOf(group), expiries: true })) {
+      for (const [key, bytes, expiry] of page) {
+        // Keyv would delete what has expired since the page was read, and with it what has come in its place.
+        if (/** @type {number} */ (expiry) <= Date.now()) continue
         const given = this.#keyOf(namespace, nameOf(key, groupLength))
         if (given !== undefined) yield [given, toValue(bytes)]
       }

@@ -36,10 +36,12 @@ function flowdbDriver (options) {
   /** @type {Record<string, unknown>} */
   const given = typeof options === 'string' ? { dataDir: options } : { ...options }
   const { base = '', ttl, ...others } = given
+  // Nitro gives the name of the driver as well.
+  delete others.driver
   if (typeof base !== 'string') throw invalid(`base is a string, not ${kindOf(base)}`)
   // A ttl that is none is refused now and not by the first item.
   momentIn(ttl)
-  const prefix = base === '' || base.endsWith(SEPARATOR) ? base : base + SEPARATOR
+  const prefix = beginningOf(base)
   const keyspace = Keyspace.open(others)
   const rows = keyspace.keyspace(KEYSPACE)
 
@@ -63,7 +65,7 @@ function flowdbDriver (options) {
     getInstance: () => keyspace,
 
     /** @param {string} key */
-    hasItem: (key) => rows.has(rowOf(key)),
+    hasItem: async (key) => rows.has(rowOf(key)),
 
     /** @param {string} key */
     async getItem (key) {
@@ -109,14 +111,14 @@ function flowdbDriver (options) {
       const meta = { mtime: new Date(bytes.readUIntBE(0, TIME_BYTES)), size: bytes.length - TIME_BYTES - 1 }
       // It may have been deleted, or have expired, between the two.
       if (expiresAt === undefined || expiresAt === Infinity) return meta
-      return { ...meta, ttl: Math.max(0, expiresAt - Date.now()) / MS_PER_SECOND }
+      return { ...meta, ttl: Math.ceil(Math.max(0, expiresAt - Date.now()) / MS_PER_SECOND) }
     },
 
     /** @type {(below?: string, options?: CallOptions) => Promise<string[]>} */
     getKeys: (below = '', { maxDepth = Infinity } = {}) => keysBelow(rows, prefix, below, maxDepth),
 
     /** @type {(below?: string) => Promise<void>} by one entry, however much there is */
-    clear: (below = '') => rows.clear(rowsOf(GROUP, prefix + below)),
+    clear: async (below = '') => rows.clear(rowsOf(GROUP, prefix + beginningOf(below))),
 
     dispose: () => keyspace.close()
   }
@@ -130,7 +132,7 @@ function flowdbDriver (options) {
  */
 async function keysBelow (rows, prefix, below, maxDepth) {
   const keys = []
-  const iterator = rows.iterator({ ...rowsOf(GROUP, prefix + below), values: false })
+  const iterator = rows.iterator({ ...rowsOf(GROUP, prefix + beginningOf(below)), values: false })
   try {
     for (let page = await iterator.next(PAGE_ROWS); page.length > 0; page = await iterator.next(PAGE_ROWS)) {
       let tooDeep
@@ -147,6 +149,16 @@ async function keysBelow (rows, prefix, below, maxDepth) {
     iterator.close()
   }
   return keys
+}
+
+/**
+ * How all keys below a base begin: as unstorage writes keys, with one colon between parts.
+ *
+ * @param {string} base
+ */
+function beginningOf (base) {
+  const parts = base.split(/[:/\\]/).filter((part) => part !== '')
+  return parts.map((part) => part + SEPARATOR).join('')
 }
 
 /**

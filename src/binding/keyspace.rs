@@ -119,6 +119,9 @@ fn prepare(
         };
         if added.is_ok() {
             modes.push(*sync);
+        } else if group.len() == 1 {
+            // Too much for a batch, which only one that is alone can be: a part of it may have been added.
+            batch = Batch::new(engine);
         }
         results.push(added);
     }
