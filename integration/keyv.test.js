@@ -230,6 +230,40 @@ test('keyv 6 uses the adapter as it is, deletes many with an answer for each, an
   assert.equal(await keyv.has('c'), false)
 })
 
+test('keyv 6 without a namespace keeps an adapter to itself, and a look at what one can do changes nothing', async (t) => {
+  const adapter = new KeyvFlowDB({ inMemory: true })
+  const other = new KeyvFlowDB(adapter)
+  t.after(() => Promise.all([adapter.disconnect(), other.disconnect()]))
+  const first = new Keyv6({ store: adapter })
+  await first.set('k', 'of the first')
+  assert.throws(() => new Keyv6({ store: adapter, namespace: 'b' }), { code: 'FLOWDB_UNSUPPORTED' })
+  assert.equal(await first.get('k'), 'of the first')
+
+  const five = new Keyv5({ store: other })
+  assert.equal(typeof other.capabilities, 'object')
+  await five.set('k', 'v', 60_000)
+  assert.equal(await five.get('k'), 'v')
+  assert.throws(() => new Keyv6({ store: other }), { code: 'FLOWDB_UNSUPPORTED' })
+})
+
+test('what expires while it is iterated over is not given, and what comes in its place is not deleted', async (t) => {
+  for (const Keyv of [Keyv5, Keyv6]) {
+    const store = new KeyvFlowDB({ inMemory: true })
+    t.after(() => store.disconnect())
+    const keyv = new Keyv({ store, namespace: 'n' })
+    await keyv.set('a', 'stays')
+    await keyv.set('k', 'goes', 30)
+    const given = []
+    for await (const [key] of keyv.iterator()) {
+      given.push(key)
+      if (given.length > 1) break
+      await delay(50)
+      await keyv.set('k', 'fresh')
+    }
+    assert.deepEqual([given.length, await keyv.get('k')], [1, 'fresh'])
+  }
+})
+
 test('keyv 6 gives moments: one that has passed is not there, and a late one does not come early', async (t) => {
   const adapter = adaptersIn(t, { inMemory: true })()
   const keyv = new Keyv6({ store: adapter, checkExpired: false })

@@ -204,3 +204,14 @@ test('options that make no sense are refused at once, and a ttl that is none by 
   }
   assert.equal(await storage.hasItem('a'), false)
 })
+
+test('a base is written in any of the ways that unstorage takes, and what Nitro adds to the options is no matter', async (t) => {
+  const root = flowdbDriver({ driver: 'flowdb/unstorage', inMemory: true, base: '/a\\\\b:' })
+  t.after(() => root.dispose())
+  await root.setItem('k', '1')
+  await root.setItem('s1:a', '1')
+  await root.setItem('s10:a', '1')
+  assert.deepEqual(await root.getKeys('s1'), ['s1:a'])
+  await root.clear('s1')
+  assert.deepEqual(await root.getKeys(), ['k', 's10:a'])
+})

@@ -214,7 +214,6 @@ class KeyvFlowDB extends EventEmitter {
    * @param {string} [namespace] given by version 5
    */
   async * iterator (namespace = this.#namespace) {
-    if (this.#inUse.size > 1) throw shared('it can\'t tell whose entries are wanted', this.#inUse)
     const group = namespace ?? null
     const groupLength = encodeKey(group).length
     for await (const page of pages(this.#shared.rows, { ...rowsOf(group), expiries: true })) {
