@@ -3,7 +3,7 @@
 /* What the tests of the facades share: temporary folders, open databases, child processes, random numbers. */
 
 const { spawn } = require('node:child_process')
-const { mkdtempSync, readFileSync, rmSync } = require('node:fs')
+const { existsSync, mkdtempSync, readFileSync, rmSync } = require('node:fs')
 const { tmpdir } = require('node:os')
 const { join } = require('node:path')
 const { setFlagsFromString } = require('node:v8')
@@ -15,6 +15,17 @@ const PROGRAM_MS_MAX = 60_000
 /** A folder that is gone after the test. */
 function temporary (t) {
   const folder = mkdtempSync(join(tmpdir(), 'flowdb-test-'))
+  t.after(() => rmSync(folder, { recursive: true, force: true, maxRetries: 3 }))
+  return folder
+}
+
+/**
+ * The same in memory where the system has that, for what syncs much and is not about the disk. A process that dies
+ * leaves in it what it would leave in the page cache.
+ */
+function temporaryInMemory (t) {
+  const memory = '/dev/shm'
+  const folder = mkdtempSync(join(existsSync(memory) ? memory : tmpdir(), 'flowdb-test-'))
   t.after(() => rmSync(folder, { recursive: true, force: true, maxRetries: 3 }))
   return folder
 }
@@ -50,15 +61,19 @@ function flashOnDisk (t) {
 }
 
 /**
- * Runs a JavaScript program in a process of its own: text, or the name of a file in __test__/programs.
- *
- * The program finds the package as `require('flowdb')` under `root` and the arguments in `process.argv`.
+ * Runs a JavaScript program in a process of its own: a file in the folder of programs, that of __test__ where no other
+ * is given, with arguments in `process.argv`.
  */
-function runProgram (program, args = [], { onOutput = () => {}, flags = [], msMax = PROGRAM_MS_MAX } = {}) {
-  const file = join(__dirname, 'programs', program)
+function runProgram (program, args = [], { flags = [], programs = join(__dirname, 'programs'), ...hooks } = {}) {
+  return runCommand(process.execPath, [...flags, join(programs, program), ...args], hooks)
+}
+
+/** Runs a command until it ends, and gathers what it prints. The hooks get the child, which they may kill. */
+function runCommand (command, args, { onStart = () => {}, onOutput = () => {}, msMax = PROGRAM_MS_MAX } = {}) {
   return new Promise((resolve, reject) => {
-    const child = spawn(process.execPath, [...flags, file, ...args], { stdio: ['ignore', 'pipe', 'pipe'] })
+    const child = spawn(command, args, { stdio: ['ignore', 'pipe', 'pipe'] })
     const timer = setTimeout(() => child.kill('SIGKILL'), msMax)
+    onStart(child)
     let output = ''
     let errors = ''
     child.stdout.setEncoding('utf8').on('data', (text) => {
@@ -153,5 +168,6 @@ const randomFrom = (seed) => randomSource(seed).below
 
 module.exports = {
   collectGarbage, errorOf, flashInMemory, flashOnDisk, gathered, longestTurnUntil, openInMemory, randomFrom,
-  randomSource, runProgram, seedOf, temporary
+  randomSource, runCommand, runProgram, seedOf, temporary,
+  temporaryInMemory
 }
