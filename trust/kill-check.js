@@ -25,6 +25,9 @@ function acknowledgedIn (output) {
   return acknowledged
 }
 
+/** A compaction of the load takes out so many files at most. */
+const FILES_OF_AN_EDIT_MAX = 12
+
 const inOrder = (state) => [...state].sort(([a], [b]) => a < b ? -1 : a > b ? 1 : 0)
 
 const tagOf = (value) => value instanceof Map ? value.get('tag') : value.tag
@@ -131,13 +134,19 @@ async function checkIndexes (db, documents, where) {
   assert.equal(await db.countByIndex('rows', 'words'), words, `${where}: the entries of the multi-entry index`)
 }
 
-/** There are the files of the database and no orphans of the process that was killed. */
+/**
+ * There are the files of the database and no orphans of the process that was killed. An opening keeps what the last
+ * edit of the manifest has taken out, until another one has been written: a power loss may still take that one away.
+ */
 async function checkFiles (db, folder, where) {
   const { levelTables, valueFiles } = await db.stats()
   const names = readdirSync(folder)
   const having = (ending) => names.filter((name) => name.endsWith(ending)).length
-  assert.equal(having('.tbl'), levelTables.reduce((sum, tables) => sum + tables, 0), `${where}: ${names}`)
-  assert.equal(having('.val'), valueFiles, `${where}: ${names}`)
+  const tables = levelTables.reduce((sum, count) => sum + count, 0)
+  for (const [ending, known] of [['.tbl', tables], ['.val', valueFiles]]) {
+    const more = having(ending) - known
+    assert.ok(more >= 0 && more <= FILES_OF_AN_EDIT_MAX, `${where}: ${known} ${ending} are known, and there are ${names}`)
+  }
   assert.equal(having('.tmp'), 0, `${where}: ${names}`)
 }
 
