@@ -30,6 +30,7 @@ const DUPLICATES = new Map([])
 
 /** Packages that run a script when they are installed, each with its reason. */
 const INSTALL_SCRIPTS = new Map([
+  ['node_modules/classic-level', 'finds its binary; the suite of abstract-level is counted against it'],
   ['node_modules/leveldown', 'builds what flash-store stores in; only its specs are used, which run on FlowDB']
 ])
 
