@@ -7,7 +7,7 @@ import { OpenOptions } from './index.js'
 
 /** The database that the adapter keeps its entries in. */
 export interface KeyvFlowDBOptions extends OpenOptions {
-  /** The namespace of a Keyv that has none of its own. */
+  /** The namespace of a Keyv of version 6 that has none; version 5 always sets its own. */
   namespace?: string
 }
 
