@@ -7,16 +7,13 @@ const { existsSync, readdirSync, rmSync, truncateSync, writeFileSync } = require
 const { join } = require('node:path')
 const { test } = require('node:test')
 const { Worker } = require('node:worker_threads')
+const { ClassicLevel } = require('classic-level')
 const { FlowLevel } = require('flowdb/level')
 const { FlowDB } = require('..')
-const { errorOf, temporary } = require('./support.js')
+const { closedAfter, errorOf, randomSource, seedOf, temporary } = require('./support.js')
 
 /** A database that is closed after the test. */
-function open (t, location, options) {
-  const db = new FlowLevel(location, options)
-  t.after(() => db.close())
-  return db
-}
+const open = (t, location, options) => closedAfter(t, new FlowLevel(location, options))
 
 const inMemory = (t, options) => open(t, '', { inMemory: true, ...options })
 
@@ -111,7 +108,7 @@ test('the options of classic-level mean what they mean there, or are refused', a
     ['FLOWDB_INVALID_ARGUMENT', { cacheSize: 1 << 20, blockCacheCapacityMb: 1 }]
   ]
   for (const [code, options] of refused) {
-    const error = await errorOf(new FlowLevel(temporary(t), options).open())
+    const error = await errorOf(open(t, temporary(t), options).open())
     assert.deepEqual(codesOf(error), ['LEVEL_DATABASE_NOT_OPEN', 'LEVEL_NOT_SUPPORTED', code], JSON.stringify(options))
   }
 })
@@ -153,8 +150,7 @@ test('worker threads share a database with this one', async (t) => {
 
 test('documents in the same directory are left alone', async (t) => {
   const location = temporary(t)
-  const documents = FlowDB.open({ dataDir: location, durability: 'relaxed' })
-  t.after(() => documents.close())
+  const documents = closedAfter(t, FlowDB.open({ dataDir: location, durability: 'relaxed' }))
   await documents.createObjectStore('s', 'id')
   await documents.put('s', { id: 1 })
   const db = open(t, location)
@@ -400,6 +396,37 @@ test('an iterator that is refused, also while the database opens, leaves one tha
   }
   await db.close()
   assert.equal(db.status, 'closed')
+})
+
+test('ranges with every pair of bounds, limits and seeks give what classic-level gives', async (t) => {
+  const { pick, below } = randomSource(seedOf(t))
+  const [ours, theirs] = [inMemory(t), closedAfter(t, new ClassicLevel(temporary(t)))]
+  await Promise.all([ours, theirs].map((db) => fill(db, 50)))
+  const key = () => pick(['', '0', '000000', '000009', '00001', '000025', '000049', '9', '~'])
+  for (let round = 0; round < 2_000; round++) {
+    const options = { reverse: below(2) === 0, limit: pick([-1, 0, 1, 5, Infinity]) }
+    for (const bound of ['gt', 'gte', 'lt', 'lte']) if (below(3) === 0) options[bound] = key()
+    const target = below(2) === 0 ? key() : undefined
+    const [rows, expected] = await Promise.all([ours, theirs].map((db) => {
+      const iterator = db.iterator(options)
+      if (target !== undefined) iterator.seek(target)
+      return iterator.all()
+    }))
+    assert.deepEqual(rows, expected, JSON.stringify({ options, target }))
+  }
+})
+
+test('close waits for what was asked for before', async (t) => {
+  const db = open(t, temporary(t))
+  await db.open()
+  const puts = Array.from({ length: 500 }, (_, number) => db.put(String(number), 'v'))
+  const reads = [db.get('0'), db.keys().all()]
+  await db.close()
+  await Promise.all([...puts, reads[0]])
+  // As in classic-level, it closes iterators, whatever they are about.
+  await Promise.allSettled(reads)
+  await db.open()
+  assert.equal((await db.keys().all()).length, 500)
 })
 
 test('a key that is too long is refused with the code that abstract-level has for it', async (t) => {
