@@ -6,8 +6,8 @@ import { EventEmitter } from 'node:events'
 import { OpenOptions } from './index.js'
 
 /** The database that the adapter keeps its entries in. */
-export interface KeyvFlowDBOptions extends OpenOptions {
-  /** The namespace of a Keyv of version 6 that has none; version 5 always sets its own. */
+export interface KeyvFlowDBOptions extends Omit<OpenOptions, 'defaultTtlSecs'> {
+  /** The namespace of a Keyv of version 6 that has none. Version 5 always sets its own, which must be the same. */
   namespace?: string
 }
 
@@ -46,7 +46,8 @@ export class KeyvFlowDB extends EventEmitter {
   namespace: string | undefined
   /** Read by version 6, which the adapter knows it by. */
   readonly capabilities: KeyvFlowDBCapabilities
-  opts: any
+  /** Read by version 5. */
+  readonly opts: any
   get (key: string): Promise<any>
   getMany (keys: string[]): Promise<any[]>
   has (key: string): Promise<boolean>

@@ -12,13 +12,20 @@ import {
   AbstractClearOptions,
   AbstractDatabaseOptions,
   AbstractDelOptions,
+  AbstractGetManyOptions,
+  AbstractGetOptions,
+  AbstractHasManyOptions,
   AbstractHasOptions,
   AbstractIterator,
   AbstractIteratorOptions,
+  AbstractKeyIterator,
+  AbstractKeyIteratorOptions,
   AbstractLevel,
   AbstractOpenOptions,
   AbstractPutOptions,
   AbstractSnapshot,
+  AbstractValueIterator,
+  AbstractValueIteratorOptions,
   Transcoder
 } from 'abstract-level'
 import { OpenOptions } from './index.js'
@@ -58,8 +65,14 @@ export interface FlowLevelWriteOptions {
   sync?: boolean
 }
 
-/** An option of iterators. */
-export interface FlowLevelIteratorOptions {
+/** An option of reads. */
+export interface FlowLevelReadOptions {
+  /** Of no consequence: what is scanned does not push out what is read often. */
+  fillCache?: boolean
+}
+
+/** Options of iterators. */
+export interface FlowLevelIteratorOptions extends FlowLevelReadOptions {
   /** So many bytes are read at once at most. */
   highWaterMarkBytes?: number
 }
@@ -82,6 +95,24 @@ export class FlowLevel<KDefault = string, VDefault = string>
 
   open (options?: FlowLevelOpenOptions): Promise<void>
 
+  get (key: KDefault): Promise<VDefault | undefined>
+  get<K = KDefault, V = VDefault> (key: K, options: AbstractGetOptions<K, V> & FlowLevelReadOptions): Promise<V | undefined>
+
+  getSync (key: KDefault): VDefault | undefined
+  getSync<K = KDefault, V = VDefault> (key: K, options: AbstractGetOptions<K, V> & FlowLevelReadOptions): V | undefined
+
+  getMany (keys: KDefault[]): Promise<(VDefault | undefined)[]>
+  getMany<K = KDefault, V = VDefault> (
+    keys: K[],
+    options: AbstractGetManyOptions<K, V> & FlowLevelReadOptions
+  ): Promise<(V | undefined)[]>
+
+  has (key: KDefault): Promise<boolean>
+  has<K = KDefault> (key: K, options: AbstractHasOptions<K> & FlowLevelReadOptions): Promise<boolean>
+
+  hasMany (keys: KDefault[]): Promise<boolean[]>
+  hasMany<K = KDefault> (keys: K[], options: AbstractHasManyOptions<K> & FlowLevelReadOptions): Promise<boolean[]>
+
   put (key: KDefault, value: VDefault): Promise<void>
   put<K = KDefault, V = VDefault> (key: K, value: V, options: AbstractPutOptions<K, V> & FlowLevelWriteOptions): Promise<void>
 
@@ -103,11 +134,21 @@ export class FlowLevel<KDefault = string, VDefault = string>
     options: AbstractIteratorOptions<K, V> & FlowLevelIteratorOptions
   ): AbstractIterator<typeof this, K, V>
 
+  keys (): AbstractKeyIterator<typeof this, KDefault>
+  keys<K = KDefault> (
+    options: AbstractKeyIteratorOptions<K> & FlowLevelIteratorOptions
+  ): AbstractKeyIterator<typeof this, K>
+
+  values (): AbstractValueIterator<typeof this, KDefault, VDefault>
+  values<K = KDefault, V = VDefault> (
+    options: AbstractValueIteratorOptions<K, V> & FlowLevelIteratorOptions
+  ): AbstractValueIterator<typeof this, K, V>
+
   snapshot (options?: any): AbstractSnapshot
 
   /** As `has`, in the call. */
   hasSync (key: KDefault): boolean
-  hasSync<K = KDefault> (key: K, options: AbstractHasOptions<K>): boolean
+  hasSync<K = KDefault> (key: K, options: AbstractHasOptions<K> & FlowLevelReadOptions): boolean
 
   /** About how many bytes the keys from `start` to `end`, which is not among them, take on disk. */
   approximateSize (start: KDefault, end: KDefault): Promise<number>

@@ -7,16 +7,13 @@ const { existsSync, readdirSync, rmSync, truncateSync, writeFileSync } = require
 const { join } = require('node:path')
 const { test } = require('node:test')
 const { Worker } = require('node:worker_threads')
+const { ClassicLevel } = require('classic-level')
 const { FlowLevel } = require('flowdb/level')
 const { FlowDB } = require('..')
-const { errorOf, temporary } = require('./support.js')
+const { closedAfter, errorOf, randomSource, seedOf, temporary } = require('./support.js')
 
 /** A database that is closed after the test. */
-function open (t, location, options) {
-  const db = new FlowLevel(location, options)
-  t.after(() => db.close())
-  return db
-}
+const open = (t, location, options) => closedAfter(t, new FlowLevel(location, options))
 
 const inMemory = (t, options) => open(t, '', { inMemory: true, ...options })
 
@@ -25,6 +22,9 @@ async function fill (db, count, value = 'v') {
   const key = (number) => String(number).padStart(6, '0')
   await db.batch(Array.from({ length: count }, (_, number) => ({ type: 'put', key: key(number), value })))
 }
+
+/** The code of an error, that of its cause, and so on. */
+const codesOf = (error) => error === undefined ? [] : [error.code, ...codesOf(error.cause)]
 
 const syncsOf = (db) => JSON.parse(db.getProperty('flowdb.stats')).syncs
 
@@ -70,23 +70,22 @@ test('a write with sync is on the disk when it resolves, and one without it as t
   const before = syncsOf(strict)
   await strict.put('a', '2')
   assert.equal(syncsOf(strict) - before, 1)
-  await assert.rejects(open(t, temporary(t)).open({ durability: 'much' }), ({ cause }) => {
-    return cause.code === 'FLOWDB_INVALID_ARGUMENT'
-  })
+  const { cause } = await errorOf(open(t, temporary(t)).open({ durability: 'much' }))
+  assert.deepEqual([cause.code, cause.cause.code], ['LEVEL_NOT_SUPPORTED', 'FLOWDB_INVALID_ARGUMENT'])
 })
 
 test('createIfMissing and errorIfExists say what an opening expects', async (t) => {
   const location = join(temporary(t), 'db')
   const db = open(t, location, { createIfMissing: false })
   const missing = await errorOf(db.open())
-  assert.deepEqual([missing.code, missing.cause.code], ['LEVEL_DATABASE_NOT_OPEN', 'FLOWDB_NOT_FOUND'])
+  assert.deepEqual(codesOf(missing), ['LEVEL_DATABASE_NOT_OPEN', 'LEVEL_IO_ERROR', 'FLOWDB_NOT_FOUND'])
   assert.match(missing.cause.message, /does not exist/)
   assert.equal(existsSync(location), false)
 
   await db.open({ createIfMissing: true, errorIfExists: true })
   await db.close()
   const exists = await errorOf(db.open({ errorIfExists: true }))
-  assert.deepEqual([exists.code, exists.cause.code], ['LEVEL_DATABASE_NOT_OPEN', 'FLOWDB_EXISTS'])
+  assert.deepEqual(codesOf(exists), ['LEVEL_DATABASE_NOT_OPEN', 'LEVEL_NOT_SUPPORTED', 'FLOWDB_EXISTS'])
   assert.match(exists.cause.message, /exists/)
   await db.open({ createIfMissing: false })
 })
@@ -109,9 +108,8 @@ test('the options of classic-level mean what they mean there, or are refused', a
     ['FLOWDB_INVALID_ARGUMENT', { cacheSize: 1 << 20, blockCacheCapacityMb: 1 }]
   ]
   for (const [code, options] of refused) {
-    const error = await errorOf(new FlowLevel(temporary(t), options).open())
-    const { cause } = error.cause
-    assert.deepEqual([error.code, (cause ?? error.cause).code], ['LEVEL_DATABASE_NOT_OPEN', code], JSON.stringify(options))
+    const error = await errorOf(open(t, temporary(t), options).open())
+    assert.deepEqual(codesOf(error), ['LEVEL_DATABASE_NOT_OPEN', 'LEVEL_NOT_SUPPORTED', code], JSON.stringify(options))
   }
 })
 
@@ -152,8 +150,7 @@ test('worker threads share a database with this one', async (t) => {
 
 test('documents in the same directory are left alone', async (t) => {
   const location = temporary(t)
-  const documents = FlowDB.open({ dataDir: location, durability: 'relaxed' })
-  t.after(() => documents.close())
+  const documents = closedAfter(t, FlowDB.open({ dataDir: location, durability: 'relaxed' }))
   await documents.createObjectStore('s', 'id')
   await documents.put('s', { id: 1 })
   const db = open(t, location)
@@ -293,6 +290,9 @@ test('repair makes a damaged database one that can be opened', async (t) => {
   await db.open()
   assert.equal((await db.keys().all()).length, 1_000)
   await assert.rejects(FlowLevel.repair(undefined), TypeError)
+  // As classic-level.
+  const nowhere = await errorOf(FlowLevel.repair(join(location, 'none')))
+  assert.deepEqual(codesOf(nowhere), ['LEVEL_IO_ERROR', 'FLOWDB_NOT_FOUND'])
 })
 
 test('an iterator ends a read that its signal aborts', async (t) => {
@@ -329,6 +329,104 @@ test('a snapshot outlives what is written, and is let go of with the database', 
   await db.close()
   await db.open()
   assert.equal(kept(), 0)
+})
+
+test('a snapshot of another database, or of another implementation, is refused by every read', async (t) => {
+  const [db, other] = [inMemory(t), inMemory(t)]
+  await Promise.all([db.put('a', '1'), other.open()])
+  const counts = { ref () {}, unref () {} }
+  for (const snapshot of [other.snapshot(), counts, Object.assign(Object.create(db.snapshot()), counts)]) {
+    for (const read of [
+      () => db.get('a', { snapshot }), () => db.getMany(['a'], { snapshot }), () => db.has('a', { snapshot }),
+      () => db.hasMany(['a'], { snapshot }), () => db.getSync('a', { snapshot }), () => db.hasSync('a', { snapshot }),
+      () => db.iterator({ snapshot }).all(), () => db.keys({ snapshot }).next(), () => db.values({ snapshot }).nextv(1),
+      () => db.clear({ snapshot })
+    ]) {
+      const error = await errorOf((async () => read())())
+      assert.deepEqual(codesOf(error), ['LEVEL_NOT_SUPPORTED', 'FLOWDB_INVALID_ARGUMENT'], String(read))
+      assert.match(error.message, /snapshot is one of another/)
+    }
+  }
+  assert.equal(await db.get('a', { snapshot: null }), '1')
+})
+
+test('texts with half a surrogate pair are refused and overwrite nothing, and other encodings take them', async (t) => {
+  const db = inMemory(t)
+  await db.put('\ufffd', 'of another key')
+  for (const key of ['\ud800', '\udfff', 'a\udc00b']) {
+    for (const call of [
+      () => db.put(key, 'v'), () => db.batch([{ type: 'put', key, value: 'v' }]), async () => db.batch().put(key, 'v'),
+      () => db.del(key), async () => db.batch().del(key), () => db.sublevel('s').put(key, 'v'),
+      () => db.get(key), async () => db.getSync(key), () => db.getMany(['b', key]), () => db.has(key), () => db.hasMany([key]),
+      async () => db.hasSync(key)
+    ]) assert.deepEqual(codesOf(await errorOf(call())), ['LEVEL_INVALID_KEY', 'FLOWDB_INVALID_KEY'], String(call))
+    for (const call of [
+      () => db.put('k', key), () => db.batch([{ type: 'put', key: 'k', value: key }]), async () => db.batch().put('k', key)
+    ]) assert.deepEqual(codesOf(await errorOf(call())), ['LEVEL_INVALID_VALUE', 'FLOWDB_INVALID_VALUE'], String(call))
+  }
+  assert.deepEqual(await db.iterator().all(), [['\ufffd', 'of another key']])
+  await db.put('\ud800', '\udfff', { keyEncoding: 'json', valueEncoding: 'json' })
+  assert.equal(await db.get('\ud800', { keyEncoding: 'json', valueEncoding: 'json' }), '\udfff')
+})
+
+test('highWaterMarkBytes that are none are refused by their name, and with few of them every entry comes', async (t) => {
+  const db = inMemory(t)
+  await fill(db, 300)
+  for (const highWaterMarkBytes of [-1, 1.5, NaN, '16']) {
+    const error = await errorOf(db.values({ highWaterMarkBytes }).next())
+    assert.deepEqual(codesOf(error), ['LEVEL_NOT_SUPPORTED', 'FLOWDB_INVALID_ARGUMENT'])
+    assert.match(error.message, /^highWaterMarkBytes/)
+  }
+  for (const highWaterMarkBytes of [0, 100, Infinity]) {
+    const iterator = db.iterator({ highWaterMarkBytes, fillCache: true })
+    assert.equal((await iterator.nextv(200)).length, 200)
+    assert.equal((await iterator.all()).length, 100)
+  }
+})
+
+test('an iterator that is refused, also while the database opens, leaves one that opens and closes', async (t) => {
+  const db = inMemory(t)
+  const refused = [{ highWaterMarkBytes: -1 }, { snapshot: { ref () {}, unref () {} } }]
+  const iterators = () => refused.flatMap((options) => [db.iterator(options), db.keys(options), db.values(options)])
+  const deferred = iterators()
+  await db.open()
+  for (const iterator of [...deferred, ...iterators()]) {
+    await assert.rejects(iterator.next(), { code: 'LEVEL_NOT_SUPPORTED' })
+    await assert.rejects(iterator.all(), { code: 'LEVEL_NOT_SUPPORTED' })
+  }
+  await db.close()
+  assert.equal(db.status, 'closed')
+})
+
+test('ranges with every pair of bounds, limits and seeks give what classic-level gives', async (t) => {
+  const { pick, below } = randomSource(seedOf(t))
+  const [ours, theirs] = [inMemory(t), closedAfter(t, new ClassicLevel(temporary(t)))]
+  await Promise.all([ours, theirs].map((db) => fill(db, 50)))
+  const key = () => pick(['', '0', '000000', '000009', '00001', '000025', '000049', '9', '~'])
+  for (let round = 0; round < 2_000; round++) {
+    const options = { reverse: below(2) === 0, limit: pick([-1, 0, 1, 5, Infinity]) }
+    for (const bound of ['gt', 'gte', 'lt', 'lte']) if (below(3) === 0) options[bound] = key()
+    const target = below(2) === 0 ? key() : undefined
+    const [rows, expected] = await Promise.all([ours, theirs].map((db) => {
+      const iterator = db.iterator(options)
+      if (target !== undefined) iterator.seek(target)
+      return iterator.all()
+    }))
+    assert.deepEqual(rows, expected, JSON.stringify({ options, target }))
+  }
+})
+
+test('close waits for what was asked for before', async (t) => {
+  const db = open(t, temporary(t))
+  await db.open()
+  const puts = Array.from({ length: 500 }, (_, number) => db.put(String(number), 'v'))
+  const reads = [db.get('0'), db.keys().all()]
+  await db.close()
+  await Promise.all([...puts, reads[0]])
+  // As in classic-level, it closes iterators, whatever they are about.
+  await Promise.allSettled(reads)
+  await db.open()
+  assert.equal((await db.keys().all()).length, 500)
 })
 
 test('a key that is too long is refused with the code that abstract-level has for it', async (t) => {

@@ -8,7 +8,7 @@
 
 const assert = require('node:assert/strict')
 const { execFile } = require('node:child_process')
-const { existsSync, mkdirSync, mkdtempSync, readFileSync, readdirSync, rmSync, symlinkSync, writeFileSync } = require('node:fs')
+const { mkdirSync, mkdtempSync, readFileSync, readdirSync, rmSync, symlinkSync, writeFileSync } = require('node:fs')
 const { tmpdir } = require('node:os')
 const { join } = require('node:path')
 const { test } = require('node:test')
@@ -39,11 +39,13 @@ function packagesIn (code) {
   return new Set(['flowdb', ...named])
 }
 
-/** Where a package is: this one, one that it is developed with, or one that is tested on its adapters. */
+/** Those that are tested on the adapters, in the versions that integration/ names. */
+const integrated = Object.keys(require('../integration/package.json').dependencies)
+
+/** Where a package is: this one, one that is tested on its adapters, or one that it is developed with. */
 function placeOf (name) {
   if (name === 'flowdb') return root
-  const places = ['node_modules', 'integration/node_modules'].map((folder) => join(root, folder, name))
-  return places.find((place) => existsSync(place)) ?? places[0]
+  return join(root, integrated.includes(name) ? 'integration/node_modules' : 'node_modules', name)
 }
 
 async function runSnippet (code) {
@@ -74,6 +76,12 @@ test('the README has snippets, and the check finds them', () => {
   const page = '# A\ntext\n```js\nlet a\n```\n## B\n```sh\nnpm test\n```\n```js\nlet b // → 1\n```\n'
   assert.deepEqual(snippetsOf(page), [{ heading: 'A', code: 'let a\n' }, { heading: 'B', code: 'let b // → 1\n' }])
   assert.deepEqual(promisedBy('let b // → 1\n'), ['1'])
+})
+
+test('a snippet for a package that integration/ installs runs with that one', () => {
+  assert.equal(placeOf('keyv'), join(root, 'integration/node_modules/keyv'))
+  assert.equal(placeOf('unstorage'), join(root, 'integration/node_modules/unstorage'))
+  assert.equal(placeOf('abstract-level'), join(root, 'node_modules/abstract-level'))
 })
 
 for (const { heading, code } of snippets) {

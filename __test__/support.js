@@ -12,8 +12,28 @@ const { FlashStore, FlowDB } = require('..')
 
 const PROGRAM_MS_MAX = 60_000
 
-/** A folder that is gone after the test. */
+/** How to close what tests have open, by the test. @type {WeakMap<object, (() => Promise<void>)[]>} */
+const closings = new WeakMap()
+
+/** Those of a test. They are called before its folders go, because hooks run in the order they are given. */
+function closingsOf (t) {
+  if (!closings.has(t)) {
+    const all = []
+    closings.set(t, all)
+    t.after(() => Promise.all(all.map((close) => close())))
+  }
+  return closings.get(t)
+}
+
+/** The same thing, closed after the test. */
+function closedAfter (t, thing, close = () => thing.close()) {
+  closingsOf(t).push(close)
+  return thing
+}
+
+/** A folder that is gone after the test, once what is `closedAfter` it has been closed. */
 function temporary (t) {
+  closingsOf(t)
   const folder = mkdtempSync(join(tmpdir(), 'flowdb-test-'))
   t.after(() => rmSync(folder, { recursive: true, force: true, maxRetries: 3 }))
   return folder
@@ -167,7 +187,6 @@ function randomSource (seed) {
 const randomFrom = (seed) => randomSource(seed).below
 
 module.exports = {
-  collectGarbage, errorOf, flashInMemory, flashOnDisk, gathered, longestTurnUntil, openInMemory, randomFrom,
-  randomSource, runCommand, runProgram, seedOf, temporary,
-  temporaryInMemory
+  closedAfter, collectGarbage, errorOf, flashInMemory, flashOnDisk, gathered, longestTurnUntil, openInMemory,
+  randomFrom, randomSource, runCommand, runProgram, seedOf, temporary, temporaryInMemory
 }

@@ -39,10 +39,13 @@ function expectations () {
  * Vitest's interface as far as the suite needs it.
  *
  * @param {{ notOf?: Map<string, string>, onEnd?: (made: number) => void }} [options] `notOf`: tests that say something
- *   else than the version at hand promises, with the reason
+ *   else than the version at hand promises, with the reason; `verify` fails where the suite has no such test
  */
 function vitest ({ notOf = new Map(), onEnd = () => {} } = {}) {
+  const unmet = new Set(notOf.keys())
+  const verify = () => assert.ok(unmet.size === 0, `the suite has no test with these names: ${[...unmet].join(', ')}`)
   const it = (name, run) => {
+    unmet.delete(name)
     if (notOf.has(name)) return
     test(name, async () => {
       const { expect, verify, made } = expectations()
@@ -51,7 +54,7 @@ function vitest ({ notOf = new Map(), onEnd = () => {} } = {}) {
       onEnd(made())
     })
   }
-  return { it, beforeEach, afterEach }
+  return { it, beforeEach, afterEach, verify }
 }
 
 module.exports = { expectations, vitest }

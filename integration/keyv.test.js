@@ -13,7 +13,7 @@ const { default: keyvTestSuite, keyvIteratorTests } = require('@keyv/test-suite'
 const { createCache } = require('cache-manager')
 const { Keyv: Keyv5 } = require('keyv')
 const { Keyv: Keyv6 } = require('keyv6')
-const { errorOf, gathered, temporary } = require('../__test__/support.js')
+const { closedAfter, errorOf, gathered, temporary } = require('../__test__/support.js')
 const { Keyspace } = require('../lib/keyspace.js')
 const { KeyvFlowDB } = require('../lib/keyv.js')
 const { expectations, vitest } = require('./expectations.js')
@@ -30,8 +30,6 @@ const KEYS = ['a', ':', '2:a', '_', '\0']
 /** The suite is of version 5. What version 6 promises otherwise is tested below, under its own words. */
 const NOT_OF_SIX = new Map([
   ['.deleteMany([keys]) with nonexistent keys resolves to false', 'it resolves to an array'],
-  ['value can not be symbol', 'it emits the error and resolves to false'],
-  ['value can be BigInt using other serializer/deserializer', 'serializers have other names'],
   ["iterator() doesn't yield values from other namespaces", 'an adapter has one namespace, so a second one is refused']
 ])
 
@@ -49,31 +47,26 @@ const rowOf = (keyv, key) => keyv instanceof Keyv5 ? `${keyv.namespace}:${key}` 
 /** The bytes that the files of a folder hold. */
 const bytesIn = (folder) => readdirSync(folder).reduce((sum, name) => sum + statSync(join(folder, name)).size, 0)
 
+/** The same adapter, disconnected after the test. */
+const connected = (t, adapter) => closedAfter(t, adapter, () => adapter.disconnect())
+
 /** Adapters of one database, a new one at each call; all are disconnected after the test. */
 function adaptersIn (t, options) {
-  const adapters = [new KeyvFlowDB(options)]
-  t.after(() => Promise.all(adapters.map((adapter) => adapter.disconnect())))
-  return () => {
-    adapters.push(new KeyvFlowDB(adapters[0]))
-    return adapters.at(-1)
-  }
+  const first = connected(t, new KeyvFlowDB(options))
+  return () => connected(t, new KeyvFlowDB(first))
 }
 
 for (const { version, Keyv, notOf } of VERSIONS) {
   for (const durability of ['strict', 'relaxed', 'none']) {
     describe(`the suite of keyv passes on version ${version} with durability ${durability}`, () => {
-      const adapters = []
       let made = 0
-      // Hooks run in the order they are given: the folder goes last.
-      after(async () => {
-        await Promise.all(adapters.map((adapter) => adapter.disconnect()))
+      after(() => {
         assert.ok(made >= EXPECTATIONS_MIN, `the suite said ${made} things of the adapter`)
+        words.verify()
       })
-      const dataDir = temporary({ after })
-      const store = () => {
-        adapters.push(new KeyvFlowDB({ dataDir, durability }))
-        return adapters.at(-1)
-      }
+      const suite = { after }
+      const dataDir = temporary(suite)
+      const store = () => connected(suite, new KeyvFlowDB({ dataDir, durability }))
       const words = vitest({ notOf, onEnd: (count) => { made += count } })
       keyvTestSuite(words, Keyv, store)
       keyvIteratorTests(words, Keyv, store)
@@ -102,9 +95,10 @@ for (const { version, Keyv, notOf } of VERSIONS) {
     await keyv.setMany(keys.map((key) => ({ key, value: key.length })))
     await other.set('row', 0)
 
-    const seen = new Map(await gathered(keyv.iterator()))
+    const rows = await gathered(keyv.iterator())
 
-    assert.equal(seen.size, ROWS)
+    assert.equal(rows.length, ROWS)
+    const seen = new Map(rows)
     assert.ok(keys.every((key) => seen.get(key) === key.length))
     assert.deepEqual(await gathered(other.iterator()), [['row', 0]])
   })
@@ -143,8 +137,7 @@ for (const { version, Keyv, notOf } of VERSIONS) {
 
   test(`keyv ${version}: what has expired is in no answer, and leaves the disk`, async (t) => {
     const dataDir = temporary(t)
-    const open = () => new KeyvFlowDB({ dataDir })
-    const adapter = open()
+    const adapter = connected(t, new KeyvFlowDB({ dataDir }))
     const keyv = new Keyv({ store: adapter })
     const value = randomBytes(VALUE_BYTES).toString('hex')
     const entries = Array.from({ length: EXPIRING }, (_, number) => ({ key: `row ${number}`, value, ttl: 300 }))
@@ -166,13 +159,12 @@ for (const { version, Keyv, notOf } of VERSIONS) {
 
   test(`keyv ${version}: what was written is there after a reopening, with its expiry`, async (t) => {
     const dataDir = temporary(t)
-    const write = new Keyv({ store: new KeyvFlowDB(dataDir), namespace: 'n' })
+    const write = new Keyv({ store: connected(t, new KeyvFlowDB(dataDir)), namespace: 'n' })
     await write.set('long', { a: [1, null] }, 60_000)
     await write.set('short', 'gone', 200)
     await write.disconnect()
     await delay(250)
-    const read = new Keyv({ store: new KeyvFlowDB(dataDir), namespace: 'n' })
-    t.after(() => read.disconnect())
+    const read = new Keyv({ store: connected(t, new KeyvFlowDB(dataDir)), namespace: 'n' })
     assert.deepEqual(await read.getMany(['long', 'short']), [{ a: [1, null] }, undefined])
     assert.equal(await read.has('short'), false)
   })
@@ -218,6 +210,178 @@ test('keyv 5 with one adapter for several Keyv finds its entries whichever is ma
   }
 })
 
+test('keyv 5: namespaces of which one is empty or begins the other share no adapter, and nothing goes out of sight', async (t) => {
+  const next = adaptersIn(t, { inMemory: true })
+  for (const [one, other] of [['a', 'a:b'], ['a:b', 'a'], ['', 'a'], ['a', ''], [undefined, 'a:b']]) {
+    const [store, owner] = [next(), `${one} beside ${other}`]
+    const first = new Keyv5({ store, namespace: one })
+    const keys = ['k', 'b:k', 'a:b:k']
+    for (const key of keys) await first.set(key, owner)
+
+    assert.throws(() => new Keyv5({ store, namespace: other }), { code: 'FLOWDB_UNSUPPORTED', message: /new KeyvFlowDB/ })
+    assert.throws(() => { first.store.namespace = 7 }, { code: 'FLOWDB_INVALID_ARGUMENT' })
+
+    for (const key of keys) assert.equal(await first.get(key), owner, key)
+    const second = new Keyv5({ store: next(), namespace: other })
+    assert.deepEqual(await second.getMany(keys), keys.map(() => undefined))
+    await first.clear()
+  }
+})
+
+test('keyv 5: two Keyv that have shared a namespace find their entries after one of them gets another', async (t) => {
+  const store = adaptersIn(t, { inMemory: true })()
+  const [first, second] = ['old', 'old'].map((namespace) => new Keyv5({ store, namespace }))
+  await second.set('key', 'of old')
+  first.namespace = 'new'
+  await first.set('key', 'of new')
+  assert.deepEqual([await first.get('key'), await second.get('key')], ['of new', 'of old'])
+  assert.throws(() => { first.namespace = 'old:er' }, { code: 'FLOWDB_UNSUPPORTED' })
+  assert.equal(await second.get('key'), 'of old')
+})
+
+test('keyv 6: one of two Keyv that share an adapter can\'t take the other into another namespace', async (t) => {
+  const store = adaptersIn(t, { inMemory: true })()
+  const [first, second] = ['old', 'old'].map((namespace) => new Keyv6({ store, namespace }))
+  await second.set('key', 'of old')
+  assert.throws(() => { first.namespace = 'new' }, { code: 'FLOWDB_UNSUPPORTED' })
+  assert.equal(await second.get('key'), 'of old')
+  first.namespace = 'old'
+  assert.throws(() => new Keyv6({ store, namespace: 'third' }), { code: 'FLOWDB_UNSUPPORTED' })
+  assert.equal(await first.get('key'), 'of old')
+})
+
+test('keyv 5: keys without a prefix are refused where several namespaces share an adapter, whichever comes first', async (t) => {
+  const next = adaptersIn(t, { inMemory: true })
+  const [early, late] = [next(), next()]
+  const bare = new Keyv5({ store: early, namespace: 'a', useKeyPrefix: false, throwOnErrors: true })
+  await bare.set('k', 1)
+  assert.throws(() => new Keyv5({ store: early, namespace: 'b' }), { code: 'FLOWDB_UNSUPPORTED' })
+  assert.equal(await bare.get('k'), 1)
+
+  const [other] = ['a', 'b'].map((namespace) => {
+    return new Keyv5({ store: late, namespace, useKeyPrefix: namespace === 'b', throwOnErrors: true })
+  })
+  for (const call of [other.set('k', 2), other.get('k'), other.delete('k'), other.getMany(['k'])]) {
+    assert.equal((await errorOf(call)).code, 'FLOWDB_UNSUPPORTED')
+  }
+  assert.equal(await bare.get('k'), 1)
+})
+
+test('keyv 5: an iterator gives no entries of another Keyv that was made later with the same adapter', async (t) => {
+  const store = adaptersIn(t, { inMemory: true })()
+  const [first, second] = ['a', 'ab'].map((namespace) => new Keyv5({ store, namespace }))
+  await first.set('key', 'of a')
+  await second.set('key', 'of ab')
+  assert.deepEqual(await gathered(second.iterator()), [['key', 'of ab']])
+  assert.equal((await errorOf(gathered(first.iterator()))).code, 'FLOWDB_UNSUPPORTED')
+})
+
+test('whoever else listens for errors, or looks at an adapter, is no Keyv', async (t) => {
+  for (const Keyv of [Keyv5, Keyv6]) {
+    for (const look of [
+      (adapter) => adapter.on('error', () => {}), (adapter) => adapter.once('error', () => {}),
+      (adapter) => adapter.capabilities, (adapter) => adapter.opts, (adapter) => adapter.iterator
+    ]) {
+      const adapter = adaptersIn(t, { inMemory: true })()
+      look(adapter)
+      const keyv = new Keyv({ store: adapter, namespace: 'old' })
+      look(adapter)
+      keyv.namespace = 'new'
+      look(adapter)
+      await keyv.set('key', 1, 60_000)
+      look(adapter)
+      assert.equal(await keyv.get('key'), 1)
+      assert.deepEqual(await gathered(keyv.iterator()), [['key', 1]])
+      await keyv.clear()
+      assert.equal(await keyv.get('key'), undefined)
+      const again = new Keyv({ store: adapter, namespace: 'new' })
+      await again.set('key', 2)
+      assert.equal(await keyv.get('key'), 2, `${Keyv === Keyv5 ? 5 : 6} ${look}`)
+    }
+  }
+})
+
+test('the namespace of an adapter is that of a Keyv 6 without one, and Keyv 5 with another is refused', async (t) => {
+  const adapter = () => connected(t, new KeyvFlowDB({ inMemory: true, namespace: 'own' }))
+  assert.equal(new Keyv6({ store: adapter() }).namespace, 'own')
+  assert.equal(new Keyv6({ store: adapter(), namespace: 'its' }).store.namespace, 'its')
+  const five = new Keyv5({ store: adapter(), namespace: 'own' })
+  await five.set('key', 1)
+  assert.equal(await five.get('key'), 1)
+  for (const namespace of [{}, { namespace: 'its' }, { namespace: '' }]) {
+    const refusing = adapter()
+    assert.throws(() => new Keyv5({ store: refusing, ...namespace }), { code: 'FLOWDB_INVALID_ARGUMENT', message: /"own"/ })
+    assert.equal(refusing.namespace, 'own')
+  }
+})
+
+test('an empty namespace is none, for both versions', async (t) => {
+  const next = adaptersIn(t, { inMemory: true })
+  const all = [new Keyv5({ store: next(), namespace: '' }), new Keyv6({ store: next() }), new Keyv6({ store: next(), namespace: '' })]
+  const named = new Keyv5({ store: next(), namespace: 'n' })
+  named.namespace = ''
+  await all[0].set('key', 1)
+  for (const keyv of [...all, named]) assert.equal(await keyv.get('key'), 1)
+})
+
+test('keys that are no strings are refused by every call of the adapter', async (t) => {
+  const adapter = adaptersIn(t, { inMemory: true })()
+  const keyv = new Keyv6({ store: adapter })
+  await keyv.set('x', 'of a string')
+  for (const key of [5, undefined, null, ['x'], Symbol('x'), { toString: () => 'x' }]) {
+    for (const call of [
+      adapter.get(key), adapter.getMany(['x', key]), adapter.has(key), adapter.hasMany([key]), adapter.set(key, 1),
+      adapter.setMany([{ key: 'x', value: 2 }, { key, value: 1 }]), adapter.delete(key), adapter.deleteMany(['x', key])
+    ]) assert.equal((await errorOf(call)).code, 'FLOWDB_INVALID_KEY')
+  }
+  assert.deepEqual(await gathered(keyv.iterator()), [['x', 'of a string']])
+})
+
+test('what an iterator of keyv 5 cuts from keys, the one of the adapter gives whole', async (t) => {
+  const next = adaptersIn(t, { inMemory: true })
+  const [none, colon, bare] = [
+    new Keyv5({ store: next(), namespace: '' }), new Keyv5({ store: next(), namespace: 'a:b' }),
+    new Keyv5({ store: next(), namespace: 'bare', useKeyPrefix: false })
+  ]
+  await Promise.all([none.set('c:k', 1), colon.set('c:k', 1), bare.set('c:k', 1)])
+  const keysOf = async (iterator) => (await gathered(iterator)).map(([key]) => key)
+  // Its own: it takes away everything up to the first colon.
+  assert.deepEqual([await keysOf(none.iterator()), await keysOf(colon.iterator())], [['k'], ['b:c:k']])
+  assert.deepEqual(await keysOf(bare.iterator()), ['c:k'])
+  assert.deepEqual([await keysOf(none.store.iterator()), await keysOf(colon.store.iterator())], [['c:k'], ['a:b:c:k']])
+})
+
+test('keyv 5 takes a key that begins with the namespace for a prefixed one, and in arrays not', async (t) => {
+  const keyv = new Keyv5({ store: adaptersIn(t, { inMemory: true })(), namespace: 'n' })
+  await keyv.set('k', 1)
+  assert.deepEqual([await keyv.get('n:k'), await keyv.getMany(['n:k', 'k'])], [1, [undefined, 1]])
+  await keyv.set('n:n:k', 2)
+  assert.deepEqual([await keyv.get('k'), await keyv.getMany(['n:k'])], [1, [2]])
+})
+
+test('keyv 5 with and without key prefixes iterate over one namespace together, and clear it together', async (t) => {
+  const next = adaptersIn(t, { inMemory: true })
+  const [bare, prefixed] = [false, true].map((useKeyPrefix) => new Keyv5({ store: next(), namespace: 'n', useKeyPrefix }))
+  await bare.set('k', 1)
+  await prefixed.set('k', 2)
+  assert.deepEqual((await gathered(bare.iterator())).sort(), [['k', 1], ['n:k', 2]])
+  assert.deepEqual([await bare.get('n:k'), await prefixed.get('k')], [2, 2])
+  await bare.clear()
+  assert.deepEqual([await bare.get('k'), await prefixed.get('k')], [undefined, undefined])
+})
+
+test('an entry without a time to live stays, unless the database was opened elsewhere with one for all', async (t) => {
+  const dataDir = temporary(t)
+  const plain = connected(t, new KeyvFlowDB({ inMemory: true }))
+  const others = closedAfter(t, Keyspace.open({ dataDir, defaultTtlSecs: 1 }))
+  await others.ready
+  const shared = connected(t, new KeyvFlowDB(dataDir))
+  const all = [plain, shared].map((store) => new Keyv5({ store }))
+  for (const keyv of all) await keyv.set('k', 1)
+  await delay(1_100)
+  assert.deepEqual(await Promise.all(all.map((keyv) => keyv.get('k'))), [1, undefined])
+})
+
 test('keyv 6 uses the adapter as it is, deletes many with an answer for each, and refuses a symbol', async (t) => {
   const adapter = adaptersIn(t, { inMemory: true })()
   const keyv = new Keyv6({ store: adapter })
@@ -231,9 +395,8 @@ test('keyv 6 uses the adapter as it is, deletes many with an answer for each, an
 })
 
 test('keyv 6 without a namespace keeps an adapter to itself, and a look at what one can do changes nothing', async (t) => {
-  const adapter = new KeyvFlowDB({ inMemory: true })
-  const other = new KeyvFlowDB(adapter)
-  t.after(() => Promise.all([adapter.disconnect(), other.disconnect()]))
+  const adapter = connected(t, new KeyvFlowDB({ inMemory: true }))
+  const other = connected(t, new KeyvFlowDB(adapter))
   const first = new Keyv6({ store: adapter })
   await first.set('k', 'of the first')
   assert.throws(() => new Keyv6({ store: adapter, namespace: 'b' }), { code: 'FLOWDB_UNSUPPORTED' })
@@ -248,8 +411,7 @@ test('keyv 6 without a namespace keeps an adapter to itself, and a look at what 
 
 test('what expires while it is iterated over is not given, and what comes in its place is not deleted', async (t) => {
   for (const Keyv of [Keyv5, Keyv6]) {
-    const store = new KeyvFlowDB({ inMemory: true })
-    t.after(() => store.disconnect())
+    const store = connected(t, new KeyvFlowDB({ inMemory: true }))
     const keyv = new Keyv({ store, namespace: 'n' })
     await keyv.set('a', 'stays')
     await keyv.set('k', 'goes', 30)
@@ -297,7 +459,9 @@ test('a write that fails changes nothing, and is told', async (t) => {
 })
 
 test('options that make no sense are refused at once', () => {
-  for (const options of [undefined, null, 7, {}, { dataDir: 'x', namespace: 7 }, { dataDir: 'x', tableau: 1 }]) {
+  const misspelled = [{ nameSpace: 'n' }, { tableau: 1 }, { ttl: 1 }, { path: 'x' }, { defaultTtlSecs: 1 }, { defaultTtl: 1 }]
+  const withDirectory = [{ namespace: 7 }, ...misspelled].map((option) => ({ dataDir: 'x', ...option }))
+  for (const options of [undefined, null, 7, {}, [], ...withDirectory]) {
     assert.throws(() => new KeyvFlowDB(options), { code: 'FLOWDB_INVALID_ARGUMENT' }, inspect(options))
   }
 })
@@ -321,6 +485,26 @@ test('adapters of one database close it with the last of them, and a second disc
   assert.equal(await second.get('a'), 1)
   await second.disconnect()
   assert.equal((await errorOf(second.get('a'))).code, 'FLOWDB_CLOSED')
+})
+
+test('a second disconnect waits for the first, and a disconnected adapter is closed though others are not', async (t) => {
+  const path = temporary(t)
+  const adapter = connected(t, new KeyvFlowDB(path))
+  await adapter.set('a', 1)
+  const first = adapter.disconnect()
+  await adapter.disconnect()
+  // Refused while it is open.
+  await Keyspace.destroy({ path })
+  await first
+
+  const next = adaptersIn(t, { inMemory: true })
+  const [left, stays] = [next(), next()]
+  await left.disconnect()
+  for (const call of [left.get('a'), left.set('a', 1), left.clear(), gathered(left.iterator())]) {
+    assert.equal((await errorOf(call)).code, 'FLOWDB_CLOSED')
+  }
+  assert.throws(() => new KeyvFlowDB(left), { code: 'FLOWDB_CLOSED' })
+  assert.equal(await stays.get('a'), undefined)
 })
 
 test('cache-manager reads through two stores, keeps to its ttl, and clears only its own', async (t) => {
@@ -354,4 +538,13 @@ test('the words of the suite can fail', () => {
   expect.assertions(2)
   expect(1).toBe(1)
   assert.throws(verify, /1 expectations, and 2/)
+})
+
+test('a test of the suite that is left out must be one of the suite', () => {
+  const words = vitest({ notOf: new Map([['met', 'why'], ['gone', 'why']]) })
+  assert.throws(words.verify, /met, gone/)
+  words.it('met', () => {})
+  assert.throws(words.verify, /: gone/)
+  words.it('gone', () => {})
+  words.verify()
 })

@@ -8,7 +8,7 @@ const { setTimeout: delay } = require('node:timers/promises')
 const { inspect } = require('node:util')
 const { createStorage, prefixStorage, restoreSnapshot, snapshot } = require('unstorage')
 const memory = require('unstorage/drivers/memory')
-const { errorOf, temporary } = require('../__test__/support.js')
+const { closedAfter, errorOf, temporary } = require('../__test__/support.js')
 const { Keyspace } = require('../lib/keyspace.js')
 const flowdbDriver = require('../lib/unstorage.js')
 
@@ -17,8 +17,7 @@ const KEYS = 3_000
 /** A storage on a driver, disposed of after the test. */
 function storageWith (t, options) {
   const storage = createStorage({ driver: flowdbDriver(options) })
-  t.after(() => storage.dispose())
-  return storage
+  return closedAfter(t, storage, () => storage.dispose())
 }
 
 const inMemory = (t) => storageWith(t, { inMemory: true })
@@ -151,7 +150,7 @@ test('drivers with bases share a database and keep apart', async (t) => {
 
 test('it is mounted beside other drivers, under prefixes, and in snapshots', async (t) => {
   const storage = createStorage({ driver: memory() })
-  t.after(() => storage.dispose())
+  closedAfter(t, storage, () => storage.dispose())
   storage.mount('disk', flowdbDriver({ inMemory: true }))
   await storage.setItem('disk:a:b', 1)
   await storage.setItem('elsewhere', 2)
@@ -194,20 +193,30 @@ test('a disposed driver says that it is closed', async (t) => {
   assert.equal((await errorOf(storage.getItem('a'))).code, 'FLOWDB_CLOSED')
 })
 
-test('options that make no sense are refused at once, and a ttl that is none by the call', async (t) => {
-  for (const options of [undefined, null, {}, { dataDir: 'x', base: 7 }, { dataDir: 'x', ttl: -1 }, { dataDir: 'x', tableau: 1 }]) {
+test('options that make no sense are refused at once, and a ttl or maxDepth that is none by the call', async (t) => {
+  const wrong = [{ base: 7 }, { base: null }, { ttl: -1 }, { ttl: '1' }, { tableau: 1 }, { path: 'x' }, { maxDepth: 1 }, { Base: 'b' }]
+  const withDirectory = wrong.map((option) => ({ dataDir: 'x', ...option }))
+  for (const options of [undefined, null, 7, {}, [], ...withDirectory]) {
     assert.throws(() => flowdbDriver(options), { code: 'FLOWDB_INVALID_ARGUMENT' }, inspect(options))
   }
   const storage = inMemory(t)
-  for (const ttl of [-1, NaN, 'soon']) {
-    assert.equal((await errorOf(storage.setItem('a', 1, { ttl }))).code, 'FLOWDB_INVALID_ARGUMENT')
+  for (const ttl of [-1, NaN, 'soon', true, {}]) {
+    for (const call of [
+      storage.setItem('a', 1, { ttl }), storage.setItemRaw('a', 1, { ttl }), storage.setItems([{ key: 'a', value: 1, options: { ttl } }])
+    ]) assert.equal((await errorOf(call)).code, 'FLOWDB_INVALID_ARGUMENT')
+  }
+  for (const maxDepth of [-1, NaN, 0.5, '1', null, -Infinity]) {
+    assert.equal((await errorOf(storage.getKeys('', { maxDepth }))).code, 'FLOWDB_INVALID_ARGUMENT', String(maxDepth))
   }
   assert.equal(await storage.hasItem('a'), false)
+  await storage.setItem('b:c', 1)
+  assert.deepEqual(await storage.getKeys('', { maxDepth: Infinity }), ['b:c'])
+  assert.deepEqual(await storage.getKeys('', { maxDepth: undefined }), ['b:c'])
 })
 
 test('a base is written in any of the ways that unstorage takes, and what Nitro adds to the options is no matter', async (t) => {
   const root = flowdbDriver({ driver: 'flowdb/unstorage', inMemory: true, base: '/a\\\\b:' })
-  t.after(() => root.dispose())
+  closedAfter(t, root, () => root.dispose())
   await root.setItem('k', '1')
   await root.setItem('s1:a', '1')
   await root.setItem('s10:a', '1')

@@ -6,7 +6,7 @@ const assert = require('node:assert/strict')
 const { test } = require('node:test')
 const { LeveldbPersistence } = require('y-leveldb')
 const Y = require('yjs')
-const { temporary } = require('../__test__/support.js')
+const { closedAfter, temporary } = require('../__test__/support.js')
 const { FlowLevel } = require('../lib/level.js')
 
 const EDITS = 600
@@ -56,7 +56,7 @@ test('a shared document is what its editors made of it, after a reopening and a 
 
 test('documents are listed, and clearing one leaves those whose names begin like it', async (t) => {
   const kept = new LeveldbPersistence(temporary(t), { Level: FlowLevel })
-  t.after(() => kept.destroy())
+  closedAfter(t, kept, () => kept.destroy())
   for (const name of ['note', 'note 2', 'notes']) {
     const doc = new Y.Doc()
     doc.getArray('lines').push([name])

@@ -10,8 +10,6 @@
 const { FlowDBError } = require('./errors.js')
 const { VERB } = require('./packing.js')
 
-const ignore = () => {}
-
 /** @type {FinalizationRegistry<{ connection: import('./connection.js').Connection, number: number }>} */
 const forgotten = new FinalizationRegistry(({ connection, number }) => connection.releaseSnapshot(number))
 
@@ -21,6 +19,8 @@ class KeyspaceSnapshot {
   #isTaken = false
   #isClosed = false
   #reads = 0
+  /** Why it could not be taken. @type {unknown} */
+  #refusal
 
   /** @param {import('./session.js').Session} session */
   constructor (session) {
@@ -44,8 +44,9 @@ class KeyspaceSnapshot {
       this.#isTaken = true
       this.letGo()
     }
-    // Where the database could not be opened, whoever reads is told.
-    this.#session.issue(VERB.TAKE_SNAPSHOT, { isWrite: true, settled }, (run) => run.u32(this.#number)).catch(ignore)
+    const taken = this.#session.issue(VERB.TAKE_SNAPSHOT, { isWrite: true, settled }, (run) => run.u32(this.#number))
+    // Whoever reads is told.
+    taken.catch((error) => { this.#refusal = error })
   }
 
   /** The number under which the addon keeps it. */
@@ -56,6 +57,11 @@ class KeyspaceSnapshot {
   /** Whether it sees nothing any more. */
   get isClosed () {
     return this.#isClosed
+  }
+
+  /** Why it could not be taken, once that is known; whoever reads it meets only that it is not there. */
+  get refusal () {
+    return this.#refusal
   }
 
   /** Whether no write is ahead of it any more. */
@@ -72,6 +78,7 @@ class KeyspaceSnapshot {
     if (session.connection !== this.#session.connection) {
       throw new FlowDBError('FLOWDB_INVALID_ARGUMENT', 'the snapshot is one of another database')
     }
+    if (this.#refusal !== undefined) throw this.#refusal
     if (this.#isClosed) throw new FlowDBError('FLOWDB_CLOSED', 'the snapshot is closed')
   }
 

@@ -5,9 +5,9 @@
  *
  * A row is a namespace and a key, each of which tells where it ends, so that no namespace has a part of another.
  *
- * The two versions ask for different things of the same methods. Version 6 reads `capabilities` just before it listens
- * for errors: keys come as the user gave them then, and with the moment at which they expire. Version 5 only listens,
- * writes the namespace before each key, and gives milliseconds to live. What both have written is the same.
+ * The two versions ask for different things of the same methods. Keys of version 6 come as the user gave them, with the
+ * moment at which they expire. Version 5 writes the namespace before each key, and gives milliseconds to live. What
+ * both have written is the same. Which of them asks, and for which namespace, lib/keyv-users.js knows.
  */
 
 const { EventEmitter } = require('node:events')
@@ -15,13 +15,11 @@ const { nameOf, pages, rowKey, rowsOf, toBytes, toValue } = require('./adapter-r
 const { FlowDBError } = require('./errors.js')
 const { encodeKey } = require('./key.js')
 const { Keyspace } = require('./keyspace.js')
+const { KeyvUsers, checkNamespace } = require('./keyv-users.js')
 const { invalid, kindOf } = require('./names.js')
 
 /** The rows of every adapter are in this keyspace of a database. */
 const KEYSPACE = 'keyv'
-
-/** Between a namespace and a key, as version 5 writes them. */
-const SEPARATOR = ':'
 
 const ASYNC = Object.freeze({ exists: true, methodType: 'async' })
 
@@ -58,17 +56,11 @@ class Shared {
 class KeyvFlowDB extends EventEmitter {
   /** @type {Shared} */
   #shared
-  #isDisconnected = false
-  /** @type {string | undefined} */
-  #namespace
-  /** The namespaces of the Keyv that have been made with this adapter. */
-  #inUse = new Set()
-  /** Whether a Keyv is being made with this adapter: the namespace it sets next is one more, and not a new name. */
-  #isAttaching = false
-  /** Whether it is version 6 that asks. */
-  #isSix = false
-  /** Whether somebody has asked in this turn what this adapter can do. */
-  #isAsked = false
+  #users
+  // Version 5 iterates over what has a dialect that it knows, and this one is no less iterable.
+  #opts = { dialect: 'sqlite' }
+  /** @type {Promise<void> | undefined} */
+  #disconnected
 
   /**
    * @param {string | Record<string, unknown> | KeyvFlowDB} options a directory, options with a `dataDir`, or an adapter
@@ -77,90 +69,68 @@ class KeyvFlowDB extends EventEmitter {
   constructor (options) {
     super()
     if (options instanceof KeyvFlowDB) {
+      options.#checkConnected()
+      this.#users = new KeyvUsers(undefined)
       this.#shared = options.#shared
     } else {
       const { namespace, ...others } = toOptions(options)
-      if (namespace !== undefined && typeof namespace !== 'string') {
-        throw invalid(`namespace is a string, not ${kindOf(namespace)}`)
-      }
-      this.#namespace = namespace
+      this.#users = new KeyvUsers(namespace)
       this.#shared = new Shared(others)
     }
     this.#shared.users++
-    // Version 5 iterates over what has a dialect that it knows, and this one is no less iterable.
-    this.opts = { dialect: 'sqlite' }
     // Each Keyv adds one listener.
     this.setMaxListeners(0)
   }
 
   get capabilities () {
-    this.#isAsked = true
-    queueMicrotask(() => { this.#isAsked = false })
+    this.#users.asked()
     return CAPABILITIES
   }
 
+  get opts () {
+    this.#users.looked()
+    return this.#opts
+  }
+
   get namespace () {
-    return this.#namespace
+    return this.#users.namespace
   }
 
   set namespace (namespace) {
-    const isAttaching = this.#isAttaching
-    this.#isAttaching = false
-    const isAnother = isAttaching && this.#inUse.size > 0 && !this.#inUse.has(namespace)
-    if (isAnother && this.#isSix) throw shared(`it can't be used for the namespace ${name(namespace)} too`, this.#inUse)
-    if (!isAttaching && this.#inUse.size <= 1) this.#inUse.clear()
-    this.#inUse.add(namespace)
-    this.#namespace = namespace
+    this.#users.named(namespace)
   }
 
   /**
-   * Every Keyv listens for errors just before it sets its namespace; version 6 sets none where it has none.
+   * Every Keyv listens for errors when it is made.
    *
    * @param {string | symbol} event
    * @param {(...args: any[]) => void} listener
    */
   on (event, listener) {
-    if (event === 'error') this.#attach()
+    if (event === 'error') this.#users.listened()
     return super.on(event, listener)
-  }
-
-  #attach () {
-    this.#attached()
-    if (this.#inUse.size > 0 && this.#isAsked !== this.#isSix) {
-      throw shared('the versions 5 and 6 of keyv can\'t use one adapter', this.#inUse)
-    }
-    this.#isSix = this.#isAsked
-    this.#isAsked = false
-    this.#isAttaching = true
-    queueMicrotask(() => this.#attached())
-  }
-
-  /** Whoever was attaching has set no namespace: it uses that which is there. */
-  #attached () {
-    if (this.#isAttaching && this.#isSix) this.#inUse.add(this.#namespace)
-    this.#isAttaching = false
   }
 
   /** @param {string} key */
   async get (key) {
-    const bytes = await this.#shared.rows.get(this.#rowOf(key))
+    const bytes = await this.#rows.get(this.#rowOf(key))
     return bytes === undefined ? undefined : toValue(bytes)
   }
 
   /** @param {string[]} keys */
   async getMany (keys) {
-    const all = await this.#shared.rows.getMany(this.#rowsOf(keys))
+    const all = await this.#rows.getMany(this.#rowsOf(keys))
     return all.map((bytes) => bytes === undefined ? undefined : toValue(bytes))
   }
 
   /** @param {string} key */
   async has (key) {
-    return await this.#shared.rows.has(this.#rowOf(key))
+    return await this.#rows.has(this.#rowOf(key))
   }
 
   /** @param {string[]} keys */
   async hasMany (keys) {
-    return await this.#shared.rows.hasMany(this.#rowsOf(keys))
+    return await this.#rows.hasMany(this.#rowsOf(keys))
   }
 
   /**
@@ -169,7 +139,7 @@ class KeyvFlowDB extends EventEmitter {
    * @param {number} [expiry] milliseconds to live, or for version 6 the moment
    */
   async set (key, value, expiry) {
-    await this.#shared.rows.batch([this.#toWrite(key, value, expiry)])
+    await this.#rows.batch([this.#toWrite(key, value, expiry)])
     return true
   }
 
@@ -179,8 +149,8 @@ class KeyvFlowDB extends EventEmitter {
    * @param {{ key: string, value: unknown, ttl?: number, expires?: number }[]} entries
    */
   async setMany (entries) {
-    await this.#shared.rows.batch(entries.map((entry) => {
-      return this.#toWrite(entry.key, entry.value, this.#isSix ? entry.expires : entry.ttl)
+    await this.#rows.batch(entries.map((entry) => {
+      return this.#toWrite(entry.key, entry.value, this.#users.isSix ? entry.expires : entry.ttl)
     }))
     return entries.map(() => true)
   }
@@ -199,24 +169,37 @@ class KeyvFlowDB extends EventEmitter {
    */
   async deleteMany (keys) {
     const were = await this.#delete(keys)
-    return this.#isSix ? were : were.every(Boolean)
+    return this.#users.isSix ? were : were.every(Boolean)
   }
 
   /** Deletes the namespace, by one entry however large it is. */
   async clear () {
-    if (this.#inUse.size > 1) throw shared('it can\'t tell which of them is to be cleared', this.#inUse)
-    await this.#shared.rows.clear(rowsOf(this.#namespace ?? null))
+    this.#users.checkClear()
+    await this.#rows.clear(rowsOf(this.namespace ?? null))
   }
 
   /**
-   * The entries of the namespace as they are at the first step, in the order of their keys.
+   * Gives the entries of the namespace as they are at the first step, in the order of their keys. Version 5 takes this
+   * function when a Keyv is made, and later gives it the namespace that was set last.
    *
-   * @param {string} [namespace] given by version 5
+   * @returns {(namespace?: string) => AsyncGenerator<[string, unknown], void>}
    */
-  async * iterator (namespace = this.#namespace) {
+  get iterator () {
+    this.#users.taken()
+    const own = this.namespace
+    return (namespace = this.namespace) => this.#entries(own, checkNamespace(namespace))
+  }
+
+  /**
+   * @param {string | undefined} own
+   * @param {string | undefined} namespace
+   * @returns {AsyncGenerator<[string, unknown], void>}
+   */
+  async * #entries (own, namespace) {
+    this.#users.checkIterator(own)
     const group = namespace ?? null
     const groupLength = encodeKey(group).length
-    for await (const page of pages(this.#shared.rows, { ...rowsOf(group), expiries: true })) {
+    for await (const page of pages(this.#rows, { ...rowsOf(group), expiries: true })) {
       for (const [key, bytes, expiry] of page) {
         // Keyv would delete what has expired since the page was read, and with it what has come in its place.
         if (/** @type {number} */ (expiry) <= Date.now()) continue
@@ -228,9 +211,21 @@ class KeyvFlowDB extends EventEmitter {
 
   /** Closes the database, unless another adapter uses it. */
   async disconnect () {
-    if (this.#isDisconnected) return
-    this.#isDisconnected = true
+    this.#disconnected ??= this.#disconnect()
+    await this.#disconnected
+  }
+
+  async #disconnect () {
     if (--this.#shared.users === 0) await this.#shared.keyspace.close()
+  }
+
+  #checkConnected () {
+    if (this.#disconnected !== undefined) throw new FlowDBError('FLOWDB_CLOSED', 'the adapter has been disconnected')
+  }
+
+  get #rows () {
+    this.#checkConnected()
+    return this.#shared.rows
   }
 
   /**
@@ -240,8 +235,8 @@ class KeyvFlowDB extends EventEmitter {
   async #delete (keys) {
     const rows = this.#rowsOf(keys)
     // In one turn, so that nothing that this thread writes comes in between.
-    const were = this.#shared.rows.hasMany(rows)
-    const deleted = this.#shared.rows.batch(rows.map((key) => ({ type: 'del', key })))
+    const were = this.#rows.hasMany(rows)
+    const deleted = this.#rows.batch(rows.map((key) => ({ type: 'del', key })))
     return (await Promise.all([were, deleted]))[0]
   }
 
@@ -253,7 +248,7 @@ class KeyvFlowDB extends EventEmitter {
   #toWrite (key, value, expiry) {
     const row = this.#rowOf(key)
     const bytes = toBytes(value)
-    const expiresAt = this.#isSix ? expiry : momentIn(expiry)
+    const expiresAt = this.#users.isSix ? expiry : momentIn(expiry)
     if (!isMoment(expiresAt)) return { type: 'put', key: row, value: bytes }
     if (expiresAt <= Date.now()) return { type: 'del', key: row }
     return { type: 'put', key: row, value: bytes, expiresAt: Math.ceil(expiresAt) }
@@ -266,40 +261,22 @@ class KeyvFlowDB extends EventEmitter {
 
   /** @param {string} key */
   #rowOf (key) {
-    if (this.#isSix || typeof key !== 'string') return rowKey(this.#namespace ?? null, key)
-    const namespace = this.#namespaceOf(key)
-    if (namespace === undefined) return rowKey(null, key)
-    const beginning = namespace + SEPARATOR
-    // With `useKeyPrefix: false` a key comes as it is. In an array it is no key that would have come with a namespace.
-    return rowKey(namespace, key.startsWith(beginning) ? key.slice(beginning.length) : [key])
-  }
-
-  /**
-   * The namespace that version 5 has written before a key. Where several Keyv share the adapter, only the key says it.
-   *
-   * @param {string} key
-   */
-  #namespaceOf (key) {
-    let longest
-    if (this.#inUse.size > 1) {
-      for (const namespace of this.#inUse) {
-        if (namespace === undefined || !key.startsWith(namespace + SEPARATOR)) continue
-        if (longest === undefined || namespace.length > longest.length) longest = namespace
-      }
-    }
-    return longest ?? this.#namespace
+    if (typeof key !== 'string') throw new FlowDBError('FLOWDB_INVALID_KEY', `a key is a string, not ${kindOf(key)}`)
+    const { namespace, rest, isBare } = this.#users.read(key)
+    // In an array it is no key that would have come with a namespace.
+    return rowKey(namespace ?? null, isBare ? [rest] : rest)
   }
 
   /**
    * The key that the version at hand gave for a row.
    *
    * @param {string | undefined} namespace
-   * @param {unknown} name
-   * @returns {unknown} `undefined` where it can't have given one
+   * @param {any} name
+   * @returns {string | undefined} none where it can't have given one
    */
   #keyOf (namespace, name) {
-    if (Array.isArray(name)) return this.#isSix ? undefined : name[0]
-    return this.#isSix || namespace === undefined ? name : namespace + SEPARATOR + name
+    if (Array.isArray(name)) return this.#users.isSix ? undefined : name[0]
+    return this.#users.write(namespace, name)
   }
 }
 
@@ -309,8 +286,14 @@ class KeyvFlowDB extends EventEmitter {
  */
 function toOptions (options) {
   if (typeof options === 'string') return { dataDir: options }
-  if (typeof options === 'object' && options !== null) return /** @type {Record<string, unknown>} */ (options)
-  throw invalid(`KeyvFlowDB takes a directory, options or another KeyvFlowDB, not ${kindOf(options)}`)
+  if (typeof options !== 'object' || options === null) {
+    throw invalid(`KeyvFlowDB takes a directory, options or another KeyvFlowDB, not ${kindOf(options)}`)
+  }
+  if ('path' in options) throw invalid('KeyvFlowDB has no option "path"; did you mean dataDir?')
+  if ('defaultTtlSecs' in options) {
+    throw invalid('KeyvFlowDB has no option "defaultTtlSecs": without a time to live an entry stays. Give Keyv a ttl')
+  }
+  return /** @type {Record<string, unknown>} */ (options)
 }
 
 /** @param {number | undefined} ttl milliseconds; as in Keyv, 0 is for ever */
@@ -323,18 +306,5 @@ const momentIn = (ttl) => typeof ttl === 'number' && ttl !== 0 ? Date.now() + tt
  * @returns {at is number}
  */
 const isMoment = (at) => typeof at === 'number' && at <= Number.MAX_SAFE_INTEGER
-
-/** @param {string | undefined} namespace */
-const name = (namespace) => namespace === undefined ? '(none)' : JSON.stringify(namespace)
-
-/**
- * @param {string} trouble
- * @param {Set<string | undefined>} namespaces
- */
-function shared (trouble, namespaces) {
-  const names = [...namespaces].map(name).join(', ')
-  const advice = 'make each its own with new KeyvFlowDB(adapter), which uses the same database'
-  return new FlowDBError('FLOWDB_UNSUPPORTED', `this adapter is used for the namespace ${names}, and ${trouble}: ${advice}`)
-}
 
 exports.KeyvFlowDB = KeyvFlowDB

@@ -4,17 +4,35 @@
 
 const { isOwn } = require('./errors.js')
 
-/** Codes of ours and those that abstract-level has for them. @type {Record<string, string>} */
+/**
+ * Codes of ours and those that abstract-level has for them; it has no others. What it has none for gets the nearest:
+ * that of a store which could not do its work, or that of what can't be asked of this one.
+ *
+ * @type {Record<string, string>}
+ */
 const CODES = {
+  FLOWDB_ABORTED: 'LEVEL_ABORTED',
+  FLOWDB_BUSY: 'LEVEL_IO_ERROR',
   FLOWDB_CLOSED: 'LEVEL_DATABASE_NOT_OPEN',
+  FLOWDB_CONFLICT: 'LEVEL_IO_ERROR',
+  FLOWDB_CONSTRAINT: 'LEVEL_NOT_SUPPORTED',
   FLOWDB_CORRUPTION: 'LEVEL_CORRUPTION',
+  FLOWDB_EXISTS: 'LEVEL_NOT_SUPPORTED',
+  FLOWDB_INTERNAL: 'LEVEL_IO_ERROR',
+  FLOWDB_INVALID_ARGUMENT: 'LEVEL_NOT_SUPPORTED',
   FLOWDB_INVALID_KEY: 'LEVEL_INVALID_KEY',
   FLOWDB_INVALID_VALUE: 'LEVEL_INVALID_VALUE',
   FLOWDB_IO: 'LEVEL_IO_ERROR',
   FLOWDB_LOCKED: 'LEVEL_LOCKED',
+  FLOWDB_NOT_CLONEABLE: 'LEVEL_INVALID_VALUE',
+  // As of classic-level, where there is no directory to open or to repair.
+  FLOWDB_NOT_FOUND: 'LEVEL_IO_ERROR',
+  FLOWDB_OVERFLOW: 'LEVEL_IO_ERROR',
   FLOWDB_POISONED: 'LEVEL_IO_ERROR',
   FLOWDB_READ_ONLY: 'LEVEL_READONLY',
-  FLOWDB_UNSUPPORTED: 'LEVEL_NOT_SUPPORTED'
+  FLOWDB_TRANSACTION_INACTIVE: 'LEVEL_NOT_SUPPORTED',
+  FLOWDB_UNSUPPORTED: 'LEVEL_NOT_SUPPORTED',
+  FLOWDB_VERSION: 'LEVEL_NOT_SUPPORTED'
 }
 
 /** An error with a code of abstract-level's. */
@@ -30,11 +48,14 @@ class LevelError extends Error {
   }
 }
 
-/** What ends because its signal was aborted, as abstract-level says it. */
+/** What ends because it was aborted, as abstract-level says it. */
 class AbortError extends LevelError {
-  /** @param {unknown} cause */
-  constructor (cause) {
-    super('LEVEL_ABORTED', 'The operation was aborted by its signal', cause)
+  /**
+   * @param {unknown} cause
+   * @param {string} [message]
+   */
+  constructor (cause, message = 'The operation was aborted by its signal') {
+    super('LEVEL_ABORTED', message, cause)
   }
 
   get name () {
@@ -48,7 +69,8 @@ class AbortError extends LevelError {
  */
 function toLevelError (error) {
   if (!isOwn(error) || !Object.hasOwn(CODES, error.code)) return error
-  return new LevelError(CODES[error.code], error.message, error)
+  const code = CODES[error.code]
+  return code === 'LEVEL_ABORTED' ? new AbortError(error, error.message) : new LevelError(code, error.message, error)
 }
 
 /**
@@ -56,13 +78,15 @@ function toLevelError (error) {
  *
  * @template T
  * @param {Promise<T>} work
+ * @param {import('./keyspace-snapshot.js').KeyspaceSnapshot} [snapshot] that it reads
  * @returns {Promise<T>}
  */
-async function told (work) {
+async function told (work, snapshot) {
   try {
     return await work
   } catch (error) {
-    throw toLevelError(error)
+    // Where there is no snapshot to read, why that is says more than that it is so.
+    throw toLevelError(snapshot?.refusal ?? error)
   }
 }
 
@@ -83,5 +107,6 @@ function toldSync (work) {
 
 exports.AbortError = AbortError
 exports.LevelError = LevelError
+exports.toLevelError = toLevelError
 exports.told = told
 exports.toldSync = toldSync

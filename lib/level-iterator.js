@@ -4,6 +4,8 @@
 
 const { AbstractIterator } = require('abstract-level')
 const { AbortError, told, toldSync } = require('./level-errors.js')
+const { Snapshot } = require('./level-snapshot.js')
+const { invalid, kindOf } = require('./names.js')
 
 /** @type {(error: unknown) => void} */
 const ignore = () => {}
@@ -17,15 +19,70 @@ function toScan ({ gt, gte, lt, lte, reverse, keys, values, snapshot, limit, hig
   const textKeys = encodings.keyEncoding === 'utf8'
   const textValues = encodings.valueEncoding === 'utf8'
   const scan = { gt, gte, lt, lte, reverse, keys, values, textKeys, textValues, pageBytes: highWaterMarkBytes }
+  checkBytes(highWaterMarkBytes)
+  const kept = Snapshot.keptOf(snapshot)
   // On a snapshot that is closed abstract-level lets nobody read.
-  if (snapshot?.kept.isClosed) return { ...scan, limit: 0 }
-  return { ...scan, snapshot: snapshot?.kept, limit: limit >= 0 ? limit : undefined }
+  if (kept?.isClosed) return { ...scan, snapshot: undefined, limit: 0 }
+  return { ...scan, snapshot: kept, limit: limit >= 0 ? limit : undefined }
+}
+
+/** @param {unknown} bytes */
+function checkBytes (bytes) {
+  if (bytes === undefined || bytes === Infinity || (Number.isSafeInteger(bytes) && Number(bytes) >= 0)) return
+  throw invalid(`highWaterMarkBytes is a whole number from 0, not ${kindOf(bytes)}`)
+}
+
+/**
+ * The rows that an iterator is made for, and the snapshot that was given for them. abstract-level has attached the
+ * iterator to the database before, and could not close one that was attached and never made: so what can't be read is
+ * told when it is read.
+ *
+ * @param {import('./keyspace.js').Keyspace} keyspace
+ * @param {any} options
+ */
+function readingOf (keyspace, options) {
+  try {
+    const scan = toScan(options)
+    return { rows: keyspace.iterator(scan), snapshot: scan.snapshot }
+  } catch (error) {
+    return { rows: new Refused(error), snapshot: undefined }
+  }
+}
+
+/** Rows that can't be read. */
+class Refused {
+  #error
+
+  /** @param {unknown} error */
+  constructor (error) {
+    this.#error = error
+  }
+
+  take () {
+    return undefined
+  }
+
+  /** @returns {Promise<boolean>} */
+  async fill () {
+    throw this.#error
+  }
+
+  /** @returns {Promise<any[]>} */
+  async next () {
+    throw this.#error
+  }
+
+  // Where it goes on is told by the read.
+  seek () {}
+
+  close () {}
 }
 
 /** @extends {AbstractIterator<any, any, any>} */
 class LevelIterator extends AbstractIterator {
   #rows
   #signal
+  #snapshot
   /** Rejects the read that is under way. */
   #reject = ignore
 
@@ -35,11 +92,11 @@ class LevelIterator extends AbstractIterator {
    * @param {any} options
    */
   constructor (db, keyspace, options) {
-    const { signal } = options
-    const rows = toldSync(() => keyspace.iterator(toScan(options)))
     super(db, options)
+    const { rows, snapshot } = readingOf(keyspace, options)
     this.#rows = rows
-    this.#signal = signal ?? undefined
+    this.#snapshot = snapshot
+    this.#signal = options.signal ?? undefined
     this.#signal?.addEventListener('abort', this.#abort, { once: true })
   }
 
@@ -53,11 +110,11 @@ class LevelIterator extends AbstractIterator {
    * @returns {Promise<T>}
    */
   #unlessAborted (work) {
-    if (this.#signal === undefined) return told(work)
+    if (this.#signal === undefined) return told(work, this.#snapshot)
     return told(new Promise((resolve, reject) => {
       this.#reject = reject
       work.then(resolve, reject)
-    }))
+    }), this.#snapshot)
   }
 
   async _next () {

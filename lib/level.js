@@ -11,13 +11,15 @@
 
 const { access } = require('node:fs/promises')
 const { join } = require('node:path')
-const { AbstractChainedBatch, AbstractLevel, AbstractSnapshot } = require('abstract-level')
+const { AbstractChainedBatch, AbstractLevel } = require('abstract-level')
 const { FlowDBError } = require('./errors.js')
 const { Keyspace } = require('./keyspace.js')
-const { LevelError, told, toldSync } = require('./level-errors.js')
+const { LevelError, toLevelError, told, toldSync } = require('./level-errors.js')
 const { LevelIterator } = require('./level-iterator.js')
 const { readLevelOptions } = require('./level-options.js')
 const { propertyOf } = require('./level-properties.js')
+const { Snapshot } = require('./level-snapshot.js')
+const { checkedKey, checkedValue } = require('./level-text.js')
 
 const MANIFEST = {
   encodings: { buffer: true, utf8: true, view: true },
@@ -117,7 +119,7 @@ class FlowLevel extends AbstractLevel {
    * @param {string} why
    */
   #refused (code, why) {
-    return new FlowDBError(code, `the database ${this.#location} ${why}`)
+    return toLevelError(new FlowDBError(code, `the database ${this.#location} ${why}`))
   }
 
   async _close () {
@@ -130,27 +132,31 @@ class FlowLevel extends AbstractLevel {
 
   /** @param {any} key @param {any} options */
   _get (key, options) {
-    return told(this.#rows.get(key, readOptionsOf(options)))
+    const own = readOptionsOf(options)
+    return told(this.#rows.get(checkedKey(key), own), own.snapshot)
   }
 
   /** @param {any} key @param {any} options */
   _getSync (key, options) {
-    return toldSync(() => this.#rows.getSync(key, readOptionsOf(options)))
+    return toldSync(() => this.#rows.getSync(checkedKey(key), readOptionsOf(options)))
   }
 
   /** @param {any[]} keys @param {any} options */
   _getMany (keys, options) {
-    return told(this.#rows.getMany(keys, readOptionsOf(options)))
+    const own = readOptionsOf(options)
+    return told(this.#rows.getMany(keys.map(checkedKey), own), own.snapshot)
   }
 
   /** @param {any} key @param {any} options */
   _has (key, options) {
-    return told(this.#rows.has(key, readOptionsOf(options)))
+    const own = readOptionsOf(options)
+    return told(this.#rows.has(checkedKey(key), own), own.snapshot)
   }
 
   /** @param {any[]} keys @param {any} options */
   _hasMany (keys, options) {
-    return told(this.#rows.hasMany(keys, readOptionsOf(options)))
+    const own = readOptionsOf(options)
+    return told(this.#rows.hasMany(keys.map(checkedKey), own), own.snapshot)
   }
 
   /**
@@ -167,7 +173,7 @@ class FlowLevel extends AbstractLevel {
     const snapshot = options?.snapshot
     snapshot?.ref()
     try {
-      return toldSync(() => this.#rows.hasSync(encoding.encode(key), readOptionsOf({ snapshot })))
+      return toldSync(() => this.#rows.hasSync(checkedKey(encoding.encode(key)), readOptionsOf({ snapshot })))
     } finally {
       snapshot?.unref()
     }
@@ -175,12 +181,12 @@ class FlowLevel extends AbstractLevel {
 
   /** @param {any} key @param {any} value @param {any} options */
   _put (key, value, options) {
-    return told(this.#rows.put(key, value, durabilityOf(options)))
+    return told(this.#rows.put(checkedKey(key), checkedValue(value), durabilityOf(options)))
   }
 
   /** @param {any} key @param {any} options */
   _del (key, options) {
-    return told(this.#rows.del(key, durabilityOf(options)))
+    return told(this.#rows.del(checkedKey(key), durabilityOf(options)))
   }
 
   /** @param {any[]} operations @param {any} options */
@@ -195,8 +201,9 @@ class FlowLevel extends AbstractLevel {
   /** @param {any} options */
   _clear ({ gt, gte, lt, lte, limit, reverse, snapshot, sync }) {
     const count = limit >= 0 && limit !== Infinity ? limit : undefined
-    const range = { gt, gte, lt, lte, limit: count, reverse, snapshot: snapshot?.kept }
-    return told(this.#rows.clear({ ...range, ...durabilityOf({ sync }) }))
+    const kept = Snapshot.keptOf(snapshot)
+    const range = { gt, gte, lt, lte, limit: count, reverse, snapshot: kept }
+    return told(this.#rows.clear({ ...range, ...durabilityOf({ sync }) }), kept)
   }
 
   /** @param {any} options */
@@ -206,7 +213,7 @@ class FlowLevel extends AbstractLevel {
 
   /** @param {any} options */
   _snapshot (options) {
-    return new Snapshot(this.#rows.snapshot(), options)
+    return new Snapshot(toldSync(() => this.#rows.snapshot()), options)
   }
 
   /**
@@ -304,29 +311,12 @@ function checkLocation (location) {
 
 /** @param {any} options */
 function readOptionsOf ({ snapshot, valueEncoding }) {
-  return { snapshot: snapshot?.kept, text: valueEncoding === 'utf8' }
+  return { snapshot: Snapshot.keptOf(snapshot), text: valueEncoding === 'utf8' }
 }
 
 /** @param {any} operation */
 function toChange ({ type, key, value }) {
-  return { type, key, value }
-}
-
-class Snapshot extends AbstractSnapshot {
-  /**
-   * @param {import('./keyspace-snapshot.js').KeyspaceSnapshot} snapshot
-   * @param {any} options
-   */
-  constructor (snapshot, options) {
-    // @ts-expect-error: who owns it is no part of the documented interface
-    super(options)
-    /** Ours, which it stands for. */
-    this.kept = snapshot
-  }
-
-  async _close () {
-    this.kept.close()
-  }
+  return { type, key: checkedKey(key), value: checkedValue(value) }
 }
 
 /** @extends {AbstractChainedBatch<any, any, any>} */
@@ -346,12 +336,12 @@ class ChainedBatch extends AbstractChainedBatch {
 
   /** @param {any} key @param {any} value */
   _put (key, value) {
-    this.#changes.push({ type: 'put', key: copied(key), value: copied(value) })
+    this.#changes.push({ type: 'put', key: copied(checkedKey(key)), value: copied(checkedValue(value)) })
   }
 
   /** @param {any} key */
   _del (key) {
-    this.#changes.push({ type: 'del', key: copied(key) })
+    this.#changes.push({ type: 'del', key: copied(checkedKey(key)) })
   }
 
   _clear () {

@@ -36,6 +36,7 @@ function flowdbDriver (options) {
   /** @type {Record<string, unknown>} */
   const given = typeof options === 'string' ? { dataDir: options } : { ...options }
   const { base = '', ttl, ...others } = given
+  if ('path' in others) throw invalid('flowdbDriver has no option "path"; did you mean dataDir?')
   // Nitro gives the name of the driver as well.
   delete others.driver
   if (typeof base !== 'string') throw invalid(`base is a string, not ${kindOf(base)}`)
@@ -115,7 +116,7 @@ function flowdbDriver (options) {
     },
 
     /** @type {(below?: string, options?: CallOptions) => Promise<string[]>} */
-    getKeys: (below = '', { maxDepth = Infinity } = {}) => keysBelow(rows, prefix, below, maxDepth),
+    getKeys: async (below = '', options) => keysBelow(rows, prefix, below, depthIn(options?.maxDepth)),
 
     /** @type {(below?: string) => Promise<void>} by one entry, however much there is */
     clear: async (below = '') => rows.clear(rowsOf(GROUP, prefix + beginningOf(below))),
@@ -190,6 +191,12 @@ function withTime (value) {
   bytes.writeUIntBE(Date.now(), 0, TIME_BYTES)
   bytes.set(value, TIME_BYTES)
   return bytes
+}
+
+/** @param {unknown} maxDepth */
+function depthIn (maxDepth = Infinity) {
+  if (maxDepth === Infinity || (Number.isSafeInteger(maxDepth) && Number(maxDepth) >= 0)) return Number(maxDepth)
+  throw invalid(`maxDepth is a whole number from 0, not ${kindOf(maxDepth)}`)
 }
 
 /** @param {unknown} ttl in seconds, as in the other drivers; 0 is for ever */
