@@ -101,7 +101,7 @@ const ARROWS: &[(&str, &[&str])] = &[
             "compaction",
         ],
     ),
-    ("keyspace", &["error", "coding", "config", "fs", "engine"]),
+    ("keyspace", &["error", "coding", "effort", "config", "fs", "engine"]),
     ("jsondb", &["error", "coding", "clock", "key", "effort", "config", "fs", "engine", "keyspace"]),
     ("series", &["error", "coding", "times", "config", "engine"]),
     ("binding", &["error", "effort", "config", "fs", "engine", "jsondb", "series", "keyspace"]),

@@ -10,7 +10,8 @@ use std::ops::Bound;
 use parking_lot::{Mutex, RwLock};
 
 use super::rows::{
-    META_KEY, Prefix, catalog_key, damaged, decode_catalog_key, decode_id, decode_meta, encode_id, encode_meta,
+    META_KEY, Prefix, catalog_key, damaged, decode_catalog_key, decode_id, decode_meta, encode_id,
+    encode_meta,
 };
 use crate::engine::{CommitOptions, Direction, Engine, ScanRange, WriteBatch};
 use crate::error::{Code, Error, Result, shown};
@@ -88,7 +89,8 @@ impl Ledger {
     fn next_id(&self, engine: &Engine) -> Result<u32> {
         let (mut id, names) = {
             let catalog = self.catalog.read();
-            let catalog = catalog.as_ref().expect("who names has looked for the name, and so read the catalog");
+            let catalog =
+                catalog.as_ref().expect("who names has looked for the name, and so read the catalog");
             (catalog.next_id, catalog.by_name.len())
         };
         if names >= KEYSPACES_MAX {

@@ -22,6 +22,7 @@
 
 mod batch;
 mod catalog;
+mod clear;
 mod repair;
 mod rows;
 
@@ -30,6 +31,7 @@ use std::sync::Arc;
 
 pub use batch::Batch;
 pub use catalog::{KEYSPACE_NAME_BYTES_MAX, KEYSPACES_MAX};
+pub(crate) use clear::Clearing;
 pub(crate) use repair::put_right;
 pub use rows::KEYSPACE_KEY_BYTES_MAX;
 

@@ -165,7 +165,7 @@ fn fill(engine: &Engine, names: &[&str]) {
 fn without(engine: &Engine, lost: &[&[u8]]) -> Engine {
     let other = self::engine();
     let mut batch = WriteBatch::new();
-    let mut rows = engine.scan(crate::engine::ScanRange::all(), Direction::Forward, None).unwrap();
+    let mut rows = engine.scan(ScanRange::all(), Direction::Forward, None).unwrap();
     while rows.advance().unwrap() {
         if !lost.contains(&rows.key()) {
             batch.put(rows.key(), rows.value()).unwrap();
@@ -190,7 +190,11 @@ fn a_catalog_that_has_lost_rows_finds_all_other_names_and_gives_no_number_twice(
         assert_eq!(keys(&keyspace(&engine, "a"), ALL, Direction::Forward), [b"a"], "{lost:?}");
         for name in ["b", "c"] {
             let is_lost = lost.contains(&format!("\x08{name}").as_bytes());
-            assert_eq!(keys(&keyspace(&engine, name), ALL, Direction::Forward).is_empty(), is_lost, "{lost:?}");
+            assert_eq!(
+                keys(&keyspace(&engine, name), ALL, Direction::Forward).is_empty(),
+                is_lost,
+                "{lost:?}"
+            );
         }
     }
 }
@@ -256,6 +260,71 @@ fn a_name_is_looked_up_without_reading_the_rows_once_anybody_has() {
     assert!(matches!(all.try_find("none"), TryGet::Missing));
     let TryGet::Found(found) = all.try_find("a") else { panic!("it has a number") };
     assert_eq!(keys(&found, ALL, Direction::Forward), [b"a"]);
+}
+
+/// Says how many commits were made before the last one.
+fn clear(keyspace: &Keyspace, snapshot: &Snapshot, direction: Direction, limit: u64) -> u32 {
+    let clearing = Clearing { bounds: ALL, direction, limit };
+    let commits = std::cell::Cell::new(0);
+    let go_on = || {
+        commits.set(commits.get() + 1);
+        Ok(())
+    };
+    keyspace.clear_while(&clearing, snapshot, None, &go_on).unwrap();
+    commits.get()
+}
+
+#[test]
+fn a_clear_with_a_limit_takes_so_many_from_the_end_that_it_is_given_by_one_commit() {
+    let engine = engine();
+    let keyspace = keyspace(&engine, "");
+    put_all(&engine, &keyspace, &[b"a", b"b", b"c", b"d", b"e"]);
+
+    assert_eq!(clear(&keyspace, &engine.snapshot(), Direction::Forward, 2), 0);
+    assert_eq!(clear(&keyspace, &engine.snapshot(), Direction::Reverse, 1), 0);
+
+    assert_eq!(keys(&keyspace, ALL, Direction::Forward), [b"c", b"d"]);
+    clear(&keyspace, &engine.snapshot(), Direction::Forward, 0);
+    assert_eq!(keys(&keyspace, ALL, Direction::Forward), [b"c", b"d"]);
+    clear(&keyspace, &engine.snapshot(), Direction::Forward, u64::MAX);
+    assert!(keys(&keyspace, ALL, Direction::Forward).is_empty());
+}
+
+#[test]
+fn a_clear_of_a_snapshot_leaves_what_that_does_not_see_however_much_it_takes() {
+    let engine = engine();
+    let keyspace = keyspace(&engine, "");
+    // More than go into one commit, by their number and by their bytes.
+    let many: Vec<Vec<u8>> = (0..25_000u32).map(|key| key.to_be_bytes().to_vec()).collect();
+    let long: Vec<Vec<u8>> = (0..100u8).map(|key| [&[key, 0xff][..], &[7; 60_000]].concat()).collect();
+    put_all(&engine, &keyspace, &many.iter().map(Vec::as_slice).collect::<Vec<_>>());
+    put_all(&engine, &keyspace, &long.iter().map(Vec::as_slice).collect::<Vec<_>>());
+    let snapshot = engine.snapshot();
+    put_all(&engine, &keyspace, &[b"new", &many[7]]);
+
+    let commits = clear(&keyspace, &snapshot, Direction::Forward, u64::MAX);
+
+    assert_eq!(keys(&keyspace, ALL, Direction::Forward), [b"new"]);
+    assert!((3..=4).contains(&commits), "{commits} commits before the last");
+}
+
+#[test]
+fn a_clear_that_may_not_go_on_ends_between_two_commits() {
+    let engine = engine();
+    let keyspace = keyspace(&engine, "");
+    let many: Vec<Vec<u8>> = (0..25_000u32).map(|key| key.to_be_bytes().to_vec()).collect();
+    put_all(&engine, &keyspace, &many.iter().map(Vec::as_slice).collect::<Vec<_>>());
+    let calls = std::cell::Cell::new(0);
+    let once = || match calls.replace(calls.get() + 1) {
+        0 => Ok(()),
+        _ => Err(crate::error::Error::new(Code::Closed, "of the test")),
+    };
+
+    let clearing = Clearing { bounds: ALL, direction: Direction::Forward, limit: u64::MAX };
+    let ended = keyspace.clear_while(&clearing, &engine.snapshot(), None, &once);
+
+    assert_eq!(ended.unwrap_err().code(), Code::Closed);
+    assert_eq!(keys(&keyspace, ALL, Direction::Forward).len(), 15_000);
 }
 
 #[test]
