@@ -5,7 +5,7 @@
 
 use super::{Batch, KeyBounds, Keyspace};
 use crate::config::SyncMode;
-use crate::engine::{CommitOptions, Direction, GoOn, Snapshot};
+use crate::engine::{CommitOptions, Direction, GoOn, Snapshot, always};
 use crate::error::Result;
 
 /// A commit removes so many entries …
@@ -14,21 +14,28 @@ const ENTRIES_TOGETHER: usize = 10_000;
 const BYTES_TOGETHER: usize = 4 << 20;
 
 /// Which entries go.
-pub(crate) struct Clearing<'a> {
-    pub(crate) bounds: KeyBounds<'a>,
+#[derive(Debug, Clone, Copy)]
+pub struct Clearing<'a> {
+    /// Their range.
+    pub bounds: KeyBounds<'a>,
     /// From which end they are counted.
-    pub(crate) direction: Direction,
+    pub direction: Direction,
     /// How many at most.
-    pub(crate) limit: u64,
+    pub limit: u64,
 }
 
 impl Keyspace {
-    /// Removes entries that `snapshot` sees, for as long as `go_on` lets it. A commit takes so many of them that it is small,
-    /// so if it fails in the middle, the first ones are gone.
+    /// Removes entries that `snapshot` sees, up to 10,000 of them or 4 MiB of keys by a commit: so where it fails in the middle,
+    /// the first ones are gone. A whole range goes by one small write with [`Batch::delete_range`].
     ///
     /// # Errors
     ///
-    /// What a scan and a commit give.
+    /// What [`Keyspace::scan`] and a commit give.
+    pub fn clear(&self, clearing: &Clearing<'_>, snapshot: &Snapshot, sync: Option<SyncMode>) -> Result<()> {
+        self.clear_while(clearing, snapshot, sync, &always)
+    }
+
+    /// As [`Keyspace::clear`], for as long as `go_on` lets it.
     pub(crate) fn clear_while(
         &self,
         clearing: &Clearing<'_>,

@@ -31,7 +31,7 @@ use std::sync::Arc;
 
 pub use batch::Batch;
 pub use catalog::{KEYSPACE_NAME_BYTES_MAX, KEYSPACES_MAX};
-pub(crate) use clear::Clearing;
+pub use clear::Clearing;
 pub(crate) use repair::put_right;
 pub use rows::KEYSPACE_KEY_BYTES_MAX;
 
