@@ -301,6 +301,10 @@ export interface RepairReport {
   indexRowsRemoved: number
   /** Documents that have the key of another one in a unique index, which has the other one. */
   uniqueConflicts: number
+  /** Keyspaces with a name, in which adapters keep their entries. */
+  keyspaces: number
+  /** Keyspaces whose name was lost. Their entries stay, and nobody sees them. */
+  keyspacesLost: number
 }
 
 /** How an object store is defined. */

@@ -6,6 +6,9 @@ const assert = require('node:assert/strict')
 const { test } = require('node:test')
 const { Worker } = require('node:worker_threads')
 const { Keyspace } = require('../lib/keyspace.js')
+const { checkChanges } = require('../lib/keyspace-changes.js')
+const { KeyspaceSnapshot } = require('../lib/keyspace-snapshot.js')
+const native = require('../lib/native.js')
 const { collectGarbage, temporary } = require('./support.js')
 
 const bytes = (text) => Buffer.from(text)
@@ -255,6 +258,174 @@ test('snapshots and iterators that nobody holds let go of what they see', async 
   }
 })
 
+/** Iterates over a snapshot, and forgets that. */
+async function begin (keyspace, snapshot) {
+  await keyspace.iterator({ snapshot }).next()
+}
+
+test('an iterator that nobody holds lets go of a snapshot that was given to it', async (t) => {
+  const keyspace = inMemory(t)
+  await fill(keyspace, 200)
+  const snapshot = keyspace.snapshot()
+  await begin(keyspace, snapshot)
+  snapshot.close()
+  assert.equal(snapshotsOf(keyspace), 1, 'it could still be read')
+
+  for (let turns = 0; turns < 1_000 && snapshotsOf(keyspace) > 0; turns++) {
+    collectGarbage()
+    await new Promise((resolve) => setImmediate(resolve))
+  }
+  assert.equal(snapshotsOf(keyspace), 0)
+  assert.ok(snapshot.isClosed, 'and it was held here, so that it did not let go of itself')
+})
+
+test('a read that lets go of its snapshot twice takes it from no other read', () => {
+  const released = []
+  const releaseSnapshot = (number) => released.push(number)
+  const connection = { hasPendingWrites: false, nextId: () => 7, takeSnapshot () {}, releaseSnapshot }
+  const snapshot = new KeyspaceSnapshot({ connection })
+  const [one, other] = [snapshot.hold(), snapshot.hold()]
+  snapshot.close()
+  assert.throws(() => snapshot.heldFor((letGo) => {
+    letGo()
+    throw new Error('while it is packed')
+  }), /packed/)
+  one()
+  one()
+  assert.deepEqual(released, [], 'the other read sees it')
+  other()
+  assert.deepEqual(released, [7])
+})
+
+/** How many runs go to a worker while `work` is done. */
+async function sentBy (t, work) {
+  const submit = t.mock.method(native, 'submit')
+  await work()
+  const sent = submit.mock.callCount()
+  submit.mock.restore()
+  return sent
+}
+
+test('what was taken to be read is read in the call although writes are under way', async (t) => {
+  const keyspace = onDisk(t, temporary(t), { durability: 'strict' })
+  await fill(keyspace, 100)
+  const snapshot = keyspace.snapshot()
+  const sent = await sentBy(t, async () => {
+    const written = keyspace.put('000001', 'new')
+    let isWritten = false
+    written.then(() => { isWritten = true })
+
+    assert.equal(keyspace.getSync('000001', { snapshot, text: true }), 'v')
+    assert.equal(keyspace.hasSync('000001', { snapshot }), true)
+    assert.equal(keyspace.hasSync('none', { snapshot }), false)
+    assert.equal(typeof keyspace.statsSync().syncs, 'number')
+    assert.equal(native.submit.mock.callCount(), 0)
+    assert.equal(isWritten, false)
+    assert.equal(keyspace.getSync('000001', { text: true }), 'new', 'without a snapshot it sees the write')
+    await written
+  })
+  assert.ok(sent > 0)
+  snapshot.close()
+})
+
+test('a large value of a snapshot is read in the call ahead of the writes that are under way', async (t) => {
+  const keyspace = onDisk(t, temporary(t), { durability: 'strict' })
+  const large = 'v'.repeat(1 << 20)
+  await keyspace.put('large', large)
+  const snapshot = keyspace.snapshot()
+  const submit = t.mock.method(native, 'submit')
+  const written = keyspace.put('large', 'new')
+
+  assert.equal(keyspace.getSync('large', { snapshot, text: true }), large)
+
+  assert.deepEqual(submit.mock.calls.map(({ arguments: [, , , lane] }) => lane), ['submitReads'])
+  await written
+  snapshot.close()
+})
+
+test('reads in the call that come to nothing are made again once the event loop has turned', async (t) => {
+  const keyspace = inMemory(t)
+  await keyspace.put('a', '1')
+  // More than there is room for in the call.
+  const tooMany = Array.from({ length: 256 }, (_, number) => String(number).padStart(300, 'k'))
+  await Promise.all(Array.from({ length: 20 }, () => keyspace.getMany(tooMany)))
+  await new Promise((resolve) => setImmediate(resolve))
+  await new Promise((resolve) => setImmediate(resolve))
+
+  assert.equal(await sentBy(t, () => keyspace.getMany(['a'])), 0)
+})
+
+test('a batch takes at most 320 MiB of keys and values, and is refused whole above that', () => {
+  const value = Buffer.alloc(1 << 20)
+  const changes = (count) => Array.from({ length: count }, () => ({ type: 'put', key: 'k', value }))
+  assert.equal(checkChanges(changes(319)).length, 319)
+  assert.throws(() => checkChanges(changes(320)), { code: 'FLOWDB_INVALID_ARGUMENT', message: /335544320 bytes/ })
+  assert.throws(() => checkChanges([...changes(319), { type: 'del', key: 'k'.repeat(1 << 20) }]), { code: 'FLOWDB_INVALID_ARGUMENT' })
+})
+
+test('a clear with a limit or a snapshot keeps its place among the writes of its tick', async (t) => {
+  const keyspace = inMemory(t)
+  await fill(keyspace, 3)
+  const before = keyspace.snapshot()
+  await Promise.all([
+    keyspace.put('0', 'behind nothing'), keyspace.clear({ limit: 2 }), keyspace.put('000000', 'behind it')
+  ])
+  assert.deepEqual(await keysOf(keyspace), ['000000', '000001', '000002'])
+
+  await Promise.all([keyspace.put('new', 'v'), keyspace.clear({ snapshot: before }), keyspace.put('000001', 'again')])
+  assert.deepEqual(await keysOf(keyspace), ['000001', 'new'])
+  const late = [keyspace.put('last', 'v'), keyspace.snapshot()]
+  await Promise.all([keyspace.put('lost?', 'v'), keyspace.clear({ snapshot: late[1], reverse: true, limit: 1 })])
+  assert.deepEqual(await keysOf(keyspace), ['000001', 'last', 'lost?'])
+  late[1].close()
+  before.close()
+})
+
+test('close waits for a clear that reads which keys go', async (t) => {
+  const path = temporary(t)
+  const keyspace = Keyspace.open({ path })
+  await fill(keyspace, 30_000)
+  const snapshot = keyspace.snapshot()
+  const cleared = keyspace.clear({ snapshot })
+  snapshot.close()
+  await keyspace.close()
+
+  await cleared
+  assert.deepEqual(await keysOf(onDisk(t, path)), [])
+})
+
+test('a clear with a limit is as durable as it is asked to be', async (t) => {
+  const keyspace = onDisk(t, temporary(t), { durability: 'relaxed', syncIntervalMs: 60_000 })
+  await fill(keyspace, 10)
+  const before = keyspace.statsSync().syncs
+  await keyspace.clear({ limit: 1 })
+  assert.equal(keyspace.statsSync().syncs, before)
+  await keyspace.clear({ limit: 1, durability: 'strict' })
+  assert.equal(keyspace.statsSync().syncs, before + 1)
+  await keyspace.clear({ limit: 0 })
+  assert.equal((await keysOf(keyspace)).length, 8)
+  await keyspace.keyspace('nobody has written to it').clear({ limit: 5 })
+})
+
+test('a keyspace with a name is read and written from the first call on after an opening', async (t) => {
+  const path = temporary(t)
+  const first = Keyspace.open({ path })
+  await first.keyspace('named').put('a', '1')
+  await first.close()
+
+  for (const use of [
+    (named) => named.get('a', { text: true }), (named) => named.getSync('a', { text: true }),
+    async (named) => (await named.getMany(['a'], { text: true }))[0],
+    async (named) => { await named.put('a', '1'); return named.getSync('a', { text: true }) }
+  ]) {
+    const again = Keyspace.open({ path })
+    await again.ready
+    assert.equal(await use(again.keyspace('named')), '1')
+    assert.equal(await again.keyspace('none').get('a'), undefined)
+    await again.close()
+  }
+})
+
 test('a clear takes one small write however many keys there are, and with a limit reads which they are', async (t) => {
   const keyspace = onDisk(t, temporary(t), { durability: 'relaxed' })
   await fill(keyspace, 10_000)
@@ -338,7 +509,11 @@ test('arguments that are none are refused with a code, and nothing is written', 
     ['FLOWDB_INVALID_ARGUMENT', () => keyspace.batch([put('a'), { type: 'get', key: 'a' }])],
     ['FLOWDB_INVALID_ARGUMENT', () => keyspace.batch([{ ...put('a'), expiresAt: 1.5 }])],
     ['FLOWDB_INVALID_ARGUMENT', () => keyspace.batch([put('a')], { durability: 'much' })],
-    ['FLOWDB_INVALID_KEY', () => keyspace.clear({ gt: 7 })]
+    ['FLOWDB_INVALID_KEY', () => keyspace.clear({ gt: 7 })],
+    ['FLOWDB_INVALID_KEY', () => keyspace.clear({ gt: 7, limit: 1 })],
+    ['FLOWDB_INVALID_KEY', () => keyspace.clear({ gt: 'k'.repeat(65_536), limit: 1 })],
+    ['FLOWDB_INVALID_ARGUMENT', () => keyspace.clear({ limit: -1 })],
+    ['FLOWDB_INVALID_ARGUMENT', () => keyspace.clear({ limit: 1, durability: 'much' })]
   ]
   for (const [code, call] of rejected) await assert.rejects(call(), { code })
   assert.throws(() => keyspace.iterator({ limit: -2 }), { code: 'FLOWDB_INVALID_ARGUMENT' })

@@ -10,6 +10,8 @@ const { Worker } = require('node:worker_threads')
 const { ClassicLevel } = require('classic-level')
 const { FlowLevel } = require('flowdb/level')
 const { FlowDB } = require('..')
+const { FlowDBError } = require('../lib/errors.js')
+const { Keyspace } = require('../lib/keyspace.js')
 const { closedAfter, errorOf, randomSource, seedOf, temporary } = require('./support.js')
 
 /** A database that is closed after the test. */
@@ -427,6 +429,37 @@ test('close waits for what was asked for before', async (t) => {
   await Promise.allSettled(reads)
   await db.open()
   assert.equal((await db.keys().all()).length, 500)
+})
+
+test('a close that fails says why, and leaves a database that is closed and can be opened again', async (t) => {
+  const db = open(t, temporary(t))
+  await db.put('a', '1')
+  const { close } = Keyspace.prototype
+  const failing = t.mock.method(Keyspace.prototype, 'close', async function () {
+    await close.call(this)
+    throw new FlowDBError('FLOWDB_IO', 'of the test')
+  }, { times: 1 })
+
+  const error = await errorOf(db.close())
+
+  assert.deepEqual([error.code, error.cause.code, error.cause.cause.code], ['LEVEL_DATABASE_NOT_CLOSED', 'LEVEL_IO_ERROR', 'FLOWDB_IO'])
+  await assert.rejects(db.get('a'), { code: 'LEVEL_DATABASE_NOT_OPEN' })
+  await db.close()
+  assert.equal(db.status, 'closed')
+  assert.equal(failing.mock.callCount(), 1, 'there was nothing left to close')
+  await db.open()
+  assert.equal(await db.get('a'), '1')
+})
+
+test('a put behind a clear with a limit stays, and so does one that its snapshot does not see', async (t) => {
+  const db = inMemory(t)
+  await fill(db, 3)
+  await Promise.all([db.clear({ limit: 2 }), db.put('000000', 'again')])
+  assert.deepEqual(await db.keys().all(), ['000000', '000002'])
+  const snapshot = db.snapshot()
+  await Promise.all([db.put('new', 'v'), db.clear({ snapshot })])
+  assert.deepEqual(await db.keys().all(), ['new'])
+  await snapshot.close()
 })
 
 test('a key that is too long is refused with the code that abstract-level has for it', async (t) => {

@@ -137,6 +137,7 @@ class Connection {
   #pausedUntil = 0
   #atTickEnd = () => this.#endTick()
   #atTurn = () => this.#endTurn()
+  #atTurnOfReads = () => this.#tookTurn()
 
   /**
    * Begins to open a database.
@@ -456,7 +457,8 @@ class Connection {
   }
 
   /**
-   * Issues an operation behind all that was issued before it, waits for it in the call, and gives its answer.
+   * Issues an operation behind all that was issued before it, or one that is free ahead of the writes, waits for it in
+   * the call, and gives its answer.
    *
    * @param {number} verb
    * @param {Way} way
@@ -470,13 +472,16 @@ class Connection {
     let failure
     let answer
     const { isWrite = false, wants = 0 } = way
+    // Where no write is ahead of it, this thread does it.
+    const isAhead = way.isFree === true && way.transaction === undefined && this.hasPendingWrites
     const number = native.requestOf(wants, this, isWrite, (error, value) => {
       failure = error
       answer = value
     })
-    this.#enter(this.#ordered, number, verb, way.transaction, isWrite, pack)
+    this.#enter(isAhead ? this.#reads : this.#ordered, number, verb, way.transaction, isWrite, pack)
     native.expectAnswer(true)
-    this.#flushHere()
+    if (isAhead) this.#flushReads()
+    else this.#flushHere()
     native.waitFor(number)
     if (failure !== undefined) throw failure
     return answer
@@ -599,9 +604,13 @@ class Connection {
 
   /** Sends what has gathered before a call waits; its thread may do the ordered work itself. */
   #flushHere () {
+    this.#flushReads()
+    this.#send(this.#ordered, 'submitHere')
+  }
+
+  #flushReads () {
     gathered.flush()
     this.#send(this.#reads)
-    this.#send(this.#ordered, 'submitHere')
   }
 
   /**
@@ -663,8 +672,7 @@ class Connection {
    * @returns {unknown[] | undefined} `undefined` where any of them is not at hand
    */
   readManyInCall (store, keys) {
-    if (this.#pendingWrites > 0 || this.#effortOfTurn >= EFFORT_OF_TURN_MAX) return undefined
-    this.#effortOfTurn += keys.length
+    if (!this.mayReadInCall(keys.length)) return undefined
     const { read } = this.#readingOf(store)
     gathered.flush()
     let end = 0
@@ -714,11 +722,34 @@ class Connection {
     if (this.#pendingWrites > 0 || this.#effortOfTurn >= EFFORT_OF_TURN_MAX) return native.NOT_AT_HAND
     const answer = this.#inCall.answer(verb, wants, pack)
     const { effort } = this.#inCall
-    this.#effortOfTurn += effort
+    this.#spendOfTurn(effort)
     if (answer !== native.NOT_AT_HAND) this.#effort += effort
-    // For what was tried in vain nothing is resolved, so nobody else sees to it that the event loop is seen to turn.
-    else if (effort > 0 && this.#effortOfTurn >= EFFORT_OF_TURN_MAX) setImmediate(() => this.#tookTurn())
     return answer
+  }
+
+  /**
+   * Does a read in the call if that is soon done, for a caller that waits for its answer in any case: so it is not
+   * counted, and it must be one that no write can change.
+   *
+   * @param {number} verb
+   * @param {number} wants what the page that it asks for carries
+   * @param {Pack} pack throws before anything has been done
+   * @returns {any} its answer, or `native.NOT_AT_HAND`; then it has to be issued
+   */
+  tryInCall (verb, wants, pack) {
+    return this.#upgrade === undefined ? this.#inCall.answer(verb, wants, pack) : native.NOT_AT_HAND
+  }
+
+  /**
+   * Counts what reads in the call take. Once it is all that a turn may have, the event loop is seen to turn, whatever
+   * came of them: for what was tried in vain nothing is resolved, and so nobody else sees to that.
+   *
+   * @param {number} effort
+   */
+  #spendOfTurn (effort) {
+    const before = this.#effortOfTurn
+    this.#effortOfTurn += effort
+    if (before < EFFORT_OF_TURN_MAX && this.#effortOfTurn >= EFFORT_OF_TURN_MAX) setImmediate(this.#atTurnOfReads)
   }
 
   /**
@@ -770,7 +801,7 @@ class Connection {
    */
   mayReadInCall (effort) {
     if (this.#pendingWrites > 0 || this.#effortOfTurn >= EFFORT_OF_TURN_MAX) return false
-    this.#effortOfTurn += effort
+    this.#spendOfTurn(effort)
     return true
   }
 

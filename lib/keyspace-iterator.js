@@ -21,6 +21,9 @@ const PAGE_BYTES_MAX = 128 * 1024
 
 const ignore = () => {}
 
+/** Those on a snapshot that others may close. @type {FinalizationRegistry<() => void>} */
+const forgotten = new FinalizationRegistry((letGo) => letGo())
+
 /**
  * What is read.
  *
@@ -46,7 +49,8 @@ class KeyspaceIterator {
   #session
   #name
   #snapshot
-  #isOwn
+  /** Lets go of the snapshot. */
+  #letGo
   #scan
   /** What is left, or `undefined` where nothing is. @type {import('./keyspace-range.js').ByteRange | undefined} */
   #rest
@@ -74,9 +78,9 @@ class KeyspaceIterator {
     this.#rest = scan.range
     this.#left = scan.limit
     this.#snapshot = snapshot
-    this.#isOwn = isOwn
-    // One that others may close is read to the end all the same.
-    if (!isOwn) snapshot.hold()
+    // One that others may close is read to the end all the same, or until nobody holds the iterator any more.
+    this.#letGo = isOwn ? () => snapshot.close() : snapshot.hold()
+    if (!isOwn) forgotten.register(this, this.#letGo, this)
   }
 
   /** How many rows it has at hand. */
@@ -199,10 +203,11 @@ class KeyspaceIterator {
     const page = this.#pages === 1 ? connection.answerInCall(VERB.KEYSPACE_PAGE, wants, pack) : NOT_AT_HAND
     if (page !== NOT_AT_HAND) return connection.resolved(page)
     const snapshot = this.#snapshot
-    // Tried: what is answered in the call is never said to have settled.
-    const way = { wants, isTried: true, isFree: snapshot.isTaken, settled: () => snapshot.letGo() }
-    snapshot.hold()
-    return this.#session.issue(VERB.KEYSPACE_PAGE, way, pack)
+    return snapshot.heldFor((letGo) => {
+      // Tried: what is answered in the call is never said to have settled.
+      const way = { wants, isTried: true, isFree: snapshot.isTaken, settled: letGo }
+      return this.#session.issue(VERB.KEYSPACE_PAGE, way, pack)
+    })
   }
 
   /**
@@ -236,8 +241,8 @@ class KeyspaceIterator {
     this.#page = NO_PAGE
     this.#at = 0
     this.#ahead = undefined
-    if (this.#isOwn) this.#snapshot.close()
-    else this.#snapshot.letGo()
+    forgotten.unregister(this)
+    this.#letGo()
   }
 }
 

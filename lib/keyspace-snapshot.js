@@ -39,10 +39,10 @@ class KeyspaceSnapshot {
 
   /** Behind the writes that were issued before. It counts as one, so that what reads it comes behind it. */
   #takeInTurn () {
-    this.hold()
+    const letGo = this.hold()
     const settled = () => {
       this.#isTaken = true
-      this.letGo()
+      letGo()
     }
     const taken = this.#session.issue(VERB.TAKE_SNAPSHOT, { isWrite: true, settled }, (run) => run.u32(this.#number))
     // Whoever reads is told.
@@ -82,14 +82,36 @@ class KeyspaceSnapshot {
     if (this.#isClosed) throw new FlowDBError('FLOWDB_CLOSED', 'the snapshot is closed')
   }
 
-  /** A read begins that sees it. */
+  /**
+   * A read begins that sees it.
+   *
+   * @returns {() => void} to be called when it has ended; called again, it does nothing
+   */
   hold () {
     this.#reads++
+    let isHeld = true
+    return () => {
+      if (!isHeld) return
+      isHeld = false
+      if (--this.#reads === 0 && this.#isClosed) this.#release()
+    }
   }
 
-  /** A read has ended. */
-  letGo () {
-    if (--this.#reads === 0 && this.#isClosed) this.#release()
+  /**
+   * Issues an operation that sees it.
+   *
+   * @template T
+   * @param {(letGo: () => void) => T} issue is given what is to be called when the operation has settled; may throw
+   * @returns {T}
+   */
+  heldFor (issue) {
+    const letGo = this.hold()
+    try {
+      return issue(letGo)
+    } catch (error) {
+      letGo()
+      throw error
+    }
   }
 
   /** Lets go of it, once no read is under way. */

@@ -24,9 +24,6 @@ const { VERB } = require('./packing.js')
 const { Session } = require('./session.js')
 const { toDurability } = require('./write-options.js')
 
-/** A clear that reads what it removes does so many keys at a time. */
-const CLEARED_TOGETHER = 1000
-
 const ignore = () => {}
 
 /** The keyspace that a database opens with has no name. */
@@ -262,30 +259,31 @@ class Keyspace {
 
   /**
    * Removes the keys of a range, however many, by one small write. With a `limit` or a snapshot it reads which they
-   * are.
+   * are, and removes each by itself: up to 10,000 of them all or none.
    *
    * @param {ByteRange & { limit?: number, reverse?: boolean, snapshot?: KeyspaceSnapshot, durability?: any }} [options]
    * @returns {Promise<void>}
    */
   clear (options = {}) {
     const { limit = Infinity, snapshot, durability } = options
-    if (limit !== Infinity || snapshot !== undefined) return this.#clearByReading(options)
+    if (limit !== Infinity || snapshot !== undefined) return this.#clearSome(options)
     const { gt, gte, lt, lte } = options
     return this.batch([{ type: 'clear', gt, gte, lt, lte }], { durability })
   }
 
   /** @param {any} options */
-  async #clearByReading ({ gt, gte, lt, lte, limit, reverse, snapshot, durability }) {
-    const iterator = this.iterator({ gt, gte, lt, lte, limit, reverse, snapshot, values: false })
-    try {
-      for (;;) {
-        const rows = await iterator.next(CLEARED_TOGETHER)
-        if (rows.length === 0) return
-        await this.batch(rows.map(([key]) => ({ type: 'del', key })), { durability })
+  #clearSome ({ gt, gte, lt, lte, limit = Infinity, reverse = false, snapshot, durability }) {
+    return this.#attempt(() => {
+      const level = toDurability('clear', durability)
+      const most = Math.min(checkCount('clear', 'limit', limit), Number.MAX_SAFE_INTEGER)
+      const range = toByteRange({ gt, gte, lt, lte })
+      snapshot?.checkUsable(this.#session)
+      const pack = this.#packing(snapshot, (run) => run.u8(level).byteRange(range).u8(reverse ? 1 : 0).i64(most))
+      const issue = (/** @type {(() => void) | undefined} */ settled) => {
+        return this.#session.issue(VERB.KEYSPACE_CLEAR, { isWrite: true, settled }, pack)
       }
-    } finally {
-      iterator.close()
-    }
+      return snapshot === undefined ? issue(undefined) : snapshot.heldFor(issue)
+    })
   }
 
   /**
@@ -345,13 +343,13 @@ class Keyspace {
   }
 
   /**
-   * What the engine counts about itself, in the call.
+   * What the engine counts about itself, in the call. It waits for no write, but for the database to be open.
    *
    * @returns {any}
    */
   statsSync () {
     this.#session.checkOpen()
-    const stats = this.#session.answerInCall(VERB.ENGINE_STATS, 0, ignore)
+    const stats = this.#session.connection.tryInCall(VERB.ENGINE_STATS, 0, ignore)
     return stats === NOT_AT_HAND ? this.#session.issueSync(VERB.ENGINE_STATS, {}, ignore) : stats
   }
 
@@ -384,9 +382,9 @@ class Keyspace {
     const found = connection.answerInCall(verb, wants, pack)
     if (found !== NOT_AT_HAND) return connection.resolved(found)
     if (snapshot === undefined) return this.#session.issue(verb, { wants, isTried: true }, pack)
-    snapshot.hold()
-    const settled = () => snapshot.letGo()
-    return this.#session.issue(verb, { wants, isTried: true, isFree: snapshot.isTaken, settled }, pack)
+    return snapshot.heldFor((settled) => {
+      return this.#session.issue(verb, { wants, isTried: true, isFree: snapshot.isTaken, settled }, pack)
+    })
   }
 
   /**
@@ -397,8 +395,12 @@ class Keyspace {
    * @returns {any}
    */
   #readSync (verb, snapshot, wants, packFields) {
+    const { connection } = this.#session
     snapshot?.checkUsable(this.#session)
-    return this.#session.issueSync(verb, { wants }, this.#packing(snapshot, packFields))
+    const pack = this.#packing(snapshot, packFields)
+    if (snapshot === undefined || !snapshot.isTaken) return this.#session.issueSync(verb, { wants }, pack)
+    const found = connection.tryInCall(verb, wants, pack)
+    return found === NOT_AT_HAND ? this.#session.issueSync(verb, { wants, isFree: true }, pack) : found
   }
 
   /**

@@ -124,10 +124,10 @@ class FlowLevel extends AbstractLevel {
 
   async _close () {
     if (this.#isInMemory) return
-    const rows = this.#rows
+    const rows = this.#keyspace
     // However it ends, it is closed: another call finds nothing left to do.
     this.#keyspace = undefined
-    await told(rows.close())
+    if (rows !== undefined) await told(rows.close())
   }
 
   /** @param {any} key @param {any} options */

@@ -103,7 +103,8 @@ const VERB = Object.freeze({
   TAKE_SNAPSHOT: 106,
   KEYSPACE_COMPACT: 107,
   KEYSPACE_SIZE: 108,
-  ENGINE_STATS: 109
+  ENGINE_STATS: 109,
+  KEYSPACE_CLEAR: 110
 })
 
 /** How a document is written down. */

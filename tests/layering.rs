@@ -101,9 +101,9 @@ const ARROWS: &[(&str, &[&str])] = &[
             "compaction",
         ],
     ),
-    ("jsondb", &["error", "coding", "clock", "key", "effort", "config", "fs", "engine"]),
+    ("keyspace", &["error", "coding", "effort", "config", "fs", "engine"]),
+    ("jsondb", &["error", "coding", "clock", "key", "effort", "config", "fs", "engine", "keyspace"]),
     ("series", &["error", "coding", "times", "config", "engine"]),
-    ("keyspace", &["error", "coding", "config", "fs", "engine"]),
     ("binding", &["error", "effort", "config", "fs", "engine", "jsondb", "series", "keyspace"]),
 ];
 

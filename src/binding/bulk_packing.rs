@@ -19,7 +19,7 @@ pub(super) const FIRST_BULK_VERB: u8 = 55;
 pub(super) const LAST_BULK_VERB: u8 = 67;
 
 /// One answer may hold so many bytes of documents.
-const ANSWER_BYTES_MAX: usize = 1 << 30;
+pub(super) const ANSWER_BYTES_MAX: usize = 1 << 30;
 
 /// A document on its way in.
 #[derive(Debug, PartialEq)]

@@ -7,10 +7,10 @@
 use std::ops::Bound;
 
 use crate::config::SyncMode;
-use crate::engine::{CommitOptions, Direction, Engine, GoOn, Snapshot};
+use crate::engine::{CommitOptions, Direction, Engine, GoOn, Snapshot, TryGet};
 use crate::error::{Code, Error, Result};
 use crate::jsondb::JsonDb;
-use crate::keyspace::{Batch, KEYSPACE_KEY_BYTES_MAX, Keyspace, Keyspaces};
+use crate::keyspace::{Batch, Clearing, KEYSPACE_KEY_BYTES_MAX, Keyspace, Keyspaces};
 
 use super::database::Database;
 use super::execute::{Snapshots, guarded};
@@ -55,8 +55,12 @@ pub(crate) fn try_commit(json: &JsonDb, group: &[Operation<'_>], answers: &mut A
     let engine = json.engine();
     let all = Keyspaces::new(engine.clone());
     let committed = guarded(|| {
-        // A name that has no number yet gets one by a commit of its own, which may have to be waited for.
-        let prepared = prepare(engine, group, |name| all.find(name));
+        // A name that has no number yet gets one by a commit of its own, which may have to be waited for, and so may the
+        // rows that say which names there are.
+        let prepared = prepare(engine, group, |name| match all.try_find(name) {
+            TryGet::Found(keyspace) => Ok(Some(keyspace)),
+            TryGet::Missing | TryGet::NeedsIo => Ok(None),
+        });
         let Some(Prepared { batch, sync, results }) = prepared else { return Ok(None) };
         let writes = batch.into_writes();
         if writes.is_empty() {
@@ -197,6 +201,15 @@ pub(crate) fn execute(
             page(reading(seen)?, range, *reverse, RowsPacker::new(*wants, *size))
         }
         KeyspaceVerb::Batch { .. } => Err(mistaken()),
+        KeyspaceVerb::Clear { seen, sync, range, reverse, limit } => {
+            let Some((keyspace, snapshot)) = reading(seen)? else { return Ok(Answer::Nothing) };
+            let (lower, upper) = range.bounds();
+            check_bound(lower).and_then(|()| check_bound(upper))?;
+            let clearing = Clearing { bounds: (lower, upper), direction: direction(*reverse), limit: *limit };
+            let sync = strictest(json.engine(), [*sync]);
+            keyspace.clear_while(&clearing, &snapshot, sync, &|| database.check_wanted())?;
+            Ok(Answer::Nothing)
+        }
         KeyspaceVerb::TakeSnapshot(number) => {
             database.keep_snapshot(*number, || snapshots.records(&json).clone());
             Ok(Answer::Nothing)
@@ -226,8 +239,9 @@ fn get_many(reading: Option<&(Keyspace, Snapshot)>, keys: &[&[u8]]) -> Result<An
             }
             None => None,
         };
-        if found.is_none() {
-            values.add_none();
+        match found {
+            Some(added) => added?,
+            None => values.add_none(),
         }
     }
     Ok(Answer::Keyspace(values.end()))
@@ -244,6 +258,10 @@ fn has_many(reading: Option<&(Keyspace, Snapshot)>, keys: &[&[u8]]) -> Result<An
     Ok(Answer::Keyspace(pack_flags(&flags)))
 }
 
+fn direction(reverse: bool) -> Direction {
+    if reverse { Direction::Reverse } else { Direction::Forward }
+}
+
 /// A page may end before its range does; then more may follow, though perhaps nothing does.
 fn page(
     reading: Option<(Keyspace, Snapshot)>,
@@ -252,8 +270,7 @@ fn page(
     mut page: RowsPacker,
 ) -> Result<Answer> {
     let Some((keyspace, snapshot)) = reading else { return Ok(Answer::Keyspace(page.end(false))) };
-    let direction = if reverse { Direction::Reverse } else { Direction::Forward };
-    let mut rows = keyspace.scan(range.bounds(), direction, Some(&snapshot))?;
+    let mut rows = keyspace.scan(range.bounds(), direction(reverse), Some(&snapshot))?;
     while !page.is_full() {
         if !rows.advance()? {
             return Ok(Answer::Keyspace(page.end(false)));
@@ -341,6 +358,60 @@ mod tests {
         let keyspace = Keyspaces::new(json.engine().clone()).find("").unwrap().unwrap();
         assert!(keyspace.get_with(&[50], None, |_| ()).unwrap().is_some());
         assert!(keyspace.get_with(&too_long, None, |_| ()).unwrap().is_none());
+    }
+
+    /// What fails behind others in a batch is known only when they have been added.
+    #[test]
+    fn a_batch_that_is_alone_and_fails_in_the_middle_leaves_nothing_there() {
+        let json = database();
+        // Pages that nobody touches: it is too long for a value, and is never read.
+        let too_much = vec![0; crate::engine::VALUE_BYTES_MAX + 1];
+        let changes = vec![
+            Change::Put { key: b"first", value: b"value", expires_at_ms: None },
+            Change::Put { key: b"second", value: &too_much, expires_at_ms: None },
+        ];
+        let verb = Verb::Keyspace(KeyspaceVerb::Batch { name: "", sync: None, changes, bytes: 0 });
+        let group = [Operation { request: 1, transaction: 0, verb }];
+        let mut answers = Answers::default();
+
+        for is_tried in [true, false] {
+            if is_tried {
+                assert!(try_commit(&json, &group, &mut answers));
+            } else {
+                commit(&json, &group, &mut answers);
+            }
+            assert_eq!(kinds(&mut answers), [7]);
+        }
+
+        let keyspace = Keyspaces::new(json.engine().clone()).find("").unwrap().unwrap();
+        assert!(keyspace.get_with(b"first", None, |_| ()).unwrap().is_none());
+    }
+
+    /// A database with the keyspace `k`, whose catalog nobody has read.
+    fn with_unread_catalog() -> JsonDb {
+        let json = database();
+        let mut rows = crate::engine::WriteBatch::new();
+        for (row, value) in [(&b"\x08"[..], &[1, 2][..]), (b"\x08k", &[1]), (b"\x09\x01a", b"v")] {
+            rows.put(row, value).unwrap();
+        }
+        json.engine().commit(rows, CommitOptions::default()).unwrap();
+        json
+    }
+
+    #[test]
+    fn a_keyspace_whose_number_would_have_to_be_read_is_left_to_a_worker() {
+        let json = with_unread_catalog();
+        let mut run = put(1, "k", b"a");
+        run[9 + 4 + 1] = 2;
+        let group = read_run(&run).unwrap();
+        let mut answers = Answers::default();
+
+        assert!(!try_commit(&json, &group, &mut answers));
+
+        assert_eq!(answers.len(), 0);
+        commit(&json, &group, &mut answers);
+        assert!(try_commit(&json, &group, &mut answers), "its number is known by now");
+        assert_eq!(kinds(&mut answers), [0, 0]);
     }
 
     #[test]

@@ -7,7 +7,9 @@ use std::ops::RangeInclusive;
 
 use crate::config::{SYNC_INTERVAL_MS, SyncMode};
 use crate::engine::Row;
+use crate::error::{Code, Error, Result};
 
+use super::bulk_packing::ANSWER_BYTES_MAX;
 use super::packing::{
     PageSize, RawRange, length_u32, put_bytes, take_bytes, take_page_size, take_range, take_text, take_u8,
     take_u32,
@@ -15,7 +17,7 @@ use super::packing::{
 use super::versions::take_u64;
 
 /// The numbers of the verbs of keyspaces.
-pub(super) const VERBS: RangeInclusive<u8> = 100..=109;
+pub(super) const VERBS: RangeInclusive<u8> = 100..=110;
 
 /// A page carries the keys of its rows.
 const WANTS_KEYS: u8 = 1;
@@ -63,6 +65,14 @@ pub(crate) enum KeyspaceVerb<'a> {
     ApproximateSize(&'a str, RawRange<'a>),
     /// What the engine counts.
     Stats,
+    /// Removes entries one by one.
+    Clear {
+        seen: Seen<'a>,
+        sync: Option<SyncMode>,
+        range: RawRange<'a>,
+        reverse: bool,
+        limit: u64,
+    },
 }
 
 /// One change of a batch.
@@ -106,6 +116,13 @@ pub(super) fn take_verb<'a>(number: u8, input: &mut &'a [u8]) -> Option<Keyspace
         107 => KeyspaceVerb::Compact(take_text(input)?, take_range(input)?),
         108 => KeyspaceVerb::ApproximateSize(take_text(input)?, take_range(input)?),
         109 => KeyspaceVerb::Stats,
+        110 => KeyspaceVerb::Clear {
+            seen: take_seen(input)?,
+            sync: take_sync(input)?,
+            range: take_range(input)?,
+            reverse: take_u8(input)? != 0,
+            limit: take_u64(input)?,
+        },
         _ => return None,
     })
 }
@@ -121,18 +138,21 @@ fn take_keys<'a>(input: &mut &'a [u8]) -> Option<Vec<&'a [u8]>> {
 }
 
 fn take_batch<'a>(input: &mut &'a [u8]) -> Option<KeyspaceVerb<'a>> {
-    let name = take_text(input)?;
-    let sync = match take_u8(input)? {
+    let (name, sync) = (take_text(input)?, take_sync(input)?);
+    let count = take_u32(input)?;
+    let before = input.len();
+    let changes = (0..count).map(|_| take_change(input)).collect::<Option<_>>()?;
+    Some(KeyspaceVerb::Batch { name, sync, changes, bytes: before - input.len() })
+}
+
+fn take_sync(input: &mut &[u8]) -> Option<Option<SyncMode>> {
+    Some(match take_u8(input)? {
         0 => None,
         1 => Some(SyncMode::Always),
         2 => Some(SyncMode::Interval(SYNC_INTERVAL_MS)),
         3 => Some(SyncMode::Never),
         _ => return None,
-    };
-    let count = take_u32(input)?;
-    let before = input.len();
-    let changes = (0..count).map(|_| take_change(input)).collect::<Option<_>>()?;
-    Some(KeyspaceVerb::Batch { name, sync, changes, bytes: before - input.len() })
+    })
 }
 
 fn take_change<'a>(input: &mut &'a [u8]) -> Option<Change<'a>> {
@@ -170,23 +190,35 @@ impl KeyspaceAnswer {
 }
 
 /// Packs values, or none, in the order in which they were asked for.
-pub(crate) struct ValuesPacker(Vec<u8>);
+pub(crate) struct ValuesPacker {
+    out: Vec<u8>,
+    bytes_max: usize,
+}
 
 impl ValuesPacker {
     pub(crate) fn new(count: usize) -> Self {
-        Self(length_u32(count).to_le_bytes().to_vec())
+        Self { out: length_u32(count).to_le_bytes().to_vec(), bytes_max: ANSWER_BYTES_MAX }
     }
 
-    pub(crate) fn add(&mut self, value: &[u8]) {
-        put_bytes(&mut self.0, value);
+    /// # Errors
+    ///
+    /// `InvalidArgument` where the values are more than one answer holds.
+    pub(crate) fn add(&mut self, value: &[u8]) -> Result<()> {
+        if self.out.len() + value.len() > self.bytes_max {
+            let message =
+                format!("reading more than {} bytes of values at once: ask for fewer", self.bytes_max);
+            return Err(Error::new(Code::InvalidArgument, message));
+        }
+        put_bytes(&mut self.out, value);
+        Ok(())
     }
 
     pub(crate) fn add_none(&mut self) {
-        self.0.extend_from_slice(&ABSENT.to_le_bytes());
+        self.out.extend_from_slice(&ABSENT.to_le_bytes());
     }
 
     pub(crate) fn end(self) -> KeyspaceAnswer {
-        KeyspaceAnswer { kind: 26, payload: self.0 }
+        KeyspaceAnswer { kind: 26, payload: self.out }
     }
 }
 
@@ -284,6 +316,42 @@ mod tests {
         assert_eq!(changes[1], Change::Put { key: b"key", value: b"value", expires_at_ms: None });
         assert_eq!(changes[2], Change::Put { key: b"", value: b"", expires_at_ms: Some(77) });
         assert!(matches!(changes[3], Change::Clear(_)));
+        for end in 1..run.len() {
+            assert!(read_run(&run[..end]).is_err(), "cut at {end}");
+        }
+    }
+
+    #[test]
+    fn values_that_are_more_than_an_answer_holds_are_refused_and_those_that_just_fit_are_not() {
+        let mut values = ValuesPacker::new(3);
+        values.bytes_max = 4 + (4 + 3) + 5;
+        values.add(b"abc").unwrap();
+
+        let error = values.add(b"abcdef").unwrap_err();
+
+        assert_eq!(error.code(), Code::InvalidArgument);
+        values.add(b"abcde").unwrap();
+        assert_eq!(values.add(b"").unwrap_err().code(), Code::InvalidArgument);
+        assert_eq!(ValuesPacker::new(0).bytes_max, 1 << 30, "as docs/adapters/level.md says");
+    }
+
+    #[test]
+    fn a_clear_reads_back_as_it_was_packed_and_is_refused_where_it_is_cut() {
+        let mut run = vec![110, 7, 0, 0, 0, 0, 0, 0, 0];
+        put_bytes(&mut run, b"k");
+        run.extend_from_slice(&3u32.to_le_bytes());
+        run.extend_from_slice(&[1, 0, 1]);
+        run.extend_from_slice(&9u64.to_le_bytes());
+
+        let operations = read_run(&run).unwrap();
+
+        let Verb::Keyspace(verb) = &operations[0].verb else { panic!("{operations:?}") };
+        let KeyspaceVerb::Clear { seen, sync: Some(SyncMode::Always), reverse: true, limit: 9, .. } = verb
+        else {
+            panic!("{verb:?}")
+        };
+        assert_eq!(*seen, Seen { name: "k", snapshot: 3 });
+        assert!(!verb.is_read_of_now() && operations[0].verb.changes_what_is_seen());
         for end in 1..run.len() {
             assert!(read_run(&run[..end]).is_err(), "cut at {end}");
         }

@@ -24,16 +24,21 @@ impl KeyspaceReader {
         Self { database: Arc::downgrade(database), name: name.to_owned(), reader: None }
     }
 
-    /// Runs `read` with the engine and what reads the keyspace; gives `None` where there is no keyspace yet.
-    fn with<R>(&mut self, read: impl FnOnce(&Engine, &mut Reader) -> Result<R>) -> Result<Option<R>> {
+    /// Runs `read` with the engine and what reads the keyspace. `Missing` where there is no keyspace yet, `NeedsIo` where its
+    /// number would have to be read first.
+    fn with<R>(&mut self, read: impl FnOnce(&Engine, &mut Reader) -> Result<R>) -> Result<TryGet<R>> {
         let closed = || Error::new(Code::Closed, "the database is closed");
         let database = self.database.upgrade().ok_or_else(closed)?;
         database.with_engine(|engine| {
-            if self.reader.is_none() {
-                let found = Keyspaces::new(engine.clone()).find(&self.name)?;
-                self.reader = found.map(|keyspace| keyspace.reader());
-            }
-            self.reader.as_mut().map(|reader| read(engine, reader)).transpose()
+            let reader = match &mut self.reader {
+                Some(reader) => reader,
+                none => match Keyspaces::new(engine.clone()).try_find(&self.name) {
+                    TryGet::Found(keyspace) => none.insert(keyspace.reader()),
+                    TryGet::Missing => return Ok(TryGet::Missing),
+                    TryGet::NeedsIo => return Ok(TryGet::NeedsIo),
+                },
+            };
+            read(engine, reader).map(TryGet::Found)
         })
     }
 
@@ -43,7 +48,11 @@ impl KeyspaceReader {
         read: impl FnOnce(DocumentRef<'_>) -> R,
     ) -> Result<TryGet<R>> {
         let found = self.with(|engine, reader| reader.try_get_with(engine, key, |value| read(raw(value))))?;
-        Ok(found.unwrap_or(TryGet::Missing))
+        Ok(match found {
+            TryGet::Found(found) => found,
+            TryGet::Missing => TryGet::Missing,
+            TryGet::NeedsIo => TryGet::NeedsIo,
+        })
     }
 }
 
@@ -61,8 +70,10 @@ impl ReadMany for KeyspaceReader {
                 TryGet::NeedsIo => read(place, TryGet::NeedsIo),
             })
         })?;
-        if given.is_none() {
-            all.enumerate().for_each(|(place, _)| read(place, TryGet::Missing));
+        match given {
+            TryGet::Found(()) => {}
+            TryGet::Missing => all.enumerate().for_each(|(place, _)| read(place, TryGet::Missing)),
+            TryGet::NeedsIo => all.enumerate().for_each(|(place, _)| read(place, TryGet::NeedsIo)),
         }
         Ok(())
     }
@@ -70,4 +81,54 @@ impl ReadMany for KeyspaceReader {
 
 fn raw(value: ValueRef<'_>) -> DocumentRef<'_> {
     DocumentRef { format: Format::Raw, bytes: value.bytes }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::pool::Pool;
+    use super::*;
+    use crate::config::Config;
+    use crate::engine::{CommitOptions, WriteBatch};
+
+    #[test]
+    fn a_reader_reads_no_catalog_and_needs_a_device_until_somebody_has() {
+        let (pool, long_work_pool) = (Arc::new(Pool::new()), Arc::new(Pool::new()));
+        let database = Arc::new(Database::new(Config::in_memory(), Arc::default(), pool, long_work_pool));
+        database.open(None).unwrap();
+        let engine = database.json().unwrap().engine().clone();
+        let mut rows = WriteBatch::new();
+        for (row, value) in [(&b"\x08"[..], &[1, 2][..]), (b"\x08k", &[1]), (b"\x09\x01a", b"v")] {
+            rows.put(row, value).unwrap();
+        }
+        engine.commit(rows, CommitOptions::default()).unwrap();
+        let mut reader = KeyspaceReader::new(&database, "k");
+        let read = |reader: &mut KeyspaceReader, key: &[u8]| {
+            let mut many = Vec::new();
+            reader
+                .try_get_many_with([key].into_iter(), |_, found| {
+                    many.push(std::mem::discriminant(&one(found)))
+                })
+                .unwrap();
+            let alone = reader.try_get_with(key, |document| document.bytes.to_vec()).unwrap();
+            assert_eq!(many, [std::mem::discriminant(&alone)]);
+            alone
+        };
+        let mut missing = KeyspaceReader::new(&database, "none");
+        assert!(matches!(read(&mut reader, b"a"), TryGet::NeedsIo));
+        assert!(matches!(read(&mut missing, b"a"), TryGet::NeedsIo));
+
+        Keyspaces::new(engine).find("other").unwrap();
+
+        assert!(matches!(read(&mut reader, b"a"), TryGet::Found(value) if value == b"v"));
+        assert!(matches!(read(&mut reader, b"b"), TryGet::Missing));
+        assert!(matches!(read(&mut missing, b"a"), TryGet::Missing));
+    }
+
+    fn one(found: TryGet<DocumentRef<'_>>) -> TryGet<Vec<u8>> {
+        match found {
+            TryGet::Found(document) => TryGet::Found(document.bytes.to_vec()),
+            TryGet::Missing => TryGet::Missing,
+            TryGet::NeedsIo => TryGet::NeedsIo,
+        }
+    }
 }

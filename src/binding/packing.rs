@@ -20,6 +20,7 @@ use super::atomic::{self, AtomicVerb};
 use super::bulk_packing::{BulkAnswer, BulkVerb, FIRST_BULK_VERB, LAST_BULK_VERB, take_bulk};
 use super::changes::{self, Changes};
 use super::error::to_json;
+use super::execute::guarded;
 use super::keyspace_packing::{self, KeyspaceAnswer, KeyspaceVerb};
 use super::moving::{self, MovingVerb};
 use super::namespaces::{self, NamespaceVerb};
@@ -258,6 +259,7 @@ impl Verb<'_> {
                 | Self::Atomic(_)
                 | Self::Query(QueryVerb::Delete(_))
                 | Self::Changes(_)
+                | Self::Keyspace(KeyspaceVerb::Clear { .. })
                 | Self::Series(SeriesVerb::Open(_) | SeriesVerb::DeleteRange(..) | SeriesVerb::Drop { .. })
         )
     }
@@ -551,11 +553,27 @@ pub(crate) enum Answer {
 pub(crate) struct Answers(Vec<u8>);
 
 impl Answers {
-    /// Packs the answer to `request`; an answer that nobody wants is dropped.
+    /// Packs the answer to `request`; an answer that nobody wants is dropped. One that can't be packed, by a defect, becomes an
+    /// error: whoever packs answers has others to give, and a lane to go on with.
     pub(crate) fn push(&mut self, request: u32, answer: Result<Answer>) {
-        if request == 0 {
-            return;
+        if request != 0 {
+            self.push_guarded(request, |answers| answers.pack(request, answer));
         }
+    }
+
+    fn push_guarded(&mut self, request: u32, pack: impl FnOnce(&mut Self)) {
+        let before = self.0.len();
+        let packed = guarded(|| {
+            pack(self);
+            Ok(())
+        });
+        if let Err(error) = packed {
+            self.0.truncate(before);
+            self.pack(request, Err(error));
+        }
+    }
+
+    fn pack(&mut self, request: u32, answer: Result<Answer>) {
         let answer = match answer {
             Ok(Answer::Page(page)) if self.0.is_empty() => {
                 // Its memory is taken as it is.
@@ -720,6 +738,21 @@ mod tests {
         assert_eq!(answer_at(&packed), Some((9, 10)));
         assert_eq!(answer_at(&packed[10..]), Some((8, 9)));
         assert_eq!(answer_at(&packed[19..]), None);
+    }
+
+    #[test]
+    fn a_panic_while_an_answer_is_packed_becomes_its_error_and_spoils_no_other() {
+        let mut answers = Answers::default();
+        answers.push(9, Ok(Answer::Flag(true)));
+
+        answers.push_guarded(8, |answers| answers.payload(6, |_| panic!("of the test")));
+        answers.push(7, Ok(Answer::Nothing));
+
+        let packed = answers.take();
+        let (request, length) = answer_at(&packed[10..]).unwrap();
+        assert_eq!((request, packed[14]), (8, 7));
+        assert!(String::from_utf8_lossy(&packed[19..10 + length]).contains("of the test"));
+        assert_eq!(answer_at(&packed[10 + length..]), Some((7, 9)));
     }
 
     #[test]

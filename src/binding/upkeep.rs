@@ -89,8 +89,16 @@ pub(crate) fn metrics(stats: &Stats, stores: &[StoreStats]) -> String {
 
 /// What a repair has saved and lost, as the text of an object.
 pub(crate) fn report(report: &DocumentsReport) -> String {
-    let DocumentsReport { files, stores, documents, index_rows_added, index_rows_removed, unique_conflicts } =
-        report;
+    let DocumentsReport {
+        files,
+        stores,
+        documents,
+        index_rows_added,
+        index_rows_removed,
+        unique_conflicts,
+        keyspaces,
+        keyspaces_lost,
+    } = report;
     let RepairReport {
         manifest,
         tables_whole,
@@ -135,6 +143,8 @@ pub(crate) fn report(report: &DocumentsReport) -> String {
         "indexRowsAdded": index_rows_added,
         "indexRowsRemoved": index_rows_removed,
         "uniqueConflicts": unique_conflicts,
+        "keyspaces": keyspaces,
+        "keyspacesLost": keyspaces_lost,
     })
     .to_string()
 }

@@ -63,6 +63,10 @@ impl Batch {
         self.writes.delete_range(&start, &end)
     }
 
+    pub(super) fn writes(&self) -> &WriteBatch {
+        &self.writes
+    }
+
     /// What is to be committed.
     #[must_use]
     pub fn into_writes(self) -> WriteBatch {

@@ -5,11 +5,13 @@
 #![forbid(unsafe_code)]
 
 use std::collections::HashMap;
+use std::ops::Bound;
 
 use parking_lot::{Mutex, RwLock};
 
 use super::rows::{
-    META_KEY, catalog_key, damaged, decode_catalog_key, decode_id, decode_meta, encode_id, encode_meta,
+    META_KEY, Prefix, catalog_key, damaged, decode_catalog_key, decode_id, decode_meta, encode_id,
+    encode_meta,
 };
 use crate::engine::{CommitOptions, Direction, Engine, ScanRange, WriteBatch};
 use crate::error::{Code, Error, Result, shown};
@@ -20,7 +22,7 @@ pub const KEYSPACES_MAX: usize = (1 << 14) - 1;
 /// The longest name, in bytes.
 pub const KEYSPACE_NAME_BYTES_MAX: usize = 255;
 
-const FIRST_ID: u32 = 1;
+pub(super) const FIRST_ID: u32 = 1;
 
 /// What all handles of one database share.
 #[derive(Default)]
@@ -39,11 +41,16 @@ struct Catalog {
 impl Ledger {
     /// The number of a name, if it has one.
     pub(super) fn find(&self, engine: &Engine, name: &str) -> Result<Option<u32>> {
-        if let Some(catalog) = &*self.catalog.read() {
-            return Ok(catalog.by_name.get(name).copied());
+        if let Some(known) = self.try_find(name) {
+            return Ok(known);
         }
-        let mut catalog = self.catalog.write();
-        Ok(loaded(&mut catalog, engine)?.by_name.get(name).copied())
+        self.load(engine)?;
+        Ok(self.try_find(name).flatten())
+    }
+
+    /// As [`Ledger::find`], but `None` where the rows would have to be read.
+    pub(super) fn try_find(&self, name: &str) -> Option<Option<u32>> {
+        self.catalog.read().as_ref().map(|catalog| catalog.by_name.get(name).copied())
     }
 
     /// The number of a name, which gets one where it has none.
@@ -62,37 +69,60 @@ impl Ledger {
         batch.put(META_KEY, &encode_meta(id + 1))?;
         batch.put(&catalog_key(name), &encode_id(id))?;
         engine.commit(batch, CommitOptions::default())?;
-        let mut catalog = self.catalog.write();
-        let catalog = loaded(&mut catalog, engine)?;
-        catalog.next_id = id + 1;
-        catalog.by_name.insert(name.to_owned(), id);
+        if let Some(catalog) = &mut *self.catalog.write() {
+            catalog.next_id = id + 1;
+            catalog.by_name.insert(name.to_owned(), id);
+        }
         Ok(id)
     }
 
-    /// The number that the next name gets.
+    /// Reads the rows, unless somebody has. It is not done under the lock, so that whoever looks up a name waits for no
+    /// device. Nothing that is named meanwhile can be missed: who names has found the catalog here.
+    fn load(&self, engine: &Engine) -> Result<()> {
+        let catalog = load(engine)?;
+        self.catalog.write().get_or_insert(catalog);
+        Ok(())
+    }
+
+    /// The number that the next name gets. One that has rows is passed over: in a database that was repaired the row that
+    /// names it may be lost.
     fn next_id(&self, engine: &Engine) -> Result<u32> {
-        let mut catalog = self.catalog.write();
-        let catalog = loaded(&mut catalog, engine)?;
-        if catalog.by_name.len() >= KEYSPACES_MAX {
+        let (mut id, names) = {
+            let catalog = self.catalog.read();
+            let catalog =
+                catalog.as_ref().expect("who names has looked for the name, and so read the catalog");
+            (catalog.next_id, catalog.by_name.len())
+        };
+        if names >= KEYSPACES_MAX {
             let message = format!("a database has at most {KEYSPACES_MAX} keyspaces with a name");
             return Err(Error::new(Code::InvalidArgument, message));
         }
-        Ok(catalog.next_id)
+        while has_rows(engine, id)? {
+            id += 1;
+        }
+        Ok(id)
     }
 }
 
-fn loaded<'a>(catalog: &'a mut Option<Catalog>, engine: &Engine) -> Result<&'a mut Catalog> {
-    if catalog.is_none() {
-        *catalog = Some(load(engine)?);
-    }
-    Ok(catalog.as_mut().expect("it was put there just now"))
+fn has_rows(engine: &Engine, id: u32) -> Result<bool> {
+    let (start, end) = Prefix::new(id).rows((Bound::Unbounded, Bound::Unbounded));
+    engine.scan(ScanRange::between(start, end), Direction::Forward, None)?.advance()
 }
 
 fn load(engine: &Engine) -> Result<Catalog> {
-    let next_id = match engine.get(META_KEY, None)? {
-        Some(meta) => decode_meta(&meta.bytes)?,
-        None => FIRST_ID,
-    };
+    let (next_id, by_name) = (given(engine)?.unwrap_or(FIRST_ID), names(engine)?);
+    // Of a database that was repaired, the row with the next number may be lost, or be an older one.
+    let next_id = by_name.values().map(|id| id + 1).fold(next_id, u32::max);
+    Ok(Catalog { next_id, by_name })
+}
+
+/// The next number that stands in the rows.
+pub(super) fn given(engine: &Engine) -> Result<Option<u32>> {
+    engine.get(META_KEY, None)?.map(|meta| decode_meta(&meta.bytes)).transpose()
+}
+
+/// The numbers of all names.
+pub(super) fn names(engine: &Engine) -> Result<HashMap<String, u32>> {
     let mut by_name = HashMap::new();
     let mut rows = engine.scan(ScanRange::prefix(META_KEY), Direction::Forward, None)?;
     while rows.advance()? {
@@ -101,13 +131,9 @@ fn load(engine: &Engine) -> Result<Catalog> {
         }
         let name = decode_catalog_key(rows.key()).filter(|name| check_name(name).is_ok());
         let name = name.ok_or_else(|| damaged("its name is none"))?.to_owned();
-        let id = decode_id(rows.value())?;
-        if id >= next_id {
-            return Err(damaged("its number was not given yet"));
-        }
-        by_name.insert(name, id);
+        by_name.insert(name, decode_id(rows.value())?);
     }
-    Ok(Catalog { next_id, by_name })
+    Ok(by_name)
 }
 
 fn check_name(name: &str) -> Result<()> {

@@ -22,6 +22,8 @@
 
 mod batch;
 mod catalog;
+mod clear;
+mod repair;
 mod rows;
 
 use std::ops::Bound;
@@ -29,6 +31,8 @@ use std::sync::Arc;
 
 pub use batch::Batch;
 pub use catalog::{KEYSPACE_NAME_BYTES_MAX, KEYSPACES_MAX};
+pub use clear::Clearing;
+pub(crate) use repair::put_right;
 pub use rows::KEYSPACE_KEY_BYTES_MAX;
 
 use crate::engine::{Direction, Engine, Scan, ScanRange, Snapshot, TryGet, ValueRef};
@@ -70,6 +74,19 @@ impl Keyspaces {
         }
         let id = self.ledger().find(&self.engine, name)?;
         Ok(id.map(|id| self.with_id(id)))
+    }
+
+    /// As [`Keyspaces::find`], where that needs no device: `NeedsIo` until somebody has found or opened one with a name.
+    #[must_use]
+    pub fn try_find(&self, name: &str) -> TryGet<Keyspace> {
+        if name.is_empty() {
+            return TryGet::Found(self.with_id(DEFAULT_ID));
+        }
+        match self.ledger().try_find(name) {
+            Some(Some(id)) => TryGet::Found(self.with_id(id)),
+            Some(None) => TryGet::Missing,
+            None => TryGet::NeedsIo,
+        }
     }
 
     /// The keyspace of this name, which gets its number now if it has none.

@@ -91,12 +91,23 @@ impl Prefix {
         row
     }
 
-    /// Behind every row of the keyspace. The last byte of a varint is below 0x80, so that it can grow.
-    fn end(&self) -> Vec<u8> {
+    /// Behind every entry of the keyspace. The last byte of a varint is below 0x80, so that it can grow.
+    pub(super) fn end(&self) -> Vec<u8> {
         let mut end = self.as_slice().to_vec();
         end[self.len - 1] += 1;
         end
     }
+}
+
+/// The rows of all keyspaces: from the first (inclusive) to the second (exclusive).
+pub(super) fn entries() -> (Vec<u8>, Vec<u8>) {
+    (vec![ROW_KIND], vec![ROW_KIND + 1])
+}
+
+/// The number that stands in the key of an entry.
+pub(super) fn decode_row_id(row: &[u8]) -> Option<u32> {
+    let id = take_varint(&mut row.strip_prefix(&[ROW_KIND])?)?;
+    u32::try_from(id).ok().filter(|&id| id < u32::MAX)
 }
 
 /// The row that says in which version the rows are and which number comes next.
@@ -143,7 +154,7 @@ pub(super) fn encode_id(id: u32) -> Vec<u8> {
 /// The number that stands in a value, and nothing else.
 pub(super) fn decode_id(mut value: &[u8]) -> Result<u32> {
     match take_varint(&mut value).map(u32::try_from) {
-        Some(Ok(id)) if value.is_empty() && id > DEFAULT_ID => Ok(id),
+        Some(Ok(id)) if value.is_empty() && id > DEFAULT_ID && id < u32::MAX => Ok(id),
         _ => Err(damaged("it does not hold a number")),
     }
 }

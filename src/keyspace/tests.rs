@@ -140,7 +140,7 @@ fn a_catalog_of_a_newer_format_or_a_damaged_one_is_refused_and_says_so() {
         (rows::META_KEY, &[2, 1], Code::Version),
         (rows::META_KEY, &[], Code::Corruption),
         (b"\x08name", &[0], Code::Corruption),
-        (b"\x08name", &[9], Code::Corruption),
+        (b"\x08name", &[0xff, 0xff, 0xff, 0xff, 0xf], Code::Corruption),
     ];
     for (row, value, code) in cases {
         let engine = engine();
@@ -152,6 +152,179 @@ fn a_catalog_of_a_newer_format_or_a_damaged_one_is_refused_and_says_so() {
 
         assert_eq!(error.code(), code, "{row:?} {value:?}");
     }
+}
+
+/// Names of `engine` get their numbers in their order, from 1 on, and each keyspace has its name for an entry.
+fn fill(engine: &Engine, names: &[&str]) {
+    for name in names {
+        put_all(engine, &keyspace(engine, name), &[name.as_bytes()]);
+    }
+}
+
+/// The database of `engine` without some rows, as it is opened next.
+fn without(engine: &Engine, lost: &[&[u8]]) -> Engine {
+    let other = self::engine();
+    let mut batch = WriteBatch::new();
+    let mut rows = engine.scan(ScanRange::all(), Direction::Forward, None).unwrap();
+    while rows.advance().unwrap() {
+        if !lost.contains(&rows.key()) {
+            batch.put(rows.key(), rows.value()).unwrap();
+        }
+    }
+    other.commit(batch, CommitOptions::default()).unwrap();
+    other
+}
+
+#[test]
+fn a_catalog_that_has_lost_rows_finds_all_other_names_and_gives_no_number_twice() {
+    let engine = engine();
+    fill(&engine, &["a", "b", "c"]);
+    let losses: [&[&[u8]]; 3] = [&[b"\x08"], &[b"\x08c"], &[b"\x08", b"\x08b", b"\x08c"]];
+    for lost in losses {
+        let engine = without(&engine, lost);
+
+        let new = keyspace(&engine, "new");
+
+        assert!(keys(&new, ALL, Direction::Forward).is_empty(), "{lost:?}");
+        put_all(&engine, &new, &[b"new"]);
+        assert_eq!(keys(&keyspace(&engine, "a"), ALL, Direction::Forward), [b"a"], "{lost:?}");
+        for name in ["b", "c"] {
+            let is_lost = lost.contains(&format!("\x08{name}").as_bytes());
+            assert_eq!(
+                keys(&keyspace(&engine, name), ALL, Direction::Forward).is_empty(),
+                is_lost,
+                "{lost:?}"
+            );
+        }
+    }
+}
+
+#[test]
+fn a_repair_raises_the_next_number_above_all_that_stand_in_rows_and_counts_the_names_that_are_lost() {
+    let engine = engine();
+    let names: Vec<String> = (1..=300).map(|number| format!("k{number}")).collect();
+    fill(&engine, &names.iter().map(String::as_str).collect::<Vec<_>>());
+    put_all(&engine, &keyspace(&engine, ""), &[b"k"]);
+    let next = |engine: &Engine| catalog::given(engine).unwrap();
+    // 256 follows 128 in the order of varints, and not the other way round.
+    let losses: [(&[&[u8]], u64); 3] =
+        [(&[], 0), (&[b"\x08"], 0), (&[b"\x08", b"\x08k128", b"\x08k256", b"\x08k300"], 3)];
+    for (rows, lost) in losses {
+        let engine = without(&engine, rows);
+
+        let report = put_right(&engine).unwrap();
+
+        assert_eq!((report.named, report.lost), (300 - lost, lost), "{rows:?}");
+        assert_eq!(next(&engine), Some(301), "{rows:?}");
+        let seqno = engine.snapshot().seqno();
+        put_right(&engine).unwrap();
+        assert_eq!(engine.snapshot().seqno(), seqno, "what is right is not written again");
+    }
+}
+
+#[test]
+fn a_repair_looks_at_one_entry_of_each_keyspace() {
+    let engine = engine();
+    let many: Vec<Vec<u8>> = (0..5_000u32).map(|key| key.to_be_bytes().to_vec()).collect();
+    for name in ["a", "b"] {
+        put_all(&engine, &keyspace(&engine, name), &many.iter().map(Vec::as_slice).collect::<Vec<_>>());
+    }
+
+    let steps = crate::effort::within(1_000, || put_right(&engine)).unwrap();
+
+    let crate::effort::Attempt::Done(report, _) = steps else { panic!("{steps:?}") };
+    assert_eq!((report.named, report.lost), (2, 0));
+}
+
+#[test]
+fn a_database_without_keyspaces_gets_no_row_by_a_repair() {
+    let engine = engine();
+    put_all(&engine, &keyspace(&engine, ""), &[b"k"]);
+    assert_eq!(put_right(&engine).unwrap(), repair::KeyspacesReport::default());
+    assert_eq!(catalog::given(&engine).unwrap(), None);
+}
+
+/// The thread of JavaScript asks so: it must wait for no device.
+#[test]
+fn a_name_is_looked_up_without_reading_the_rows_once_anybody_has() {
+    let engine = engine();
+    fill(&engine, &["a"]);
+    let engine = without(&engine, &[]);
+    let all = Keyspaces::new(engine.clone());
+    assert!(matches!(all.try_find("a"), TryGet::NeedsIo));
+    assert!(matches!(all.try_find("none"), TryGet::NeedsIo));
+    assert!(matches!(all.try_find(""), TryGet::Found(_)));
+
+    all.find("none").unwrap();
+
+    assert!(matches!(all.try_find("none"), TryGet::Missing));
+    let TryGet::Found(found) = all.try_find("a") else { panic!("it has a number") };
+    assert_eq!(keys(&found, ALL, Direction::Forward), [b"a"]);
+}
+
+/// Says how many commits were made before the last one.
+fn clear(keyspace: &Keyspace, snapshot: &Snapshot, direction: Direction, limit: u64) -> u32 {
+    let clearing = Clearing { bounds: ALL, direction, limit };
+    let commits = std::cell::Cell::new(0);
+    let go_on = || {
+        commits.set(commits.get() + 1);
+        Ok(())
+    };
+    keyspace.clear_while(&clearing, snapshot, None, &go_on).unwrap();
+    commits.get()
+}
+
+#[test]
+fn a_clear_with_a_limit_takes_so_many_from_the_end_that_it_is_given_by_one_commit() {
+    let engine = engine();
+    let keyspace = keyspace(&engine, "");
+    put_all(&engine, &keyspace, &[b"a", b"b", b"c", b"d", b"e"]);
+
+    assert_eq!(clear(&keyspace, &engine.snapshot(), Direction::Forward, 2), 0);
+    assert_eq!(clear(&keyspace, &engine.snapshot(), Direction::Reverse, 1), 0);
+
+    assert_eq!(keys(&keyspace, ALL, Direction::Forward), [b"c", b"d"]);
+    clear(&keyspace, &engine.snapshot(), Direction::Forward, 0);
+    assert_eq!(keys(&keyspace, ALL, Direction::Forward), [b"c", b"d"]);
+    clear(&keyspace, &engine.snapshot(), Direction::Forward, u64::MAX);
+    assert!(keys(&keyspace, ALL, Direction::Forward).is_empty());
+}
+
+#[test]
+fn a_clear_of_a_snapshot_leaves_what_that_does_not_see_however_much_it_takes() {
+    let engine = engine();
+    let keyspace = keyspace(&engine, "");
+    // More than go into one commit, by their number and by their bytes.
+    let many: Vec<Vec<u8>> = (0..25_000u32).map(|key| key.to_be_bytes().to_vec()).collect();
+    let long: Vec<Vec<u8>> = (0..100u8).map(|key| [&[key, 0xff][..], &[7; 60_000]].concat()).collect();
+    put_all(&engine, &keyspace, &many.iter().map(Vec::as_slice).collect::<Vec<_>>());
+    put_all(&engine, &keyspace, &long.iter().map(Vec::as_slice).collect::<Vec<_>>());
+    let snapshot = engine.snapshot();
+    put_all(&engine, &keyspace, &[b"new", &many[7]]);
+
+    let commits = clear(&keyspace, &snapshot, Direction::Forward, u64::MAX);
+
+    assert_eq!(keys(&keyspace, ALL, Direction::Forward), [b"new"]);
+    assert!((3..=4).contains(&commits), "{commits} commits before the last");
+}
+
+#[test]
+fn a_clear_that_may_not_go_on_ends_between_two_commits() {
+    let engine = engine();
+    let keyspace = keyspace(&engine, "");
+    let many: Vec<Vec<u8>> = (0..25_000u32).map(|key| key.to_be_bytes().to_vec()).collect();
+    put_all(&engine, &keyspace, &many.iter().map(Vec::as_slice).collect::<Vec<_>>());
+    let calls = std::cell::Cell::new(0);
+    let once = || match calls.replace(calls.get() + 1) {
+        0 => Ok(()),
+        _ => Err(crate::error::Error::new(Code::Closed, "of the test")),
+    };
+
+    let clearing = Clearing { bounds: ALL, direction: Direction::Forward, limit: u64::MAX };
+    let ended = keyspace.clear_while(&clearing, &engine.snapshot(), None, &once);
+
+    assert_eq!(ended.unwrap_err().code(), Code::Closed);
+    assert_eq!(keys(&keyspace, ALL, Direction::Forward).len(), 15_000);
 }
 
 #[test]

@@ -7,6 +7,7 @@ use flowdb::config::Config;
 use flowdb::engine::{CommitOptions, Direction, ScanRange, WriteBatch};
 use flowdb::fs::{FileSystem, SimFs};
 use flowdb::jsondb::{DocumentsReport, JsonDb, Mode, repair_documents_on};
+use flowdb::keyspace::{Batch, Keyspaces};
 
 use crate::model::{Model, assert_matches, create_indexes, step};
 use crate::support::{Random, all, auto_increment, documents, json, key, keyed_by};
@@ -172,6 +173,41 @@ fn the_ids_of_lost_stores_are_not_given_again() {
     create_indexes(&db);
     let mut tx = db.begin(&["items"], Mode::ReadOnly).unwrap();
     assert_matches(&mut tx, &Model::new(), 3);
+}
+
+/// Adapters keep their entries in keyspaces, beside documents.
+#[test]
+fn keyspaces_are_found_by_their_names_and_no_number_is_given_twice_whatever_rows_of_their_catalog_are_lost() {
+    let losses: [(&[&[u8]], u64); 3] =
+        [(&[b"\x08"], 0), (&[b"\x08b"], 1), (&[b"\x08", b"\x08a", b"\x08b"], 2)];
+    for (lost, nameless) in losses {
+        let disk = SimFs::in_memory();
+        let db = open(&disk);
+        for name in ["a", "b"] {
+            let keyspace = Keyspaces::new(db.engine().clone()).open(name).unwrap();
+            let mut batch = Batch::new(db.engine());
+            batch.put(&keyspace, b"key", name.as_bytes(), None).unwrap();
+            db.engine().commit(batch.into_writes(), CommitOptions::default()).unwrap();
+        }
+        let mut batch = WriteBatch::new();
+        lost.iter().for_each(|row| batch.delete(row).unwrap());
+        db.engine().commit(batch, CommitOptions::default()).unwrap();
+        db.engine().flush().unwrap();
+        drop(db);
+
+        let report = repaired(&disk);
+
+        assert_eq!((report.keyspaces, report.keyspaces_lost), (2 - nameless, nameless), "{lost:?}");
+        let db = open(&disk);
+        let next = db.engine().get(b"\x08", None).unwrap().unwrap();
+        assert_eq!(next.bytes[..], [1, 3], "the next number is above those of all entries, {lost:?}");
+        let all = Keyspaces::new(db.engine().clone());
+        let value = |name: &str| all.open(name).unwrap().get_with(b"key", None, |value| value.bytes.to_vec());
+        for name in ["a", "b", "new"] {
+            let is_lost = name == "new" || lost.contains(&format!("\x08{name}").as_bytes());
+            assert_eq!(value(name).unwrap(), (!is_lost).then(|| name.as_bytes().to_vec()), "{lost:?}");
+        }
+    }
 }
 
 #[test]
