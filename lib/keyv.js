@@ -11,11 +11,11 @@
  */
 
 const { EventEmitter } = require('node:events')
-const { nameOf, pages, rowKey, rowsOf, toBytes, toValue } = require('./adapter-rows.js')
+const { eachIn, nameOf, pages, rowKey, rowsOf, toBytes, toValue } = require('./adapter-rows.js')
 const { FlowDBError } = require('./errors.js')
 const { encodeKey } = require('./key.js')
 const { Keyspace } = require('./keyspace.js')
-const { invalid, kindOf } = require('./names.js')
+const { entriesOf, invalid, kindOf } = require('./names.js')
 
 /** The rows of every adapter are in this keyspace of a database. */
 const KEYSPACE = 'keyv'
@@ -76,7 +76,7 @@ class KeyvFlowDB extends EventEmitter {
    */
   constructor (options) {
     super()
-    if (options instanceof KeyvFlowDB) {
+    if (typeof options === 'object' && options !== null && #shared in options) {
       this.#shared = options.#shared
     } else {
       const { namespace, ...others } = toOptions(options)
@@ -149,7 +149,7 @@ class KeyvFlowDB extends EventEmitter {
 
   /** @param {string[]} keys */
   async getMany (keys) {
-    const all = await this.#shared.rows.getMany(this.#rowsOf(keys))
+    const all = await this.#shared.rows.getMany(this.#rowsOf('getMany', keys))
     return all.map((bytes) => bytes === undefined ? undefined : toValue(bytes))
   }
 
@@ -160,7 +160,7 @@ class KeyvFlowDB extends EventEmitter {
 
   /** @param {string[]} keys */
   async hasMany (keys) {
-    return await this.#shared.rows.hasMany(this.#rowsOf(keys))
+    return await this.#shared.rows.hasMany(this.#rowsOf('hasMany', keys))
   }
 
   /**
@@ -179,10 +179,11 @@ class KeyvFlowDB extends EventEmitter {
    * @param {{ key: string, value: unknown, ttl?: number, expires?: number }[]} entries
    */
   async setMany (entries) {
-    await this.#shared.rows.batch(entries.map((entry) => {
+    const writes = eachIn('setMany', entries, (entry) => {
       return this.#toWrite(entry.key, entry.value, this.#isSix ? entry.expires : entry.ttl)
-    }))
-    return entries.map(() => true)
+    })
+    await this.#shared.rows.batch(writes)
+    return writes.map(() => true)
   }
 
   /**
@@ -190,7 +191,7 @@ class KeyvFlowDB extends EventEmitter {
    * @returns {Promise<boolean>} whether it was there
    */
   async delete (key) {
-    return (await this.#delete([key]))[0]
+    return (await this.#delete('delete', [key]))[0]
   }
 
   /**
@@ -198,7 +199,7 @@ class KeyvFlowDB extends EventEmitter {
    * @returns {Promise<boolean | boolean[]>} whether they were there: each for version 6, all for version 5
    */
   async deleteMany (keys) {
-    const were = await this.#delete(keys)
+    const were = await this.#delete('deleteMany', keys)
     return this.#isSix ? were : were.every(Boolean)
   }
 
@@ -234,11 +235,12 @@ class KeyvFlowDB extends EventEmitter {
   }
 
   /**
+   * @param {string} where
    * @param {string[]} keys
    * @returns {Promise<boolean[]>}
    */
-  async #delete (keys) {
-    const rows = this.#rowsOf(keys)
+  async #delete (where, keys) {
+    const rows = this.#rowsOf(where, keys)
     // In one turn, so that nothing that this thread writes comes in between.
     const were = this.#shared.rows.hasMany(rows)
     const deleted = this.#shared.rows.batch(rows.map((key) => ({ type: 'del', key })))
@@ -259,9 +261,12 @@ class KeyvFlowDB extends EventEmitter {
     return { type: 'put', key: row, value: bytes, expiresAt: Math.ceil(expiresAt) }
   }
 
-  /** @param {string[]} keys */
-  #rowsOf (keys) {
-    return keys.map((key) => this.#rowOf(key))
+  /**
+   * @param {string} where
+   * @param {string[]} keys
+   */
+  #rowsOf (where, keys) {
+    return eachIn(where, keys, (key) => this.#rowOf(key))
   }
 
   /** @param {string} key */
@@ -309,7 +314,8 @@ class KeyvFlowDB extends EventEmitter {
  */
 function toOptions (options) {
   if (typeof options === 'string') return { dataDir: options }
-  if (typeof options === 'object' && options !== null) return /** @type {Record<string, unknown>} */ (options)
+  // Read once, whatever code that runs.
+  if (typeof options === 'object' && options !== null) return Object.fromEntries(entriesOf('KeyvFlowDB', options))
   throw invalid(`KeyvFlowDB takes a directory, options or another KeyvFlowDB, not ${kindOf(options)}`)
 }
 
