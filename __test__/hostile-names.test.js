@@ -53,7 +53,8 @@ test('a NUL, an empty or a too long name, and a path with a NUL, are refused whe
   for (const name of ['', 'a\0b', '\0', 'x'.repeat(256), 'é'.repeat(128)]) {
     for (const call of [
       () => db.createObjectStore(name), () => db.createIndex('rows', name, 'x'), () => db.get(name, 1),
-      () => db.series(name).append(1, 1), () => db.transaction(name), () => db.watch({ store: name }), () => db.query(name)
+      () => db.series(name).append(1, 1), () => db.transaction(name), () => db.watch({ store: name }),
+      () => db.query(name)
     ]) assert.equal((await errorOf(Promise.resolve().then(call))).code, 'FLOWDB_INVALID_ARGUMENT', `${call} ${name.length}`)
   }
   for (const path of ['', join(folder, 'a\0b'), `${join(folder, 'x')}\0`]) {

@@ -23,7 +23,7 @@ const FINITE = NAMES.filter((name, place) => place % 3 === 0 && !/2\^32 - 1 hole
 /** For methods that take nothing, and where others would take long. */
 const SOME = FINITE.filter((_, place) => place % 3 === 0)
 /** No call takes longer: it hangs. */
-const CALL_MS_MAX = 15_000
+const CALL_MS_MAX = 30_000
 const STEPS_MAX = 3
 /** So deep in arguments is replaced: an element of an array, and its properties. */
 const DEPTH_MAX = 3
