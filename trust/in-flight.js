@@ -5,14 +5,15 @@
  *
  * Once they are issued in one turn, as a program's own loop does; that turn is told apart, and the others are those in
  * which answers come. Once 10,000 loops put again and again, each when its last put is done. Beside each is what
- * another timer sees, and what is seen where nothing is done: a machine that is busy has stalls of its own.
+ * another timer sees, the longest pause for garbage, which is V8's and a part of some turn, and what is seen where nothing
+ * is done: a machine that is busy has stalls of its own.
  */
 
 const assert = require('node:assert/strict')
 const { mkdtempSync, rmSync } = require('node:fs')
 const { tmpdir } = require('node:os')
 const { join } = require('node:path')
-const { monitorEventLoopDelay } = require('node:perf_hooks')
+const { PerformanceObserver, monitorEventLoopDelay } = require('node:perf_hooks')
 const { setTimeout: pause } = require('node:timers/promises')
 const { FlowDB } = require('..')
 const { longestTurnUntil } = require('../__test__/support')
@@ -26,6 +27,11 @@ const documentOf = (id) => ({ id, name: `name ${id}`, group: id % 100, text: 'so
 
 /** Does something: how long it took, and the longest turn by the thread's own time and by a timer. */
 async function measured (work) {
+  let gcMs = 0
+  const collections = new PerformanceObserver((list) => {
+    gcMs = Math.max(gcMs, ...list.getEntries().map(({ duration }) => duration))
+  })
+  collections.observe({ entryTypes: ['gc'] })
   const delay = monitorEventLoopDelay({ resolution: 1 })
   delay.enable()
   const start = performance.now()
@@ -35,12 +41,14 @@ async function measured (work) {
   const turnMs = await new Promise((resolve) => setImmediate(resolve)).then(() => longestTurnUntil(promise))
   const ms = performance.now() - start
   delay.disable()
-  return { ms, issuedMs, turnMs, timerMs: delay.max / NS_PER_MS }
+  await pause(1)
+  collections.disconnect()
+  return { ms, issuedMs, turnMs, timerMs: delay.max / NS_PER_MS, gcMs }
 }
 
-function show (what, { ms, issuedMs, turnMs, timerMs }) {
+function show (what, { ms, issuedMs, turnMs, timerMs, gcMs }) {
   const of = (figure) => figure.toFixed(1).padStart(8)
-  console.log(`${what.padEnd(34)}${of(ms)}${of(issuedMs)}${of(turnMs)}${of(timerMs)}`)
+  console.log(`${what.padEnd(34)}${of(ms)}${of(issuedMs)}${of(turnMs)}${of(timerMs)}${of(gcMs)}`)
 }
 
 /** All in one turn. */
@@ -52,7 +60,8 @@ const inLoops = (db) => Promise.all(Array.from({ length: OPERATIONS }, async (_,
 }))
 
 async function main () {
-  console.log(`${OPERATIONS} puts in flight, in ms`.padEnd(34) + ['all', 'issuing', 'turn', 'timer'].map((name) => name.padStart(8)).join(''))
+  const names = ['all', 'issuing', 'turn', 'timer', 'garbage'].map((name) => name.padStart(8))
+  console.log(`${OPERATIONS} puts in flight, in ms`.padEnd(34) + names.join(''))
   show('nothing', await measured(() => pause(IDLE_MS)))
   for (const durability of ['strict', 'relaxed', 'none']) {
     const dataDir = mkdtempSync(join(tmpdir(), 'flowdb-in-flight-'))
