@@ -5,8 +5,8 @@
  *
  * Once they are issued in one turn, as a program's own loop does; that turn is told apart, and the others are those in
  * which answers come. Once 10,000 loops put again and again, each when its last put is done. Beside each is what
- * another timer sees, the longest pause for garbage, which is V8's and a part of some turn, and what is seen where nothing
- * is done: a machine that is busy has stalls of its own.
+ * another timer sees, the longest pause for garbage, which is V8's and a part of some turn, and what is seen where
+ * nothing is done: a machine that is busy has stalls of its own.
  */
 
 const assert = require('node:assert/strict')
