@@ -9,8 +9,9 @@
  */
 
 const { types } = require('node:util')
-const { FlowDBError } = require('./errors.js')
+const { FlowDBError, reading } = require('./errors.js')
 const { KEY_BYTES_MAX, decodeKey, encodeKey, writeKey } = require('./key.js')
+const { eachOf, invalid, kindOf } = require('./names.js')
 const { FORMAT } = require('./packing.js')
 const { encodeStructured, readDocument } = require('./values.js')
 
@@ -46,6 +47,21 @@ function nameOf (key, groupLength) {
 }
 
 /**
+ * What `read` makes of each element of a list. The first that is none ends it.
+ *
+ * @template T, Read
+ * @param {string} where for messages
+ * @param {T[]} list
+ * @param {(element: T) => Read} read
+ * @returns {Read[]}
+ */
+function eachIn (where, list, read) {
+  const all = eachOf(`the list of ${where}`, list, (element) => read(/** @type {T} */ (element)))
+  if (all === undefined) throw invalid(`${where} takes an array, not ${kindOf(list)}`)
+  return all
+}
+
+/**
  * The keys of all rows of a group, or of those whose name is a text that begins like this.
  *
  * @param {unknown} group
@@ -68,7 +84,7 @@ function rowsOf (group, beginning) {
 function toBytes (value) {
   // Half a surrogate pair has no bytes in UTF-8: another text would come back.
   if (typeof value === 'string' && !/[\ud800-\udfff]/u.test(value)) return textBytes(value)
-  if (types.isUint8Array(value)) return withFormat(FORMAT.RAW, value)
+  if (types.isUint8Array(value)) return reading('FLOWDB_INVALID_VALUE', 'the bytes of a value', () => withFormat(FORMAT.RAW, value))
   return withFormat(FORMAT.STRUCTURED, /** @type {Uint8Array} */ (encodeStructured(value).bytes))
 }
 
@@ -119,6 +135,7 @@ async function * pages (keyspace, range) {
 }
 
 exports.PAGE_ROWS = PAGE_ROWS
+exports.eachIn = eachIn
 exports.nameOf = nameOf
 exports.pages = pages
 exports.rowKey = rowKey

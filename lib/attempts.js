@@ -8,7 +8,7 @@
  */
 
 const { FlowDBError, isOwn } = require('./errors.js')
-const { checkCount, checkOptions, invalid, kindOf } = require('./names.js')
+const { checkCount, checkOptions, checkSignal, invalid, kindOf } = require('./names.js')
 const { Transaction, beginSession, beginTransaction } = require('./transaction.js')
 
 /** So many more attempts are made after the first. */
@@ -47,11 +47,9 @@ async function update (session, stores, change, options) {
  */
 async function attempt (where, session, stores, change, options) {
   const asked = checkOptions(where, options, { retries: 'any', signal: 'any', isolation: 'any' })
-  const { retries = RETRIES_DEFAULT, signal, isolation } = asked
+  const { retries = RETRIES_DEFAULT, isolation } = asked
   checkCount(where, 'retries', retries)
-  if (signal !== undefined && !(signal instanceof AbortSignal)) {
-    throw invalid(`signal of ${where} is an AbortSignal, not ${kindOf(signal)}`)
-  }
+  const signal = checkSignal(where, asked.signal)
   session.checkUsable()
   const chosen = isolation === undefined ? undefined : { isolation }
   const begin = () => beginSession(session, stores, 'readwrite', chosen, true)

@@ -225,7 +225,7 @@ class Documents {
    * @returns {AsyncIterableIterator<any>}
    */
   scan (store, range, options) {
-    return this.#session.rows(toScan('scan', { store, range, options }, WANTS.DOCUMENTS), documentsOf)
+    return this.#session.rows(toScan('scan', { store, index: undefined, range, options }, WANTS.DOCUMENTS), documentsOf)
   }
 
   /**
@@ -235,7 +235,7 @@ class Documents {
    * @returns {Promise<any[]>} documents in key order
    */
   getAll (store, range, options) {
-    return this.#gather(() => toScan('getAll', { store, range, options }, WANTS.DOCUMENTS), documentsOf)
+    return this.#gather(() => toScan('getAll', { store, index: undefined, range, options }, WANTS.DOCUMENTS), documentsOf)
   }
 
   /**
@@ -245,7 +245,7 @@ class Documents {
    * @returns {Promise<any[]>} primary keys in order
    */
   getAllKeys (store, range, options) {
-    return this.#gather(() => toScan('getAllKeys', { store, range, options }, WANTS.KEYS), keysOf)
+    return this.#gather(() => toScan('getAllKeys', { store, index: undefined, range, options }, WANTS.KEYS), keysOf)
   }
 
   /**

@@ -8,7 +8,7 @@
  */
 
 const { FlowDBError } = require('./errors.js')
-const { invalid, kindOf } = require('./names.js')
+const { checkSignal, invalid, kindOf } = require('./names.js')
 
 const ignore = () => {}
 
@@ -18,11 +18,9 @@ const ignore = () => {}
  * @returns {{ signal: AbortSignal | undefined, onProgress: (progress: any) => void }}
  */
 function checkListeners (where, { signal, onProgress = ignore }) {
-  if (signal !== undefined && !(signal instanceof AbortSignal)) {
-    throw invalid(`signal of ${where} is an AbortSignal, not ${kindOf(signal)}`)
-  }
+  const checked = checkSignal(where, signal)
   if (typeof onProgress !== 'function') throw invalid(`onProgress of ${where} is a function, not ${kindOf(onProgress)}`)
-  return { signal, onProgress }
+  return { signal: checked, onProgress }
 }
 
 class Ending {

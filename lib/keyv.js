@@ -11,12 +11,12 @@
  */
 
 const { EventEmitter } = require('node:events')
-const { nameOf, pages, rowKey, rowsOf, toBytes, toValue } = require('./adapter-rows.js')
+const { eachIn, nameOf, pages, rowKey, rowsOf, toBytes, toValue } = require('./adapter-rows.js')
 const { FlowDBError } = require('./errors.js')
 const { encodeKey } = require('./key.js')
 const { Keyspace } = require('./keyspace.js')
 const { KeyvUsers, checkNamespace } = require('./keyv-users.js')
-const { invalid, kindOf } = require('./names.js')
+const { entriesOf, invalid, kindOf } = require('./names.js')
 
 /** The rows of every adapter are in this keyspace of a database. */
 const KEYSPACE = 'keyv'
@@ -68,7 +68,7 @@ class KeyvFlowDB extends EventEmitter {
    */
   constructor (options) {
     super()
-    if (options instanceof KeyvFlowDB) {
+    if (typeof options === 'object' && options !== null && #shared in options) {
       options.#checkConnected()
       this.#users = new KeyvUsers(undefined)
       this.#shared = options.#shared
@@ -119,7 +119,7 @@ class KeyvFlowDB extends EventEmitter {
 
   /** @param {string[]} keys */
   async getMany (keys) {
-    const all = await this.#rows.getMany(this.#rowsOf(keys))
+    const all = await this.#rows.getMany(this.#rowsOf('getMany', keys))
     return all.map((bytes) => bytes === undefined ? undefined : toValue(bytes))
   }
 
@@ -130,7 +130,7 @@ class KeyvFlowDB extends EventEmitter {
 
   /** @param {string[]} keys */
   async hasMany (keys) {
-    return await this.#rows.hasMany(this.#rowsOf(keys))
+    return await this.#rows.hasMany(this.#rowsOf('hasMany', keys))
   }
 
   /**
@@ -149,10 +149,11 @@ class KeyvFlowDB extends EventEmitter {
    * @param {{ key: string, value: unknown, ttl?: number, expires?: number }[]} entries
    */
   async setMany (entries) {
-    await this.#rows.batch(entries.map((entry) => {
+    const writes = eachIn('setMany', entries, (entry) => {
       return this.#toWrite(entry.key, entry.value, this.#users.isSix ? entry.expires : entry.ttl)
-    }))
-    return entries.map(() => true)
+    })
+    await this.#rows.batch(writes)
+    return writes.map(() => true)
   }
 
   /**
@@ -160,7 +161,7 @@ class KeyvFlowDB extends EventEmitter {
    * @returns {Promise<boolean>} whether it was there
    */
   async delete (key) {
-    return (await this.#delete([key]))[0]
+    return (await this.#delete('delete', [key]))[0]
   }
 
   /**
@@ -168,7 +169,7 @@ class KeyvFlowDB extends EventEmitter {
    * @returns {Promise<boolean | boolean[]>} whether they were there: each for version 6, all for version 5
    */
   async deleteMany (keys) {
-    const were = await this.#delete(keys)
+    const were = await this.#delete('deleteMany', keys)
     return this.#users.isSix ? were : were.every(Boolean)
   }
 
@@ -229,11 +230,12 @@ class KeyvFlowDB extends EventEmitter {
   }
 
   /**
+   * @param {string} where
    * @param {string[]} keys
    * @returns {Promise<boolean[]>}
    */
-  async #delete (keys) {
-    const rows = this.#rowsOf(keys)
+  async #delete (where, keys) {
+    const rows = this.#rowsOf(where, keys)
     // In one turn, so that nothing that this thread writes comes in between.
     const were = this.#rows.hasMany(rows)
     const deleted = this.#rows.batch(rows.map((key) => ({ type: 'del', key })))
@@ -254,9 +256,12 @@ class KeyvFlowDB extends EventEmitter {
     return { type: 'put', key: row, value: bytes, expiresAt: Math.ceil(expiresAt) }
   }
 
-  /** @param {string[]} keys */
-  #rowsOf (keys) {
-    return keys.map((key) => this.#rowOf(key))
+  /**
+   * @param {string} where
+   * @param {string[]} keys
+   */
+  #rowsOf (where, keys) {
+    return eachIn(where, keys, (key) => this.#rowOf(key))
   }
 
   /** @param {string} key */
@@ -289,11 +294,13 @@ function toOptions (options) {
   if (typeof options !== 'object' || options === null) {
     throw invalid(`KeyvFlowDB takes a directory, options or another KeyvFlowDB, not ${kindOf(options)}`)
   }
-  if ('path' in options) throw invalid('KeyvFlowDB has no option "path"; did you mean dataDir?')
-  if ('defaultTtlSecs' in options) {
+  // Read once, whatever code that runs.
+  const given = Object.fromEntries(entriesOf('KeyvFlowDB', options))
+  if ('path' in given) throw invalid('KeyvFlowDB has no option "path"; did you mean dataDir?')
+  if ('defaultTtlSecs' in given) {
     throw invalid('KeyvFlowDB has no option "defaultTtlSecs": without a time to live an entry stays. Give Keyv a ttl')
   }
-  return /** @type {Record<string, unknown>} */ (options)
+  return given
 }
 
 /** @param {number | undefined} ttl milliseconds; as in Keyv, 0 is for ever */

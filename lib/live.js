@@ -14,7 +14,7 @@ const moment = require('./moment.js')
 const { checkOptions, invalid, isPlain, kindOf, nameBytes } = require('./names.js')
 const { WANTS } = require('./packing.js')
 const { sessionOfQuery } = require('./query.js')
-const { OVERFLOWS, Subscription, Watch, checkSignal } = require('./watch.js')
+const { OVERFLOWS, Subscription, Watch, checkLiveSignal } = require('./watch.js')
 
 /** So many results are made bytes at once … */
 const PORTION_ROWS = 64
@@ -44,7 +44,7 @@ function liveQuery (session, documents, source, options) {
     // One change says that there are some.
     buffer: 1,
     overflow: OVERFLOWS['drop-oldest'],
-    signal: checkSignal('liveQuery', signal)
+    signal: checkLiveSignal('liveQuery', signal)
   })
   /** The results that were given last, as bytes, so that nobody can change them. @type {Buffer[] | undefined} */
   let last
@@ -138,7 +138,7 @@ function toSource (session, documents, source) {
     const store = query.store === undefined ? undefined : nameBytes('store', query.store)
     return { store, bounds: undefined, run: () => source.toArray() }
   }
-  if (!isPlain(source)) throw invalid(`liveQuery takes a query or an object that describes one, not ${kindOf(source)}`)
+  if (!reading('FLOWDB_INVALID_ARGUMENT', 'what liveQuery takes', () => isPlain(source))) throw invalid(`liveQuery takes a query or an object that describes one, not ${kindOf(source)}`)
   return toDescribed(session, documents, source)
 }
 

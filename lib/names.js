@@ -113,9 +113,10 @@ const invalidPath = () => invalid('a key path is a string with dots, or an array
  * @returns {Record<string, any>}
  */
 function checkOptions (where, options, known) {
-  if (options === undefined) return {}
+  // It inherits nothing: what somebody has put into Object.prototype is no option.
   /** @type {Record<string, any>} */
-  const checked = {}
+  const checked = Object.create(null)
+  if (options === undefined) return checked
   for (const [name, value] of entriesOf(where, options)) {
     const type = Object.hasOwn(known, name) ? known[name] : undefined
     if (type === undefined) throw invalid(`${where} has no option ${JSON.stringify(cut(name))}`)
@@ -177,6 +178,33 @@ function wrongType (where, name, wanted, value) {
 }
 
 /**
+ * What ends a call before it is done, or nothing.
+ *
+ * @param {string} where
+ * @param {unknown} signal
+ * @returns {AbortSignal | undefined}
+ */
+function checkSignal (where, signal) {
+  if (signal === undefined) return undefined
+  if (!isSignal(signal)) throw invalid(`signal of ${where} is an AbortSignal, not ${kindOf(signal)}`)
+  return signal
+}
+
+/**
+ * Whether it can be asked like a signal: what only inherits from that class, or a proxy, can't.
+ *
+ * @param {unknown} value
+ * @returns {value is AbortSignal}
+ */
+function isSignal (value) {
+  try {
+    return value instanceof AbortSignal && typeof value.aborted === 'boolean'
+  } catch {
+    return false
+  }
+}
+
+/**
  * What a value is, for messages: short, whatever it is.
  *
  * @param {unknown} value
@@ -212,6 +240,7 @@ exports.checkKeyPath = checkKeyPath
 exports.checkName = checkName
 exports.checkOptions = checkOptions
 exports.checkPath = checkPath
+exports.checkSignal = checkSignal
 exports.checkText = checkText
 exports.eachOf = eachOf
 exports.entriesOf = entriesOf

@@ -109,7 +109,7 @@ function readOptions (where, options) {
   /** @type {OptionSetting[]} */
   const settings = []
   /** @type {Record<string, string>} */
-  const texts = {}
+  const texts = Object.create(null)
   for (const description of descriptions) {
     const text = given.get(description)?.text
     if (text === undefined) continue

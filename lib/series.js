@@ -203,7 +203,7 @@ class Series {
    */
   async append (key, value, options) {
     const checked = checkOptions('append', options, { ts: 'any', ttl: 'any', expiresAt: 'any' })
-    const [ts] = await this.#append([toRecord('append', { ...checked, key, value })])
+    const [ts] = await this.#append([toRecord('append', Object.assign(checked, { key, value }))])
     return ts
   }
 

@@ -426,9 +426,11 @@ class Session {
  * @returns {import('./cursor.js').Scan}
  */
 function toNamed (scan) {
-  const store = nameBytes('store', scan.store)
-  const index = scan.index === undefined ? undefined : nameBytes('index', scan.index)
-  const { bounds, reverse, distinct, limit, offset, wants, isGathered } = scan
+  // What a scan has not, it has not by Object.prototype either.
+  const own = Object.assign(Object.create(null), scan)
+  const store = nameBytes('store', own.store)
+  const index = own.index === undefined ? undefined : nameBytes('index', own.index)
+  const { bounds, reverse, distinct, limit, offset, wants, isGathered } = own
   return { store, index, bounds, reverse, distinct, limit, offset, wants, isGathered }
 }
 

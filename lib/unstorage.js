@@ -7,9 +7,10 @@
  * the time of its writing. Everything is a closure, because unstorage calls the functions of a driver without it.
  */
 
-const { PAGE_ROWS, nameOf, rowKey, rowsOf, toBytes, toValue } = require('./adapter-rows.js')
+const { PAGE_ROWS, eachIn, nameOf, rowKey, rowsOf, toBytes, toValue } = require('./adapter-rows.js')
+const { FlowDBError, reading } = require('./errors.js')
 const { Keyspace } = require('./keyspace.js')
-const { invalid, kindOf } = require('./names.js')
+const { entriesOf, invalid, kindOf } = require('./names.js')
 
 /** The rows of every driver are in this keyspace of a database. */
 const KEYSPACE = 'unstorage'
@@ -34,7 +35,7 @@ const BEHIND_SEPARATOR = ';'
  */
 function flowdbDriver (options) {
   /** @type {Record<string, unknown>} */
-  const given = typeof options === 'string' ? { dataDir: options } : { ...options }
+  const given = typeof options === 'string' ? { dataDir: options } : Object.fromEntries(entriesOf('the driver', options))
   const { base = '', ttl, ...others } = given
   if ('path' in others) throw invalid('flowdbDriver has no option "path"; did you mean dataDir?')
   // Nitro gives the name of the driver as well.
@@ -46,7 +47,7 @@ function flowdbDriver (options) {
   const keyspace = Keyspace.open(others)
   const rows = keyspace.keyspace(KEYSPACE)
 
-  const rowOf = (/** @type {string} */ key) => rowKey(GROUP, prefix + key)
+  const rowOf = (/** @type {string} */ key) => rowKey(GROUP, prefix + checkKey(key))
 
   /**
    * @param {string} key
@@ -54,7 +55,7 @@ function flowdbDriver (options) {
    * @param {CallOptions} [options]
    */
   const toWrite = (key, value, options) => {
-    const expiresAt = momentIn(options?.ttl ?? ttl)
+    const expiresAt = momentIn(reading('FLOWDB_INVALID_ARGUMENT', 'ttl', () => options?.ttl) ?? ttl)
     const operation = { type: /** @type {const} */ ('put'), key: rowOf(key), value: withTime(toBytes(value)) }
     return expiresAt === undefined ? operation : { ...operation, expiresAt }
   }
@@ -75,8 +76,9 @@ function flowdbDriver (options) {
 
     /** @param {{ key: string }[]} items */
     async getItems (items) {
-      const all = await rows.getMany(items.map(({ key }) => rowOf(key)))
-      return all.map((bytes, place) => ({ key: items[place].key, value: toItem(bytes) }))
+      const keys = eachIn('getItems', items, ({ key }) => key)
+      const all = await rows.getMany(keys.map(rowOf))
+      return all.map((bytes, place) => ({ key: keys[place], value: toItem(bytes) }))
     },
 
     /** @param {string} key */
@@ -97,7 +99,9 @@ function flowdbDriver (options) {
 
     /** @type {(items: Item[], common?: CallOptions) => Promise<void>} all of them, or none */
     async setItems (items, common) {
-      await rows.batch(items.map(({ key, value, options }) => toWrite(key, value, { ...common, ...options })))
+      await rows.batch(eachIn('setItems', items, ({ key, value, options }) => {
+        return toWrite(key, value, { ...common, ...options })
+      }))
     },
 
     /** @param {string} key */
@@ -116,7 +120,9 @@ function flowdbDriver (options) {
     },
 
     /** @type {(below?: string, options?: CallOptions) => Promise<string[]>} */
-    getKeys: async (below = '', options) => keysBelow(rows, prefix, below, depthIn(options?.maxDepth)),
+    async getKeys (below = '', options = undefined) {
+      return await keysBelow(rows, prefix, below, depthIn(reading('FLOWDB_INVALID_ARGUMENT', 'maxDepth', () => options?.maxDepth)))
+    },
 
     /** @type {(below?: string) => Promise<void>} by one entry, however much there is */
     clear: async (below = '') => rows.clear(rowsOf(GROUP, prefix + beginningOf(below))),
@@ -158,8 +164,14 @@ async function keysBelow (rows, prefix, below, maxDepth) {
  * @param {string} base
  */
 function beginningOf (base) {
-  const parts = base.split(/[:/\\]/).filter((part) => part !== '')
+  const parts = checkKey(base).split(/[:/\\]/).filter((part) => part !== '')
   return parts.map((part) => part + SEPARATOR).join('')
+}
+
+/** @param {unknown} key or base: unstorage makes strings of both */
+function checkKey (key) {
+  if (typeof key !== 'string') throw new FlowDBError('FLOWDB_INVALID_KEY', `a key is a string, not ${kindOf(key)}`)
+  return key
 }
 
 /**

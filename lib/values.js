@@ -18,6 +18,9 @@ const { FORMAT } = require('./packing.js')
 /** A document may be nested so deep; deeper ones are taken for cyclic ones unless they are looked at closely. */
 const DEPTH_MAX = 1000
 
+/** The JSON of longer arrays would be longer than anything that can be stored. */
+const ARRAY_LENGTH_MAX = 256 * 1024 * 1024
+
 /** What takes fewer bytes as a structured clone is not nested too deep: each level takes four at least. */
 const DEEP_BYTES_MIN = 4 * DEPTH_MAX
 
@@ -205,6 +208,7 @@ function findDamageInside (value, key, ancestors) {
  */
 function findDamageInArray (array, ancestors) {
   const length = array.length
+  if (length > ARRAY_LENGTH_MAX) return new Damage(`is an array of ${length} elements`)
   for (let index = 0; index < length; index++) {
     const damage = findDamage(array[index], String(index), ancestors)
     if (damage !== undefined) return damage.at(index)

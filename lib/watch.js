@@ -13,7 +13,7 @@
 const { FlowDBError } = require('./errors.js')
 const { Iteration } = require('./iteration.js')
 const { toBounds } = require('./key-range.js')
-const { checkOptions, invalid, kindOf, nameBytes } = require('./names.js')
+const { checkOptions, checkSignal, invalid, kindOf, nameBytes } = require('./names.js')
 const native = require('./native.js')
 const { VERB } = require('./packing.js')
 
@@ -319,7 +319,7 @@ function toWatched (options) {
     wants: (values ? WANTS_VALUES : 0) | (oldValues ? WANTS_OLD_VALUES : 0),
     buffer,
     overflow: policy,
-    signal: checkSignal('watch', signal)
+    signal: checkLiveSignal('watch', signal)
   }
 }
 
@@ -328,11 +328,10 @@ function toWatched (options) {
  * @param {unknown} signal
  * @returns {AbortSignal | undefined}
  */
-function checkSignal (where, signal) {
-  if (signal === undefined) return undefined
-  if (!(signal instanceof AbortSignal)) throw invalid(`signal of ${where} is an AbortSignal, not ${kindOf(signal)}`)
-  if (signal.aborted) throw abortedBy(signal)
-  return signal
+function checkLiveSignal (where, signal) {
+  const checked = checkSignal(where, signal)
+  if (checked?.aborted) throw abortedBy(checked)
+  return checked
 }
 
 /** @param {AbortSignal} signal */
@@ -343,5 +342,5 @@ function abortedBy (signal) {
 exports.OVERFLOWS = OVERFLOWS
 exports.Subscription = Subscription
 exports.Watch = Watch
-exports.checkSignal = checkSignal
+exports.checkLiveSignal = checkLiveSignal
 exports.watch = watch

@@ -2,8 +2,11 @@
 
 /*
  * Runs a program with a file system that is soon full: a tmpfs of a few megabytes, mounted in a namespace of its own,
- * which is gone with the program, whatever becomes of it. Where neither root nor anybody may mount, files of the
- * program are limited in their size (RLIMIT_FSIZE) while the disk is to be full, which refuses writes in the same way.
+ * which is gone with the program, whatever becomes of it; or with files that are limited in their size (RLIMIT_FSIZE)
+ * while the disk is to be full, which needs no rights and refuses writes in the same way.
+ *
+ * A tmpfs needs `unshare`, and root or user namespaces that anybody may make; the limit needs `prlimit`. Both are
+ * programs of util-linux.
  */
 
 const { spawnSync } = require('node:child_process')
@@ -19,16 +22,19 @@ const WAYS = [
   { how: 'limit', what: 'a limit on the size of files', begin: () => ['prlimit', '--fsize=unlimited'] }
 ]
 
-/** The first way that works here, or the one that `FLOWDB_SMALL_DISK` asks for. */
-function findWay (folder) {
-  const wanted = process.env.FLOWDB_SMALL_DISK
-  const way = WAYS.find(({ how, begin }) => {
-    if (wanted !== undefined && how !== wanted) return false
+const NONE = 'no way to a disk that is full: it takes `prlimit` of util-linux, or `unshare` of it with root or with user ' +
+  'namespaces that anybody may make (sysctl user.max_user_namespaces, and kernel.unprivileged_userns_clone where there is one)'
+
+/** The ways that work here: the first for a tmpfs, and the limit; or only what `FLOWDB_SMALL_DISK` asks for. */
+function findWays (folder) {
+  const wanted = process.env.FLOWDB_SMALL_DISK ?? 'tmpfs limit'
+  const ways = wanted.split(' ').map((wantedHow) => WAYS.find(({ how, begin }) => {
+    if (how !== wantedHow) return false
     const [command, ...args] = begin('65536', folder)
     return spawnSync(command, [...args, 'true']).status === 0
-  })
-  if (way === undefined) throw new Error('no way to a disk that is full: neither unshare nor prlimit works here')
-  return way
+  })).filter((way) => way !== undefined)
+  if (ways.length === 0) throw new Error(NONE)
+  return ways
 }
 
 /**
@@ -41,4 +47,4 @@ function runOnSmallDisk (way, bytes, folder, program, args) {
   return runCommand(command, [...before, ...whole], { msMax: 180_000 })
 }
 
-module.exports = { findWay, runOnSmallDisk }
+module.exports = { findWays, runOnSmallDisk }

@@ -56,7 +56,7 @@ class Reads {
    */
   forEach (callback, thisArg) {
     if (typeof callback !== 'function') throw invalid(`forEach takes a function, not ${kindOf(callback)}`)
-    this.#loaded().forEach((value, key) => callback.call(thisArg, value, key, this))
+    this.#loaded().forEach((value, key) => Reflect.apply(callback, thisArg, [value, key, this]))
   }
 }
 

@@ -14,7 +14,7 @@ const { RECKONING, VERB } = require('../packing.js')
 const { packWriteOptions, toExpiryOptions } = require('../write-options.js')
 const { checkKey } = require('./entries.js')
 const { Expiry } = require('./expiry.js')
-const { PLACE } = require('./place.js')
+const { PLACE, placeOf } = require('./place.js')
 
 /**
  * @typedef {import('../values.js').Encoded} Encoded
@@ -72,7 +72,7 @@ class Atomic {
    * @returns {this}
    */
   in (other) {
-    const place = other instanceof Conditions ? other[PLACE] : undefined
+    const place = placeOf(other, Conditions)
     if (place === undefined) throw invalid(`in takes a namespace, not ${kindOf(other)}`)
     if (!place.isBeside(this.#first)) throw invalid('in takes a namespace of the same FlashStore or transaction')
     this.#place = place

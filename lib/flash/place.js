@@ -105,6 +105,21 @@ class Place {
 }
 
 /**
+ * The place of an object of a class. Safe for whatever is given: a proxy may throw when it is asked for its class.
+ *
+ * @param {unknown} value
+ * @param {Function} Class whose objects have one
+ * @returns {Place | undefined}
+ */
+function placeOf (value, Class) {
+  try {
+    return value instanceof Class ? /** @type {any} */ (value)[PLACE] : undefined
+  } catch {
+    return undefined
+  }
+}
+
+/**
  * @param {string} where
  * @param {unknown} options
  * @returns {{ encode?: Encode, defaultTtlMs?: number }}
@@ -120,3 +135,4 @@ function toDefaults (where, options) {
 exports.DEFAULTS = DEFAULTS
 exports.PLACE = PLACE
 exports.Place = Place
+exports.placeOf = placeOf

@@ -124,7 +124,7 @@ class Ranges extends Sync {
    */
   async forEach (callback, thisArg) {
     if (typeof callback !== 'function') throw invalid('forEach takes a function')
-    for await (const [key, value] of this.entries()) await callback.call(thisArg, value, key, this)
+    for await (const [key, value] of this.entries()) await Reflect.apply(callback, thisArg, [value, key, this])
   }
 
   /**

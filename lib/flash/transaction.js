@@ -9,7 +9,7 @@
 
 const { attempt } = require('../attempts.js')
 const { eachOf, invalid, kindOf } = require('../names.js')
-const { PLACE } = require('./place.js')
+const { PLACE, placeOf } = require('./place.js')
 const { Updates } = require('./updates.js')
 const { Watching } = require('./watch.js')
 
@@ -68,7 +68,7 @@ class Transactions extends Watching {
  */
 function toPlaces (place, stores) {
   const places = eachOf('the namespaces of a transaction', stores, (store) => {
-    const other = store instanceof Transactions ? store[PLACE] : undefined
+    const other = placeOf(store, Transactions)
     if (other === undefined) throw invalid(`a transaction is on namespaces, not ${kindOf(store)}`)
     if (!other.isBeside(place)) throw invalid('a transaction is on namespaces of one FlashStore')
     return other

@@ -191,6 +191,9 @@ pub fn expect_answer(#[napi(ts_arg_type = "object")] environment: &External<Envi
     if is_new { outbox.expect() } else { outbox.expect_any() }
 }
 
+/// No call holds its thread for longer, whatever it asks for.
+const WAIT_MAX: Duration = Duration::from_secs(1);
+
 /// Waits for the answer to `request`, for `limit_ms` milliseconds at most: `null` when it has not come. So JavaScript
 /// gets its turn in between, and the end of its thread is noticed.
 #[napi]
@@ -200,7 +203,7 @@ pub fn wait_for<'env>(
     request: u32,
     limit_ms: u32,
 ) -> napi::Result<Option<BufferSlice<'env>>> {
-    let limit = Duration::from_millis(u64::from(limit_ms));
+    let limit = Duration::from_millis(u64::from(limit_ms)).min(WAIT_MAX);
     environment
         .link
         .outbox

@@ -17,7 +17,7 @@
 //! string: the first is its length, the second where it begins.
 //!
 //! Invariant: the memory of the two buffers is touched within a call only, on the thread of the environment. It stays where
-//! it is while a buffer lives, and a reader holds both.
+//! it is while a buffer lives, and a reader holds both. (Nobody but `lib/native.js` has them, and it transfers none.)
 #![expect(unsafe_code, reason = "N-API is a C interface")]
 
 use std::cell::RefCell;
@@ -88,6 +88,7 @@ pub(super) fn reader<'env>(
     buffers: [BufferSlice<'_>; 2],
 ) -> napi::Result<Unknown<'env>> {
     let [key, out] = buffers;
+    check_apart(&key, &out)?;
     let (key, out) = (hold(env, &key)?, hold(env, &out)?);
     let reader = Box::into_raw(Box::new(Reader { documents: RefCell::new(documents), key, out })).cast();
     let mut function = ptr::null_mut();
@@ -113,6 +114,15 @@ pub(super) fn reader<'env>(
         }
         Ok(Unknown::from_raw_unchecked(env, function))
     }
+}
+
+/// Refuses buffers that share memory: one is written while the other is read.
+pub(super) fn check_apart(read: &[u8], written: &[u8]) -> napi::Result<()> {
+    let (read, written) = (read.as_ptr_range(), written.as_ptr_range());
+    if read.start < written.end && written.start < read.end {
+        return Err(napi::Error::from_reason("two buffers share memory"));
+    }
+    Ok(())
 }
 
 /// Holds a buffer, until `let_go`.

@@ -20,7 +20,7 @@ use napi::{Env, sys};
 use super::database::Database;
 use super::in_call::{self, Tried};
 use super::packing::Answers;
-use super::raw::{Shared, hold, let_go, number};
+use super::raw::{Shared, check_apart, hold, let_go, number};
 
 const ANSWERED: i32 = 0;
 const NOT_AT_HAND: i32 = -1;
@@ -42,6 +42,7 @@ pub(super) fn answerer<'env>(
     buffers: [BufferSlice<'_>; 2],
 ) -> napi::Result<Unknown<'env>> {
     let [run, out] = buffers;
+    check_apart(&run, &out)?;
     let (run, out) = (hold(env, &run)?, hold(env, &out)?);
     let (database, answers) = (Arc::downgrade(database), RefCell::default());
     let answerer = Box::into_raw(Box::new(Answerer { database, answers, run, out })).cast();

@@ -311,9 +311,10 @@ impl LogWriter {
     }
 }
 
-/// Whether the disk had no room for a write.
+/// Whether there was no room for a write: on the disk, within its owner's quota, or in a file of limited size.
 pub(crate) fn is_storage_full(error: &Error) -> bool {
-    error.io_cause().is_some_and(|io| io.kind() == std::io::ErrorKind::StorageFull)
+    use std::io::ErrorKind::{FileTooLarge, QuotaExceeded, StorageFull};
+    error.io_cause().is_some_and(|io| matches!(io.kind(), StorageFull | QuotaExceeded | FileTooLarge))
 }
 
 /// The length of the bodies together, checked against the limit before anything is copied.

@@ -126,6 +126,35 @@ fn a_full_disk_refuses_writes_and_takes_them_again_when_space_returns() {
     assert_eq!(present, written);
 }
 
+#[test]
+fn a_quota_and_a_limit_on_the_size_of_files_refuse_writes_like_a_full_disk_and_poison_nothing() {
+    use std::io::ErrorKind::{FileTooLarge, QuotaExceeded, StorageFull};
+    for kind in [StorageFull, QuotaExceeded, FileTooLarge] {
+        let config = Config { auto_background: false, ..Config::new("/db") };
+        let disk = SimFs::new();
+        let engine = Engine::open_on(config.clone(), Arc::new(disk.clone())).unwrap();
+        let put = |key: &[u8]| {
+            let mut batch = WriteBatch::new();
+            batch.put(key, b"value").unwrap();
+            engine.commit(batch, CommitOptions::default())
+        };
+        put(b"before").unwrap();
+        disk.fail_at(disk.operations(), Fault::sticky(kind));
+        for key in [b"refused", b"as well"] {
+            assert_eq!(put(key).unwrap_err().code(), Code::Io, "{kind}");
+        }
+        assert!(engine.get(b"before", None).unwrap().is_some(), "{kind}");
+
+        disk.heal();
+
+        put(b"afterwards").unwrap();
+        let survivor = disk.after_crash(CrashOutcome::LoseUnsynced);
+        let engine = Engine::open_on(config, Arc::new(survivor)).unwrap();
+        let keys: Vec<Vec<u8>> = read_all(&engine, Direction::Forward).into_keys().collect();
+        assert_eq!(keys, [&b"afterwards"[..], b"before"], "{kind}");
+    }
+}
+
 /// A workload that goes on where an operation fails, as a program would that hopes for better times.
 struct Persistent<'a> {
     setting: &'a Setting,

@@ -93,8 +93,8 @@ async function endAgainAndAgain (t, end, expected, place, seed, ends, totals) {
   rmSync(folder, { recursive: true, force: true })
 }
 
-/** So many ends in folders side by side; `expect` makes what is known of a folder. */
-async function endMany (t, end, count, expect) {
+/** So many ends of a kind in folders side by side; `expect` makes what is known of a folder. */
+async function endMany (t, what, end, count, expect) {
   const seed = seedOf(t)
   const totals = { beforeOpen: 0, acknowledged: 0 }
   const places = Math.ceil(count / ENDS_OF_A_FOLDER)
@@ -107,16 +107,17 @@ async function endMany (t, end, count, expect) {
     }
   }
   await Promise.all(Array.from({ length: SIDE_BY_SIDE }, endInTurn))
-  t.diagnostic(`${count} ends: ${JSON.stringify(totals)}`)
+  const { acknowledged, ...rounds } = totals
+  t.diagnostic(`${what}: ${count}, acknowledged operations: ${acknowledged}, lost: 0 ${JSON.stringify(rounds)}`)
   assert.ok(totals.acknowledged > count, 'hardly anything was written before the ends')
 }
 
 test(`after ${KILLS} kills at random moments every acknowledged write is there, nothing is torn, and indexes match documents`, async (t) => {
-  await endMany(t, killOne, KILLS, (durability) => new Expected(durability))
+  await endMany(t, 'kill -9 rounds', killOne, KILLS, (durability) => new Expected(durability))
 })
 
 test(`after ${ENDS} exits and thrown errors with operations in flight all that was acknowledged is there, whatever the durability`, async (t) => {
-  await endMany(t, endOne, ENDS, (durability) => new Expected(durability, true))
+  await endMany(t, 'exits and thrown errors', endOne, ENDS, (durability) => new Expected(durability, true))
 })
 
 test(`${ENDS} worker threads that are terminated under load leave what was acknowledged, and a sound process`, async (t) => {
@@ -124,7 +125,7 @@ test(`${ENDS} worker threads that are terminated under load leave what was ackno
   const args = [temporaryInMemory(t), String(seed), String(ENDS)]
   const { code, signal, output, errors } = await runProgram('terminates-writers.js', args, { programs, msMax: 60_000 + ENDS * 1000 })
   assert.deepEqual({ code, signal }, { code: 0, signal: null }, `FLOWDB_SEED=${seed}: ${errors}`)
-  t.diagnostic(`${output} operations acknowledged`)
+  t.diagnostic(`terminated worker threads: ${ENDS}, acknowledged operations: ${output}, lost: 0`)
   assert.ok(Number(output) > ENDS, 'hardly anything was written before the ends')
 })
 
