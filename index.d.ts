@@ -305,6 +305,10 @@ export interface RepairReport {
   keyspaces: number
   /** Keyspaces whose name was lost. Their entries stay, and nobody sees them. */
   keyspacesLost: number
+  /** Series that are defined. */
+  series: number
+  /** Series that have records, but whose definition was lost. Their records stay, and nobody sees them. */
+  seriesLost: number
 }
 
 /** How an object store is defined. */

@@ -21,6 +21,7 @@ pub mod jsondb;
 pub(crate) mod key;
 pub mod keyspace;
 pub(crate) mod memtable;
+pub(crate) mod numbering;
 pub(crate) mod prefetch;
 pub(crate) mod range_tombstone;
 pub mod series;

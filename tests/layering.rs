@@ -101,9 +101,13 @@ const ARROWS: &[(&str, &[&str])] = &[
             "compaction",
         ],
     ),
-    ("keyspace", &["error", "coding", "effort", "config", "fs", "engine"]),
-    ("jsondb", &["error", "coding", "clock", "key", "effort", "config", "fs", "engine", "keyspace"]),
-    ("series", &["error", "coding", "times", "config", "engine"]),
+    ("numbering", &["error", "coding", "engine"]),
+    ("keyspace", &["error", "coding", "effort", "config", "fs", "engine", "numbering"]),
+    ("series", &["error", "coding", "times", "effort", "config", "engine", "numbering"]),
+    (
+        "jsondb",
+        &["error", "coding", "clock", "key", "effort", "config", "fs", "engine", "keyspace", "series"],
+    ),
     ("binding", &["error", "effort", "config", "fs", "engine", "jsondb", "series", "keyspace"]),
 ];
 

@@ -98,6 +98,8 @@ pub(crate) fn report(report: &DocumentsReport) -> String {
         unique_conflicts,
         keyspaces,
         keyspaces_lost,
+        series,
+        series_lost,
     } = report;
     let RepairReport {
         manifest,
@@ -145,6 +147,8 @@ pub(crate) fn report(report: &DocumentsReport) -> String {
         "uniqueConflicts": unique_conflicts,
         "keyspaces": keyspaces,
         "keyspacesLost": keyspaces_lost,
+        "series": series,
+        "seriesLost": series_lost,
     })
     .to_string()
 }

@@ -1,8 +1,8 @@
 //! Making the rows of a repaired database agree with each other: counts, generators, ids, and the rows of indexes.
 //!
 //! The engine saves rows one by one, so a document may have lost its index rows, or they their document. Documents are
-//! what counts; everything else is derived from them and from the catalog. What the catalog of keyspaces lacks is put right, too:
-//! whoever repairs a database has one call for all that is in it.
+//! what counts; everything else is derived from them and from the catalog. What the catalogs of keyspaces and series lack is
+//! put right, too: whoever repairs a database has one call for all that is in it.
 //!
 //! Invariant: what is missing is written before what is wrong is removed, and each step leaves the database no worse. So
 //! a repair that is cut short can be done again.
@@ -30,6 +30,7 @@ use crate::engine::{
 use crate::error::Result;
 use crate::fs::{DiskFs, FileSystem};
 use crate::keyspace;
+use crate::series;
 
 /// A batch is committed after so many changes.
 const BATCH_CHANGES_MAX: usize = 1_000;
@@ -53,6 +54,10 @@ pub struct DocumentsReport {
     pub keyspaces: u64,
     /// Keyspaces whose name was lost. Their entries stay, and nobody sees them.
     pub keyspaces_lost: u64,
+    /// Series that are defined.
+    pub series: u64,
+    /// Series that have records, but whose definition was lost. Their records stay, and nobody sees them.
+    pub series_lost: u64,
 }
 
 /// Repairs the files of the document database that `config` describes, then makes its rows agree.
@@ -110,6 +115,8 @@ impl Work<'_> {
     fn put_right(&mut self) -> Result<()> {
         let keyspaces = keyspace::put_right(&self.engine)?;
         (self.report.keyspaces, self.report.keyspaces_lost) = (keyspaces.named, keyspaces.lost);
+        let series = series::put_right(&self.engine)?;
+        (self.report.series, self.report.series_lost) = (series.named, series.lost);
         let stores = self.stores()?;
         self.give_ids(&stores)?;
         for store in &stores {

@@ -5,16 +5,16 @@
 #![forbid(unsafe_code)]
 
 use std::collections::HashMap;
-use std::ops::Bound;
 
 use parking_lot::{Mutex, RwLock};
 
 use super::rows::{
-    META_KEY, Prefix, catalog_key, damaged, decode_catalog_key, decode_id, decode_meta, encode_id,
+    META_KEY, NUMBERS, catalog_key, damaged, decode_catalog_key, decode_id, decode_meta, encode_id,
     encode_meta,
 };
 use crate::engine::{CommitOptions, Direction, Engine, ScanRange, WriteBatch};
 use crate::error::{Code, Error, Result, shown};
+use crate::numbering::FIRST_NUMBER;
 
 /// The most keyspaces with a name: so a number has two bytes at most.
 pub const KEYSPACES_MAX: usize = (1 << 14) - 1;
@@ -22,7 +22,8 @@ pub const KEYSPACES_MAX: usize = (1 << 14) - 1;
 /// The longest name, in bytes.
 pub const KEYSPACE_NAME_BYTES_MAX: usize = 255;
 
-pub(super) const FIRST_ID: u32 = 1;
+/// The first number that a name gets.
+const FIRST_ID: u32 = FIRST_NUMBER as u32;
 
 /// What all handles of one database share.
 #[derive(Default)]
@@ -66,7 +67,7 @@ impl Ledger {
         }
         let id = self.next_id(engine)?;
         let mut batch = WriteBatch::new();
-        batch.put(META_KEY, &encode_meta(id + 1))?;
+        batch.put(META_KEY, &encode_meta(u64::from(id) + 1))?;
         batch.put(&catalog_key(name), &encode_id(id))?;
         engine.commit(batch, CommitOptions::default())?;
         if let Some(catalog) = &mut *self.catalog.write() {
@@ -87,7 +88,7 @@ impl Ledger {
     /// The number that the next name gets. One that has rows is passed over: in a database that was repaired the row that
     /// names it may be lost.
     fn next_id(&self, engine: &Engine) -> Result<u32> {
-        let (mut id, names) = {
+        let (next_id, names) = {
             let catalog = self.catalog.read();
             let catalog =
                 catalog.as_ref().expect("who names has looked for the name, and so read the catalog");
@@ -97,28 +98,24 @@ impl Ledger {
             let message = format!("a database has at most {KEYSPACES_MAX} keyspaces with a name");
             return Err(Error::new(Code::InvalidArgument, message));
         }
-        while has_rows(engine, id)? {
-            id += 1;
-        }
-        Ok(id)
+        let id = NUMBERS.without_rows(engine, u64::from(next_id))?;
+        Ok(u32::try_from(id).expect("it is at most the highest number of a keyspace"))
     }
 }
 
-fn has_rows(engine: &Engine, id: u32) -> Result<bool> {
-    let (start, end) = Prefix::new(id).rows((Bound::Unbounded, Bound::Unbounded));
-    engine.scan(ScanRange::between(start, end), Direction::Forward, None)?.advance()
-}
-
 fn load(engine: &Engine) -> Result<Catalog> {
-    let (next_id, by_name) = (given(engine)?.unwrap_or(FIRST_ID), names(engine)?);
+    let (given, by_name) = (next_id(engine)?, names(engine)?);
     // Of a database that was repaired, the row with the next number may be lost, or be an older one.
-    let next_id = by_name.values().map(|id| id + 1).fold(next_id, u32::max);
+    let next_id = by_name.values().map(|id| id + 1).fold(given, u32::max);
     Ok(Catalog { next_id, by_name })
 }
 
-/// The next number that stands in the rows.
-pub(super) fn given(engine: &Engine) -> Result<Option<u32>> {
-    engine.get(META_KEY, None)?.map(|meta| decode_meta(&meta.bytes)).transpose()
+/// The next number that stands in the rows, or the first one.
+pub(super) fn next_id(engine: &Engine) -> Result<u32> {
+    match engine.get(META_KEY, None)? {
+        Some(meta) => decode_meta(&meta.bytes),
+        None => Ok(FIRST_ID),
+    }
 }
 
 /// The numbers of all names.

@@ -4,53 +4,24 @@
 //! keyspace without a name stay where they are: nobody sees them, and nobody else gets their number.
 #![forbid(unsafe_code)]
 
-use std::collections::HashSet;
-
-use super::catalog::{FIRST_ID, given, names};
-use super::rows::{DEFAULT_ID, META_KEY, Prefix, decode_row_id, encode_meta, entries};
-use crate::engine::{CommitOptions, Direction, Engine, ScanRange, WriteBatch};
+use super::catalog::{names, next_id};
+use super::rows::{META_KEY, NUMBERS, encode_meta};
+use crate::engine::{CommitOptions, Engine, WriteBatch};
 use crate::error::Result;
-
-/// What was found, and put right.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub(crate) struct KeyspacesReport {
-    /// Keyspaces with a name.
-    pub(crate) named: u64,
-    /// Keyspaces with entries, but without the row that names them.
-    pub(crate) lost: u64,
-}
+use crate::numbering::CatalogReport;
 
 /// Sees to it that no number that stands in a row is given to another name. Looks at one entry of each keyspace.
 ///
 /// # Errors
 ///
 /// `Io`, `Corruption`, `Version` or what a commit gives.
-pub(crate) fn put_right(engine: &Engine) -> Result<KeyspacesReport> {
-    let named: HashSet<u32> = names(engine)?.into_values().collect();
-    let with_entries = ids_of_entries(engine)?;
-    let lost = with_entries.iter().filter(|&&id| id != DEFAULT_ID && !named.contains(&id)).count();
-    let highest = named.iter().chain(&with_entries).copied().max().unwrap_or(DEFAULT_ID);
-    if highest >= given(engine)?.unwrap_or(FIRST_ID) {
+pub(crate) fn put_right(engine: &Engine) -> Result<CatalogReport> {
+    let named = names(engine)?.into_values().map(u64::from);
+    let (report, next) = NUMBERS.compare(engine, named)?;
+    if next > u64::from(next_id(engine)?) {
         let mut batch = WriteBatch::new();
-        batch.put(META_KEY, &encode_meta(highest + 1))?;
+        batch.put(META_KEY, &encode_meta(next))?;
         engine.commit(batch, CommitOptions::default())?;
     }
-    Ok(KeyspacesReport { named: named.len() as u64, lost: lost as u64 })
-}
-
-/// The numbers that stand in the keys of entries.
-fn ids_of_entries(engine: &Engine) -> Result<Vec<u32>> {
-    let (mut from, end) = entries();
-    let mut ids = Vec::new();
-    loop {
-        let range = ScanRange::between(from, end.clone());
-        let mut rows = engine.scan(range, Direction::Forward, None)?;
-        if !rows.advance()? {
-            return Ok(ids);
-        }
-        // A key without a number is none that was ever written.
-        let Some(id) = decode_row_id(rows.key()) else { return Ok(ids) };
-        ids.push(id);
-        from = Prefix::new(id).end();
-    }
+    Ok(report)
 }

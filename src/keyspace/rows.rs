@@ -11,6 +11,7 @@ use super::KeyBounds;
 use crate::coding::{put_varint, take_varint};
 use crate::engine::KEY_BYTES_MAX;
 use crate::error::{Code, Error, Result};
+use crate::numbering::Numbering;
 
 /// The version of the rows that this build writes.
 const ROWS_VERSION: u64 = 1;
@@ -20,6 +21,9 @@ const CATALOG_KIND: u8 = 0x08;
 
 /// The first byte of the rows in keyspaces. Part of the format.
 const ROW_KIND: u8 = 0x09;
+
+/// The numbers of keyspaces: what comes next fits a `u32`, too.
+pub(super) const NUMBERS: Numbering = Numbering { kind: ROW_KIND, highest: u32::MAX as u64 - 1 };
 
 /// The number of the keyspace without a name.
 pub(super) const DEFAULT_ID: u32 = 0;
@@ -91,23 +95,12 @@ impl Prefix {
         row
     }
 
-    /// Behind every entry of the keyspace. The last byte of a varint is below 0x80, so that it can grow.
-    pub(super) fn end(&self) -> Vec<u8> {
+    /// Behind every row of the keyspace. The last byte of a varint is below 0x80, so that it can grow.
+    fn end(&self) -> Vec<u8> {
         let mut end = self.as_slice().to_vec();
         end[self.len - 1] += 1;
         end
     }
-}
-
-/// The rows of all keyspaces: from the first (inclusive) to the second (exclusive).
-pub(super) fn entries() -> (Vec<u8>, Vec<u8>) {
-    (vec![ROW_KIND], vec![ROW_KIND + 1])
-}
-
-/// The number that stands in the key of an entry.
-pub(super) fn decode_row_id(row: &[u8]) -> Option<u32> {
-    let id = take_varint(&mut row.strip_prefix(&[ROW_KIND])?)?;
-    u32::try_from(id).ok().filter(|&id| id < u32::MAX)
 }
 
 /// The row that says in which version the rows are and which number comes next.
@@ -123,10 +116,10 @@ pub(super) fn decode_catalog_key(row: &[u8]) -> Option<&str> {
     std::str::from_utf8(row.strip_prefix(META_KEY)?).ok()
 }
 
-pub(super) fn encode_meta(next_id: u32) -> Vec<u8> {
+pub(super) fn encode_meta(next_id: u64) -> Vec<u8> {
     let mut value = Vec::new();
     put_varint(&mut value, ROWS_VERSION);
-    put_varint(&mut value, u64::from(next_id));
+    put_varint(&mut value, next_id);
     value
 }
 
@@ -142,7 +135,7 @@ pub(super) fn decode_meta(mut value: &[u8]) -> Result<u32> {
         }
         _ => return Err(damaged("its format version is not one")),
     }
-    decode_id(value)
+    decode_number(value)
 }
 
 pub(super) fn encode_id(id: u32) -> Vec<u8> {
@@ -151,10 +144,18 @@ pub(super) fn encode_id(id: u32) -> Vec<u8> {
     value
 }
 
+/// The number of a keyspace with a name.
+pub(super) fn decode_id(value: &[u8]) -> Result<u32> {
+    match decode_number(value)? {
+        id if u64::from(id) <= NUMBERS.highest => Ok(id),
+        _ => Err(damaged("its number is none of a keyspace")),
+    }
+}
+
 /// The number that stands in a value, and nothing else.
-pub(super) fn decode_id(mut value: &[u8]) -> Result<u32> {
+fn decode_number(mut value: &[u8]) -> Result<u32> {
     match take_varint(&mut value).map(u32::try_from) {
-        Some(Ok(id)) if value.is_empty() && id > DEFAULT_ID && id < u32::MAX => Ok(id),
+        Some(Ok(number)) if value.is_empty() && number > DEFAULT_ID => Ok(number),
         _ => Err(damaged("it does not hold a number")),
     }
 }

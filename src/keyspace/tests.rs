@@ -7,6 +7,7 @@ use crate::config::Config;
 use crate::engine::{CommitOptions, WriteBatch};
 use crate::error::Code;
 use crate::fs::{CrashOutcome, SimFs};
+use crate::numbering::CatalogReport;
 
 const ALL: KeyBounds<'static> = (Bound::Unbounded, Bound::Unbounded);
 
@@ -205,7 +206,6 @@ fn a_repair_raises_the_next_number_above_all_that_stand_in_rows_and_counts_the_n
     let names: Vec<String> = (1..=300).map(|number| format!("k{number}")).collect();
     fill(&engine, &names.iter().map(String::as_str).collect::<Vec<_>>());
     put_all(&engine, &keyspace(&engine, ""), &[b"k"]);
-    let next = |engine: &Engine| catalog::given(engine).unwrap();
     // 256 follows 128 in the order of varints, and not the other way round.
     let losses: [(&[&[u8]], u64); 3] =
         [(&[], 0), (&[b"\x08"], 0), (&[b"\x08", b"\x08k128", b"\x08k256", b"\x08k300"], 3)];
@@ -215,7 +215,7 @@ fn a_repair_raises_the_next_number_above_all_that_stand_in_rows_and_counts_the_n
         let report = put_right(&engine).unwrap();
 
         assert_eq!((report.named, report.lost), (300 - lost, lost), "{rows:?}");
-        assert_eq!(next(&engine), Some(301), "{rows:?}");
+        assert_eq!(catalog::next_id(&engine).unwrap(), 301, "{rows:?}");
         let seqno = engine.snapshot().seqno();
         put_right(&engine).unwrap();
         assert_eq!(engine.snapshot().seqno(), seqno, "what is right is not written again");
@@ -240,8 +240,33 @@ fn a_repair_looks_at_one_entry_of_each_keyspace() {
 fn a_database_without_keyspaces_gets_no_row_by_a_repair() {
     let engine = engine();
     put_all(&engine, &keyspace(&engine, ""), &[b"k"]);
-    assert_eq!(put_right(&engine).unwrap(), repair::KeyspacesReport::default());
-    assert_eq!(catalog::given(&engine).unwrap(), None);
+    assert_eq!(put_right(&engine).unwrap(), CatalogReport::default());
+    assert!(engine.get(rows::META_KEY, None).unwrap().is_none());
+}
+
+/// Nobody can give that many numbers; a repair must not write what can't be read, all the same.
+#[test]
+fn behind_the_highest_number_no_name_gets_one_and_all_others_are_found() {
+    let highest = [0xfe, 0xff, 0xff, 0xff, 0xf];
+    for named in [true, false] {
+        let engine = engine();
+        fill(&engine, &["a"]);
+        let mut batch = WriteBatch::new();
+        batch.put(&[b"\x09", &highest[..], b"k"].concat(), b"v").unwrap();
+        if named {
+            batch.put(b"\x08last", &highest).unwrap();
+        }
+        engine.commit(batch, CommitOptions::default()).unwrap();
+        let engine = without(&engine, &[]);
+
+        let report = put_right(&engine).unwrap();
+
+        assert_eq!((report.named, report.lost), if named { (2, 0) } else { (1, 1) });
+        assert_eq!(keys(&keyspace(&engine, "a"), ALL, Direction::Forward), [b"a"]);
+        let all = Keyspaces::new(engine.clone());
+        assert_eq!(all.find("last").unwrap().is_some(), named);
+        assert_eq!(all.open("new").err().unwrap().code(), Code::InvalidArgument);
+    }
 }
 
 /// The thread of JavaScript asks so: it must wait for no device.

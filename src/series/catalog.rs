@@ -12,20 +12,18 @@ use parking_lot::{RwLock, RwLockReadGuard};
 
 use super::SeriesOptions;
 use super::rows::{
-    META_KEY, catalog_key, catalog_range, damaged, decode_catalog_key, decode_definition, decode_meta,
+    IDS, META_KEY, catalog_key, catalog_range, damaged, decode_catalog_key, decode_definition, decode_meta,
     encode_definition, encode_meta, record_prefix, rows_of_prefix,
 };
 use crate::engine::{CommitOptions, Direction, Engine, WriteBatch};
 use crate::error::{Code, Error, Result, shown};
+use crate::numbering::FIRST_NUMBER;
 
 /// The most series of a database.
 pub const SERIES_MAX: usize = 10_000;
 
 /// The longest name of a series, in bytes.
 pub const SERIES_NAME_BYTES_MAX: usize = 255;
-
-/// The first id of a series.
-const FIRST_ID: u64 = 1;
 
 /// Rows are spread over so many locks.
 pub(super) const STRIPES: usize = 64;
@@ -123,7 +121,9 @@ impl Ledger {
             let message = format!("creating series {name:?}: a database has at most {SERIES_MAX}");
             return Err(Error::new(Code::InvalidArgument, message));
         }
-        let (id, options) = (catalog.next_id, options.unwrap_or(defaults));
+        // In a database that was repaired, the row that defines what has records may be lost.
+        let id = IDS.without_rows(engine, catalog.next_id)?;
+        let options = options.unwrap_or(defaults);
         let mut batch = WriteBatch::new();
         batch.put(META_KEY, &encode_meta(id + 1))?;
         batch.put(&catalog_key(name), &encode_definition(id, options))?;
@@ -175,10 +175,22 @@ fn loaded<'a>(catalog: &'a mut Option<Catalog>, engine: &Engine) -> Result<&'a m
 }
 
 fn load(engine: &Engine) -> Result<Catalog> {
-    let next_id = match engine.get(META_KEY, None)? {
-        Some(meta) => decode_meta(&meta.bytes)?,
-        None => FIRST_ID,
-    };
+    let (given, by_name) = (next_id(engine)?, definitions(engine)?);
+    // Of a database that was repaired, the row with the next id may be lost, or be an older one.
+    let next_id = by_name.values().map(|definition| definition.id + 1).fold(given, u64::max);
+    Ok(Catalog { next_id, by_name })
+}
+
+/// The next id that stands in the rows, or the first one.
+pub(super) fn next_id(engine: &Engine) -> Result<u64> {
+    match engine.get(META_KEY, None)? {
+        Some(meta) => decode_meta(&meta.bytes),
+        None => Ok(FIRST_NUMBER),
+    }
+}
+
+/// The series by name. A repair may bring deleted ones back, so they may be more than [`SERIES_MAX`].
+pub(super) fn definitions(engine: &Engine) -> Result<BTreeMap<String, Arc<Definition>>> {
     let mut by_name = BTreeMap::new();
     let mut rows = engine.scan(catalog_range(), Direction::Forward, None)?;
     while rows.advance()? {
@@ -189,13 +201,13 @@ fn load(engine: &Engine) -> Result<Catalog> {
         let name = decode_catalog_key(row).filter(|name| check_name(name).is_ok());
         let name = name.ok_or_else(|| damaged(row, "its name is none"))?.to_owned();
         let (id, options) = decode_definition(rows.value(), row)?;
-        if id >= next_id || options.check().is_err() || by_name.len() >= SERIES_MAX {
-            return Err(damaged(row, "it has an id that was not given yet, or options out of range"));
+        if options.check().is_err() {
+            return Err(damaged(row, "it has options out of range"));
         }
         let definition = Definition { name: name.clone(), options, id, is_gone: AtomicBool::new(false) };
         by_name.insert(name, Arc::new(definition));
     }
-    Ok(Catalog { next_id, by_name })
+    Ok(by_name)
 }
 
 fn check_name(name: &str) -> Result<()> {

@@ -10,6 +10,7 @@ use super::SeriesOptions;
 use crate::coding::{put_varint, take_u8, take_varint};
 use crate::engine::ScanRange;
 use crate::error::{Code, Error, Result};
+use crate::numbering::{FIRST_NUMBER, Numbering};
 use crate::times::{RECORD_KIND, TIME_BYTES, Times, decode_time, encode_time};
 
 /// The version of the rows that this build writes.
@@ -17,6 +18,9 @@ pub(super) const ROWS_VERSION: u64 = 1;
 
 /// The first byte of the rows that describe series. Part of the format.
 const CATALOG_KIND: u8 = 0x05;
+
+/// The ids of series: what comes next fits a `u64`, too.
+pub(super) const IDS: Numbering = Numbering { kind: RECORD_KIND, highest: u64::MAX - 1 };
 
 /// The longest key of a record, in bytes. Escaped, with its time, it is still a key for the engine.
 pub const RECORD_KEY_BYTES_MAX: usize = 16 * 1024;
@@ -62,7 +66,7 @@ pub(super) fn decode_meta(mut value: &[u8]) -> Result<u64> {
         _ => return Err(damaged(META_KEY, "its format version is not one")),
     }
     match take_varint(&mut value) {
-        Some(next_id) if value.is_empty() && next_id > 0 => Ok(next_id),
+        Some(next_id) if value.is_empty() && next_id >= FIRST_NUMBER => Ok(next_id),
         _ => Err(damaged(META_KEY, "it does not hold a next id")),
     }
 }
@@ -80,7 +84,9 @@ pub(super) fn decode_definition(mut value: &[u8], row: &[u8]) -> Result<(u64, Se
     let mut take = || take_varint(&mut value);
     let numbers = take().zip(take()).zip(take());
     match numbers {
-        Some(((id, retention), time_bucket_secs)) if value.is_empty() && id > 0 => {
+        Some(((id, retention), time_bucket_secs))
+            if value.is_empty() && (FIRST_NUMBER..=IDS.highest).contains(&id) =>
+        {
             let retention_secs = (retention > 0).then_some(retention);
             Ok((id, SeriesOptions { retention_secs, time_bucket_secs }))
         }

@@ -8,6 +8,7 @@ use flowdb::engine::{CommitOptions, Direction, ScanRange, WriteBatch};
 use flowdb::fs::{FileSystem, SimFs};
 use flowdb::jsondb::{DocumentsReport, JsonDb, Mode, repair_documents_on};
 use flowdb::keyspace::{Batch, Keyspaces};
+use flowdb::series::{Record, SeriesDb};
 
 use crate::model::{Model, assert_matches, create_indexes, step};
 use crate::support::{Random, all, auto_increment, documents, json, key, keyed_by};
@@ -206,6 +207,39 @@ fn keyspaces_are_found_by_their_names_and_no_number_is_given_twice_whatever_rows
         for name in ["a", "b", "new"] {
             let is_lost = name == "new" || lost.contains(&format!("\x08{name}").as_bytes());
             assert_eq!(value(name).unwrap(), (!is_lost).then(|| name.as_bytes().to_vec()), "{lost:?}");
+        }
+    }
+}
+
+#[test]
+fn series_are_found_by_their_names_and_no_id_is_given_twice_whatever_rows_of_their_catalog_are_lost() {
+    let losses: [(&[&[u8]], u64); 3] =
+        [(&[b"\x05"], 0), (&[b"\x05b"], 1), (&[b"\x05", b"\x05a", b"\x05b"], 2)];
+    for (lost, undefined) in losses {
+        let disk = SimFs::in_memory();
+        let db = open(&disk);
+        let all = SeriesDb::new(db.engine().clone());
+        for name in ["a", "b"] {
+            all.open_or_create(name).unwrap().write_batch(&[Record::new("key", 7, name)]).unwrap();
+        }
+        let mut batch = WriteBatch::new();
+        lost.iter().for_each(|row| batch.delete(row).unwrap());
+        db.engine().commit(batch, CommitOptions::default()).unwrap();
+        db.engine().flush().unwrap();
+        drop((all, db));
+
+        let report = repaired(&disk);
+
+        assert_eq!((report.series, report.series_lost), (2 - undefined, undefined), "{lost:?}");
+        let db = open(&disk);
+        let next = db.engine().get(b"\x05", None).unwrap().unwrap();
+        assert_eq!(next.bytes[..], [1, 3], "the next id is above those of all records, {lost:?}");
+        let all = SeriesDb::new(db.engine().clone());
+        let value = |name: &str| all.open_or_create(name)?.get("key", 7, None);
+        for name in ["a", "b", "new"] {
+            let is_lost = name == "new" || lost.contains(&format!("\x05{name}").as_bytes());
+            let found = value(name).unwrap().map(|record| record.value);
+            assert_eq!(found, (!is_lost).then(|| name.as_bytes().to_vec()), "{lost:?}");
         }
     }
 }
