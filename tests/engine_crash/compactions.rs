@@ -44,10 +44,10 @@ fn crash(
 ) {
     for mode in SYNC_MODES {
         let setting = setting(mode, configure);
-        let (run, crashes) = crash_everywhere(&setting, 1, &work);
+        let (run, points) = crash_everywhere(&setting, 1, &work);
         let counts = CompactionKind::ALL.into_iter().zip(run.compactions).filter(|(_, count)| *count > 0);
         let counts: Vec<String> = counts.map(|(kind, count)| format!("{count} {kind}")).collect();
-        println!("{name}, {mode}: {crashes} crashes; compactions: {}", counts.join(", "));
+        println!("{name}, {mode}: {points} crash points; compactions: {}", counts.join(", "));
         assert!(has_done(&run), "{name}, {mode}: the workload has not done what it is there for");
     }
 }
