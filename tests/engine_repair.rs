@@ -205,6 +205,27 @@ fn a_manifest_that_is_damaged_anywhere_costs_nothing() {
     }
 }
 
+/// A manifest that ends behind any of its edits reads as a whole one of an earlier time, whose files may be gone since.
+#[test]
+fn a_manifest_that_is_cut_at_any_length_costs_nothing() {
+    for seed in seeds(6) {
+        let _report = SeedReport(seed);
+        let random = &mut Random::new(seed);
+        let config = any_config(random);
+        let made = make(&config, random, 60, true);
+        let manifest = names(&made.disk, "/db", "MANIFEST").pop().unwrap();
+        let bytes = made.disk.read_file(&manifest).unwrap();
+        for len in 0..bytes.len() {
+            let disk = made.disk.deep_copy();
+            disk.write_file(&manifest, &bytes[..len]);
+
+            let (report, after, _) = repaired(&config, &disk, &format!("cut to {len}"));
+
+            assert_eq!(after, made.state, "cut to {len} of {}: {report:?}", bytes.len());
+        }
+    }
+}
+
 /// With the manifest whole, one damaged block costs the entries in it and nothing else.
 #[test]
 fn a_flipped_byte_in_a_table_costs_at_most_the_entries_of_its_block() {
