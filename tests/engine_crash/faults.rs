@@ -125,14 +125,12 @@ fn a_disk_that_fails_for_ever_stops_no_read_and_takes_writes_when_it_is_well_aga
 #[test]
 fn a_read_that_fails_is_an_error_and_costs_nothing_else() {
     let faults = AtomicU64::new(0);
-    // Reads are many: each meets one of the errors.
-    side_by_side(&seeds(count_of("FLOWDB_WORKLOADS", WORKLOADS).div_ceil(3)), |seed| {
+    side_by_side(&seeds(count_of("FLOWDB_WORKLOADS", WORKLOADS)), |seed| {
         let setting = setting(seed);
         let whole = SimFs::new();
         run(&setting, &whole, &|workload| random_workload(workload, seed));
         for read in 0..whole.reads() {
-            let fault = FAULTS[(read % FAULTS.len() as u64) as usize]();
-            for sticky in [false, true] {
+            for (fault, sticky) in FAULTS.iter().flat_map(|fault| [(fault(), false), (fault(), true)]) {
                 fail_a_read(seed, &setting, read, Fault { sticky, ..fault });
                 faults.fetch_add(1, Relaxed);
             }
