@@ -6,7 +6,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use common::{Random, SeedReport, seeds};
+use common::Random;
+use common::trials::{SeedReport, seeds};
 use flowdb::config::{Compression, Config, SyncMode};
 use flowdb::engine::{
     CommitOptions, Direction, Engine, ManifestFound, RepairReport, ScanRange, WriteBatch, repair_on,

@@ -9,9 +9,6 @@ use std::sync::Arc;
 use flowdb::clock::ManualClock;
 use flowdb::config::{Compression, Config, SyncMode};
 
-#[allow(unused_imports, reason = "as above")]
-pub use trials::{SeedReport, seeds};
-
 /// SplitMix64 (Steele, Lea, Flood 2014): small, seedable, good enough to draw test cases.
 #[derive(Clone)]
 pub struct Random(u64);

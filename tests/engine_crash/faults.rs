@@ -9,14 +9,15 @@ use flowdb::engine::{CommitOptions, Direction, Engine, WriteBatch};
 use flowdb::error::Code;
 use flowdb::fs::{CrashOutcome, Fault, SimFs};
 
-use crate::common::trials::{count_of, report, side_by_side};
-use crate::common::{Random, seeds};
+use crate::common::Random;
+use crate::common::trials::{count_of, report, seeds, side_by_side};
 use crate::persistent::Persistent;
 use crate::recovery::{check, run};
-use crate::setting;
 use crate::workload::{Run, Setting, Workload, random_workload, read_all, visible};
+use crate::{WORKLOADS, setting};
 
-const WORKLOADS: u64 = 6;
+/// A workload is run for each of its operations and faults: of the workloads whose crashes are tried, one of so many is.
+const WORKLOADS_FOR_ONE: u64 = 80;
 
 /// The first operation behind the creation of the database: where that fails, there is nothing to go on with.
 const FIRST: u64 = 9;
@@ -30,10 +31,14 @@ const FAULTS: [fn() -> Fault; 5] = [
     || Fault::once(std::io::ErrorKind::PermissionDenied),
 ];
 
+fn workloads() -> Vec<u64> {
+    seeds(count_of("FLOWDB_WORKLOADS", WORKLOADS).div_ceil(WORKLOADS_FOR_ONE))
+}
+
 /// Calls `test` for every file operation from `first` on of each workload, and adds up what it counts.
 fn for_each_operation(first: u64, test: impl Fn(u64, &Setting, u64) -> u64 + Sync) -> u64 {
     let count = AtomicU64::new(0);
-    side_by_side(&seeds(count_of("FLOWDB_WORKLOADS", WORKLOADS)), |seed| {
+    side_by_side(&workloads(), |seed| {
         let setting = setting(seed);
         let whole = SimFs::new();
         run(&setting, &whole, &|workload| random_workload(workload, seed));
@@ -125,7 +130,7 @@ fn a_disk_that_fails_for_ever_stops_no_read_and_takes_writes_when_it_is_well_aga
 #[test]
 fn a_read_that_fails_is_an_error_and_costs_nothing_else() {
     let faults = AtomicU64::new(0);
-    side_by_side(&seeds(count_of("FLOWDB_WORKLOADS", WORKLOADS)), |seed| {
+    side_by_side(&workloads(), |seed| {
         let setting = setting(seed);
         let whole = SimFs::new();
         run(&setting, &whole, &|workload| random_workload(workload, seed));

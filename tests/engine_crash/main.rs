@@ -1,6 +1,9 @@
 //! Power loss and process death at every file operation: what was acknowledged is there, and what is there is a
 //! prefix of the batches in their order, each whole.
 //!
+//! Each operation is crashed in once, and what is left is recovered from in many ways: each of those is a crash point, no two
+//! of an operation with the same files.
+//!
 //! `FLOWDB_SEED=n` replays one workload; `FLOWDB_WORKLOADS=n` runs so many.
 
 #[path = "../common/mod.rs"]
@@ -16,8 +19,8 @@ mod workload;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
-use common::trials::{count_of, report, side_by_side};
-use common::{Random, seeds, tiny_config};
+use common::trials::{count_of, report, seeds, side_by_side};
+use common::{Random, tiny_config};
 use flowdb::clock::ManualClock;
 use flowdb::config::{Config, SyncMode};
 use flowdb::engine::{CommitOptions, CompactionKind, Direction, Engine, WriteBatch};
@@ -28,10 +31,10 @@ use recovery::crash_everywhere;
 use workload::{Setting, random_workload, read_all};
 
 /// So many random workloads meet most kinds of compaction, and some empty value files; [`compactions`] meets all of them.
-const WORKLOADS: u64 = 240;
+const WORKLOADS: u64 = 480;
 
 /// How many recoveries are checked for them.
-const CRASH_POINTS: u64 = 500_000;
+const CRASH_POINTS: u64 = 1_000_000;
 
 fn setting(seed: u64) -> Setting {
     let clock = Arc::new(ManualClock::new(1));

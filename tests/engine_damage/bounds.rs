@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 const ALLOCATION_MAX: usize = 16 << 20;
 
 /// The longest that a trial may take, on a machine that has much else to do.
-const TIME_MAX: Duration = Duration::from_secs(60);
+const TIME_MAX: Duration = Duration::from_secs(120);
 
 thread_local! {
     static LARGEST: Cell<usize> = const { Cell::new(0) };

@@ -135,7 +135,11 @@ impl Damage {
             Self::Without { at, len, .. } => {
                 bytes.drain(at.min(end_of(at, len))..end_of(at, len));
             }
-            Self::Whole { from, .. } => bytes.clone_from(&made.files[from].1),
+            // Few of the zeros that are written ahead of the records of a log: a repair would try each for a beginning.
+            Self::Whole { from, .. } => {
+                let other = &made.files[from].1;
+                bytes = other[..other.len().min(used(other) + 64)].to_vec();
+            }
             Self::Gone { .. } => return None,
         }
         Some(bytes)

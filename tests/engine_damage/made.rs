@@ -30,8 +30,7 @@ pub struct Made {
     /// Those that damage can matter to: all but `LOCK`.
     pub files: Vec<(PathBuf, Vec<u8>)>,
     pub state: State,
-    /// What it held after each of its batches. The process has died where it was not closed: the end of the log may be torn
-    /// then, and whatever is damaged there looks like that.
+    /// What it held after each of its batches.
     pub before: Vec<State>,
     pub is_closed: bool,
     /// Every value that any key ever had.
@@ -88,6 +87,11 @@ impl Made {
         let files =
             names.map(|path| (disk.read_file(&path).unwrap(), path)).map(|(bytes, path)| (path, bytes));
         Self { config, files: files.collect(), disk, state, before, is_closed, ever }
+    }
+    /// Whether damage to this file can look like what a crash has torn: the process has died, and this is its last log.
+    pub fn may_be_torn(&self, path: &Path) -> bool {
+        let last = self.files.iter().map(|(path, _)| path).filter(|path| is_a("wal", path)).max();
+        !self.is_closed && last.is_some_and(|last| last == path)
     }
 }
 

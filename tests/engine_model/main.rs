@@ -19,8 +19,7 @@ mod records;
 
 use std::collections::BTreeMap;
 
-use common::seeds;
-use common::trials::{count_of, report, side_by_side};
+use common::trials::{count_of, report, seeds, side_by_side};
 use configurations::CONFIGURATIONS;
 use history::History;
 use parking_lot::Mutex;

@@ -21,7 +21,7 @@ use work::{Run, Setting, run};
 use world::look;
 
 const WORKLOADS: u64 = 60;
-const CRASH_POINTS: u64 = 50_000;
+const CRASH_POINTS: u64 = 60_000;
 
 /// How many draws say what a loss of power leaves, beside losing and keeping everything.
 const DRAWS: u64 = 4;
