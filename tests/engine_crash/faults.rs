@@ -17,7 +17,7 @@ use crate::workload::{Run, Setting, Workload, random_workload, read_all, visible
 use crate::{WORKLOADS, setting};
 
 /// A workload is run for each of its operations and faults: of the workloads whose crashes are tried, one of so many is.
-const WORKLOADS_FOR_ONE: u64 = 80;
+const WORKLOADS_FOR_ONE: u64 = 90;
 
 /// The first operation behind the creation of the database: where that fails, there is nothing to go on with.
 const FIRST: u64 = 9;

@@ -31,7 +31,7 @@ use recovery::crash_everywhere;
 use workload::{Setting, random_workload, read_all};
 
 /// So many random workloads meet most kinds of compaction, and some empty value files; [`compactions`] meets all of them.
-const WORKLOADS: u64 = 480;
+const WORKLOADS: u64 = 540;
 
 /// How many recoveries are checked for them.
 const CRASH_POINTS: u64 = 1_000_000;

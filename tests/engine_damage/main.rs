@@ -30,7 +30,7 @@ const TRIALS: u64 = 100_000;
 const TRIALS_OF_A_DATABASE: u64 = 500;
 
 /// One of so many trials is repaired, too: that takes longer than all reads, as it looks for blocks everywhere.
-const REPAIRED: u64 = 8;
+const REPAIRED: u64 = 2;
 
 /// How many databases every byte of is damaged, by command.
 const WHOLE_DATABASES: u64 = 20;
