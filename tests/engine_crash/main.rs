@@ -1,8 +1,8 @@
 //! Power loss and process death at every file operation: what was acknowledged is there, and what is there is a
 //! prefix of the batches in their order, each whole.
 //!
-//! Each operation is crashed in once, and what is left is recovered from in many ways: each of those is a crash point, no two
-//! of an operation with the same files.
+//! Each operation is crashed in once, and what is left is recovered from in many ways: each of those is a crash point. Of
+//! those that a loss of power leaves, no two have the same files.
 //!
 //! `FLOWDB_SEED=n` replays one workload; `FLOWDB_WORKLOADS=n` runs so many.
 

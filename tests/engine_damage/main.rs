@@ -89,7 +89,7 @@ fn every_byte_of_whole_databases_gives_right_data_or_corruption() {
             }
         }
     });
-    report("damage trials", outcomes.tell(), "FLOWDB_DAMAGES", 1_000_000);
+    report("damage trials", outcomes.tell(), "FLOWDB_DAMAGES", 500_000);
 }
 
 fn try_damage(made: &Made, damage: Damage, is_repaired: bool, outcomes: &Outcomes) {
