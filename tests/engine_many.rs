@@ -4,7 +4,8 @@ mod common;
 
 use std::sync::Arc;
 
-use common::{Random, SeedReport, seeds, tiny_config};
+use common::trials::{SeedReport, seeds};
+use common::{Random, tiny_config};
 use flowdb::clock::{Clock, ManualClock};
 use flowdb::config::Config;
 use flowdb::engine::{CommitOptions, Engine, TRY_GET_BYTES_MAX, TryGet, WriteBatch};

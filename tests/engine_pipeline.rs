@@ -9,8 +9,9 @@ use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
+use common::Random;
+use common::trials::{SeedReport, seeds};
 use common::watched::{Watch, Watched, is_a};
-use common::{Random, SeedReport, seeds};
 use flowdb::config::{Config, SyncMode};
 use flowdb::engine::{CommitOptions, Engine, WriteBatch};
 use flowdb::error::{Code, Error, Result};

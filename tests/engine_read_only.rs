@@ -9,7 +9,8 @@ use std::ops::Bound;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use common::{Random, SeedReport, seeds, tiny_config};
+use common::trials::{SeedReport, seeds};
+use common::{Random, tiny_config};
 use flowdb::clock::ManualClock;
 use flowdb::config::Config;
 use flowdb::engine::{CommitOptions, Direction, Engine, ScanRange, WriteBatch};

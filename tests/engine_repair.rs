@@ -6,7 +6,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use common::{Random, SeedReport, seeds};
+use common::Random;
+use common::trials::{SeedReport, seeds};
 use flowdb::config::{Compression, Config, SyncMode};
 use flowdb::engine::{
     CommitOptions, Direction, Engine, ManifestFound, RepairReport, ScanRange, WriteBatch, repair_on,
@@ -201,6 +202,27 @@ fn a_manifest_that_is_damaged_anywhere_costs_nothing() {
             let (report, after, _) = repaired(&config, &disk, &context);
 
             assert_eq!(after, made.state, "{context}: {report:?}");
+        }
+    }
+}
+
+/// A manifest that ends behind any of its edits reads as a whole one of an earlier time, whose files may be gone since.
+#[test]
+fn a_manifest_that_is_cut_at_any_length_costs_nothing() {
+    for seed in seeds(6) {
+        let _report = SeedReport(seed);
+        let random = &mut Random::new(seed);
+        let config = any_config(random);
+        let made = make(&config, random, 60, true);
+        let manifest = names(&made.disk, "/db", "MANIFEST").pop().unwrap();
+        let bytes = made.disk.read_file(&manifest).unwrap();
+        for len in 0..bytes.len() {
+            let disk = made.disk.deep_copy();
+            disk.write_file(&manifest, &bytes[..len]);
+
+            let (report, after, _) = repaired(&config, &disk, &format!("cut to {len}"));
+
+            assert_eq!(after, made.state, "cut to {len} of {}: {report:?}", bytes.len());
         }
     }
 }

@@ -8,7 +8,8 @@ use std::collections::BTreeMap;
 use std::ops::Bound;
 use std::sync::Arc;
 
-use common::{Random, SeedReport, seeds, tiny_config};
+use common::trials::{SeedReport, seeds};
+use common::{Random, tiny_config};
 use flowdb::clock::ManualClock;
 use flowdb::config::{Compression, Config};
 use flowdb::engine::{CommitOptions, Direction, Engine, ScanRange, Snapshot, WriteBatch};

@@ -9,7 +9,8 @@ use std::ops::Bound;
 use std::sync::Arc;
 use std::thread;
 
-use common::{Random, SeedReport, seeds, tiny_config};
+use common::trials::{SeedReport, seeds};
+use common::{Random, tiny_config};
 use flowdb::clock::{Clock, ManualClock};
 use flowdb::config::{Compression, Config, SyncMode};
 use flowdb::engine::{Engine, Snapshot};

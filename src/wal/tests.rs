@@ -249,7 +249,7 @@ fn a_record_whose_body_did_not_follow_its_head_is_a_torn_tail() {
         let body = vec![7; 100_000];
         log.buffer_head(2, 1, 1, &body).unwrap();
         let kind = std::io::ErrorKind::StorageFull;
-        fs.fail_at(fs.operations() + 1, Fault { kind, sticky: false, partial });
+        fs.fail_at(fs.operations() + 1, Fault { partial, ..Fault::once(kind) });
 
         assert_eq!(log.write_with(&body).unwrap_err().io_cause().map(std::io::Error::kind), Some(kind));
 
@@ -666,7 +666,7 @@ fn a_write_that_fails_ends_the_writer_and_leaves_a_log_that_can_be_sealed() {
         let mut log = create(&fs, 1);
         log.append(1, 0, 1, b"before").unwrap();
         let end = log.end_offset();
-        fs.fail_at(fs.operations(), Fault { kind: std::io::ErrorKind::StorageFull, sticky: false, partial });
+        fs.fail_at(fs.operations(), Fault { partial, ..Fault::once(std::io::ErrorKind::StorageFull) });
 
         let failed = log.append(2, 1, 1, &[7; 500]).unwrap_err();
 

@@ -1,6 +1,7 @@
 //! What the integration tests share: a seeded generator, and small databases on a simulated disk.
 #![allow(dead_code, reason = "each test binary compiles this file for itself and uses its own part of it")]
 
+pub mod trials;
 pub mod watched;
 
 use std::sync::Arc;
@@ -37,25 +38,6 @@ impl Random {
 
     pub fn pick<'a, T>(&mut self, from: &'a [T]) -> &'a T {
         &from[self.below(from.len() as u64) as usize]
-    }
-}
-
-/// The seeds of a run: the one in `FLOWDB_SEED`, or `0..count`.
-pub fn seeds(count: u64) -> Vec<u64> {
-    match std::env::var("FLOWDB_SEED") {
-        Ok(seed) => vec![seed.parse().expect("FLOWDB_SEED is a number")],
-        Err(_) => (0..count).collect(),
-    }
-}
-
-/// Says which seed failed, when a test panics while this lives.
-pub struct SeedReport(pub u64);
-
-impl Drop for SeedReport {
-    fn drop(&mut self) {
-        if std::thread::panicking() {
-            eprintln!("replay with FLOWDB_SEED={}", self.0);
-        }
     }
 }
 

@@ -8,8 +8,12 @@ use flowdb::config::{Compression, Config, SyncMode};
 use flowdb::engine::CompactionKind;
 use flowdb::error::Result;
 
+use crate::common::trials::report;
 use crate::recovery::crash_everywhere;
 use crate::workload::{Run, Setting, Workload};
+
+/// Each of these workloads has so many at least.
+const CRASH_POINTS: u64 = 500;
 
 const SYNC_MODES: [SyncMode; 3] = [SyncMode::Always, SyncMode::Interval(10), SyncMode::Never];
 
@@ -42,14 +46,17 @@ fn crash(
     work: fn(&mut Workload<'_>) -> Result<()>,
     has_done: impl Fn(&Run) -> bool,
 ) {
+    let mut crash_points = 0;
     for mode in SYNC_MODES {
         let setting = setting(mode, configure);
-        let (run, crashes) = crash_everywhere(&setting, 1, &work);
+        let (run, points) = crash_everywhere(&setting, 1, &work);
         let counts = CompactionKind::ALL.into_iter().zip(run.compactions).filter(|(_, count)| *count > 0);
         let counts: Vec<String> = counts.map(|(kind, count)| format!("{count} {kind}")).collect();
-        println!("{name}, {mode}: {crashes} crashes; compactions: {}", counts.join(", "));
+        println!("{name}, {mode}: compactions: {}", counts.join(", "));
         assert!(has_done(&run), "{name}, {mode}: the workload has not done what it is there for");
+        crash_points += points;
     }
+    report("crash points", crash_points, "FLOWDB_WORKLOADS", CRASH_POINTS);
 }
 
 fn crash_during(kind: CompactionKind, work: fn(&mut Workload<'_>) -> Result<()>) {

@@ -10,7 +10,8 @@ use flowdb::error::{Code, Result};
 use flowdb::fs::{CrashOutcome, SimFs};
 use flowdb::series::{Query, Record, SeriesDb};
 
-use crate::common::{Random, SeedReport, seeds};
+use crate::common::Random;
+use crate::common::trials::{SeedReport, report, seeds};
 use crate::setting;
 use crate::workload::Setting;
 
@@ -159,5 +160,5 @@ fn a_crash_leaves_each_batch_of_records_whole_or_not_at_all() {
             }
         }
     }
-    println!("{crashes} crashes of workloads with records, every one recovered");
+    report("crash points", crashes, "FLOWDB_WORKLOADS", 5_000);
 }

@@ -10,6 +10,7 @@ use flowdb::error::Result;
 use flowdb::fs::{CrashOutcome, SimFs};
 
 use crate::common::Random;
+use crate::common::trials::{assert_no_orphans, power_losses};
 use crate::workload::{Run, Setting, State, Workload, read_all, visible};
 
 /// What a workload does; an error is the crash that the test asked for.
@@ -26,51 +27,67 @@ pub fn run(setting: &Setting, disk: &SimFs, work: Work<'_>) -> Run {
     run
 }
 
-/// Runs `work` once without a crash, and then once for each of its file operations, which meets the crash, and opens
-/// what is left in every way. Returns what the whole run did and how many crashes there were.
+/// How many draws say what a loss of power leaves, beside losing and keeping everything.
+const DRAWS: u64 = 8;
+
+/// Runs `work` once without a crash, and then once for each of its file operations, which meets the crash, and recovers
+/// from what is left in every way. Returns what the whole run did and how many recoveries were checked.
 pub fn crash_everywhere(setting: &Setting, seed: u64, work: Work<'_>) -> (Run, u64) {
     let whole = SimFs::new();
     let finished = run(setting, &whole, work);
     assert_eq!(finished.durable, finished.tried(), "a workload that fails without a crash");
     check(setting, &whole.deep_copy(), &finished, finished.tried(), "no crash at all");
-    let mut crashes = 0;
+    let mut points = 0;
     for operation in 0..whole.operations() {
         let disk = SimFs::crashing_after(operation);
         let run = run(setting, &disk, work);
-        crashes += check_outcomes(seed, setting, &disk, &run, operation);
-        check_crash_in_recovery(seed, setting, &disk, &run, operation);
-        crashes += 1;
+        points += check_outcomes(seed, setting, &disk, &run, operation);
+        points += check_crashes_in_recovery(seed, setting, &disk, &run, operation);
     }
-    (finished, crashes)
+    (finished, points)
 }
 
 fn check_outcomes(seed: u64, setting: &Setting, disk: &SimFs, run: &Run, operation: u64) -> u64 {
-    let outcomes = [
-        CrashOutcome::LoseUnsynced,
-        CrashOutcome::KeepUnsynced,
-        CrashOutcome::Random(seed.wrapping_mul(1_000) + operation),
-        CrashOutcome::Random(!(seed.wrapping_mul(1_000) + operation)),
-        CrashOutcome::ProcessOnly,
-    ];
-    for outcome in outcomes {
-        let least = if outcome == CrashOutcome::ProcessOnly { run.written } else { run.durable };
-        let context = format!("operation {operation}, {outcome:?}, {:?}", setting.config.wal_sync_mode);
-        check(setting, &disk.after_crash(outcome), run, least, &context);
+    let context = |outcome| format!("operation {operation}, {outcome:?}, {:?}", setting.config.wal_sync_mode);
+    let left = power_losses(disk, seed.wrapping_mul(100_000) + operation, DRAWS);
+    for (outcome, left) in &left {
+        check(setting, left, run, run.durable, &context(*outcome));
     }
-    outcomes.len() as u64
+    let dead = CrashOutcome::ProcessOnly;
+    check(setting, &disk.after_crash(dead), run, run.written, &context(dead));
+    left.len() as u64 + 1
 }
 
-/// A second crash, at a random operation of the recovery from the first.
-fn check_crash_in_recovery(seed: u64, setting: &Setting, disk: &SimFs, run: &Run, operation: u64) {
-    let mut random = Random::new(seed.wrapping_add(operation));
-    let first = CrashOutcome::Random(random.next());
-    let disk = disk.after_crash(first);
-    disk.crash_at(random.below(14));
-    let opened = Engine::open_on(setting.config.clone(), Arc::new(disk.clone()));
-    drop(opened);
-    let second = CrashOutcome::Random(random.next());
-    let context = format!("operation {operation}, {first:?} and then {second:?}");
-    check(setting, &disk.after_crash(second), run, run.durable, &context);
+/// A second crash at some operation of the recovery from the first, and a third one in the recovery from that.
+fn check_crashes_in_recovery(seed: u64, setting: &Setting, disk: &SimFs, run: &Run, operation: u64) -> u64 {
+    const CRASHES: u64 = 2;
+    let mut random = Random::new(seed.wrapping_mul(100_000) + operation);
+    let mut outcome = CrashOutcome::Random(random.next());
+    let mut context = format!("operation {operation}, {:?}, {outcome:?}", setting.config.wal_sync_mode);
+    let mut disk = disk.after_crash(outcome);
+    for _ in 0..CRASHES {
+        let crash_at = random.below(operations_of_recovery(setting, &disk));
+        disk.crash_at(crash_at);
+        let _ = recover(setting, &disk);
+        outcome = CrashOutcome::Random(random.next());
+        context = format!("{context}, in the recovery at {crash_at}: {outcome:?}");
+        disk = disk.after_crash(outcome);
+        check(setting, &disk.deep_copy(), run, run.durable, &context);
+    }
+    CRASHES
+}
+
+/// How many operations there are to crash the recovery at, one behind its end among them.
+fn operations_of_recovery(setting: &Setting, disk: &SimFs) -> u64 {
+    let copy = disk.deep_copy();
+    recover(setting, &copy).expect("a recovery on a disk that works");
+    copy.operations() + 1
+}
+
+/// The opening, and a step of the background work that it leaves.
+fn recover(setting: &Setting, disk: &SimFs) -> Result<()> {
+    Engine::open_on(setting.config.clone(), Arc::new(disk.clone()))?.run_pending()?;
+    Ok(())
 }
 
 /// Opens what a crash left and checks it against what the workload did.
@@ -120,7 +137,8 @@ fn go_on(setting: &Setting, engine: &Engine, disk: &SimFs, mut state: State, con
     batch.put(b"after the crash", b"written").unwrap();
     engine.commit(batch, CommitOptions::default()).unwrap();
     state.insert(b"after the crash".to_vec(), (b"written"[..].into(), 0));
-    if state.len().is_multiple_of(2) {
+    let is_worked_off = state.len().is_multiple_of(2);
+    if is_worked_off {
         engine.flush().unwrap();
         while engine.run_pending_when_quiet().unwrap() {}
     }
@@ -128,4 +146,7 @@ fn go_on(setting: &Setting, engine: &Engine, disk: &SimFs, mut state: State, con
     engine.close().unwrap();
     let again = Engine::open_on(setting.config.clone(), Arc::new(disk.clone())).unwrap();
     assert_eq!(read_all(&again, Direction::Forward), state, "{context}: after another opening");
+    if is_worked_off {
+        assert_no_orphans(&again, disk, "/db", context);
+    }
 }

@@ -10,7 +10,7 @@ use crate::common::{Random, tiny_config};
 /// Name, and what it fixes.
 type Configuration = (&'static str, fn(&mut Config));
 
-pub const CONFIGURATIONS: [Configuration; 26] = [
+pub const CONFIGURATIONS: [Configuration; 34] = [
     ("everything drawn", |_| {}),
     ("tiny blocks", |config| config.block_size = 128),
     ("large blocks", |config| config.block_size = 64 << 10),
@@ -49,6 +49,28 @@ pub const CONFIGURATIONS: [Configuration; 26] = [
     ("no cache", |config| config.block_cache_capacity_bytes = 0),
     ("a cache of a few blocks", |config| config.block_cache_capacity_bytes = 2 << 10),
     ("a cache for everything", |config| config.block_cache_capacity_bytes = 16 << 20),
+    ("few open files", |config| {
+        (config.max_open_files, config.table_size_bytes, config.value_threshold_bytes) = (8, 4 << 10, 16);
+    }),
+    ("indexes and filters in the cache only", |config| config.index_memory_budget_bytes = 0),
+    ("indexes and filters in neither", |config| {
+        (config.index_memory_budget_bytes, config.block_cache_capacity_bytes) = (0, 0);
+    }),
+    ("large tables", |config| config.table_size_bytes = 32 << 20),
+    ("tiny logs", |config| {
+        (config.wal_segment_size_bytes, config.memtable_size_bytes) = (4 << 10, 16 << 10);
+    }),
+    ("one log for many memtables", |config| {
+        (config.wal_segment_size_bytes, config.memtable_size_bytes) = (64 << 20, 4 << 10);
+    }),
+    ("compaction forced", |config| {
+        (config.memtable_size_bytes, config.compaction_threshold) = (4 << 10, 2);
+        config.max_frozen_memtables = 1;
+    }),
+    ("compaction starved", |config| {
+        (config.memtable_size_bytes, config.compaction_threshold) = (4 << 10, 64);
+        config.max_frozen_memtables = 64;
+    }),
 ];
 
 /// Enough is written there to fill one level and spill into the next.

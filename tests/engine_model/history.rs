@@ -95,11 +95,12 @@ impl History {
         }
     }
 
-    pub fn run(&mut self) {
+    /// Does so many operations, and then reads everything, before and after a reopening.
+    pub fn run(&mut self, operations: u64) {
         if self.has_many_levels() {
             self.fill_levels();
         }
-        for _ in 0..30 + self.random.below(60) {
+        for _ in 0..operations {
             self.step();
         }
         while !self.scans.is_empty() {

@@ -4,6 +4,8 @@
 #![expect(clippy::needless_pass_by_value, reason = "literal documents and keys read better by value")]
 
 mod support;
+#[path = "../common/trials.rs"]
+mod trials;
 #[path = "../common/watched.rs"]
 #[expect(dead_code, reason = "other tests use the rest of it")]
 mod watched;
@@ -14,6 +16,7 @@ mod bulk;
 mod conflicts;
 mod courses;
 mod crash;
+mod crash_workloads;
 mod declared;
 mod documents;
 mod expiry;

@@ -125,7 +125,7 @@ pub(crate) fn create_indexes(db: &JsonDb) {
 }
 
 /// The entries that an index on `field` should have: index key and id, in order.
-fn entries(model: &Model, field: &str) -> Vec<(i64, i64)> {
+pub(crate) fn entries(model: &Model, field: &str) -> Vec<(i64, i64)> {
     let mut entries = Vec::new();
     for (id, document) in model {
         match &document[field] {

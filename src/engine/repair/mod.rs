@@ -206,6 +206,22 @@ impl Knowledge {
         }
         known
     }
+
+    /// Whether the last edits are missing behind one that is whole: a file that they have made needless is gone, and there
+    /// are tables that only they can have added. (What a crash leaves of a flush or compaction stands beside all that it was
+    /// made of.)
+    fn is_behind(&self, files: &[FileKind]) -> bool {
+        let is_live = |number: u64| self.live.iter().any(|(_, meta)| meta.number == number);
+        let is_unknown = |kind: &FileKind| match *kind {
+            FileKind::Table(number) => !is_live(number) && !self.removed.contains(&number),
+            _ => false,
+        };
+        let is_missing = |kind: FileKind| !files.contains(&kind);
+        let lacks_log = (1..self.next_file_number).contains(&self.log_number)
+            && is_missing(FileKind::Log(self.log_number));
+        let lacks_table = self.live.iter().any(|(_, meta)| is_missing(FileKind::Table(meta.number)));
+        (lacks_log || lacks_table) && files.iter().any(is_unknown)
+    }
 }
 
 impl<'a> Repair<'a> {
@@ -213,12 +229,13 @@ impl<'a> Repair<'a> {
         let (fs, dir) = (source.fs.as_ref(), source.dir.as_path());
         let files = our_files(fs, dir)?;
         let found = Manifest::known(fs, dir)?;
-        let manifest = match &found {
-            Some(found) if found.is_whole => ManifestFound::Whole,
+        let is_read_whole = found.as_ref().map(|found| found.is_whole);
+        let known = found.map(|found| Knowledge::of(&found.edits)).unwrap_or_default();
+        let manifest = match is_read_whole {
+            Some(true) if !known.is_behind(&files) => ManifestFound::Whole,
             Some(_) => ManifestFound::Part,
             None => ManifestFound::Lost,
         };
-        let known = found.map(|found| Knowledge::of(&found.edits)).unwrap_or_default();
         let mut highest = files.iter().filter_map(|kind| kind.number()).max().unwrap_or(0);
         let lost = dir.join(LOST_DIR);
         if fs.exists(&lost)? {

@@ -31,24 +31,30 @@ pub(super) fn tree_after(tree: &Tree, outcome: CrashOutcome) -> Tree {
     match outcome {
         _ if !tracked => tree.deep_copy(),
         CrashOutcome::ProcessOnly => tree.deep_copy(),
-        CrashOutcome::LoseUnsynced => settle(tree.names_without_pending(), surely_kept),
-        CrashOutcome::KeepUnsynced => settle(tree.names(), Contents::to_vec),
+        CrashOutcome::LoseUnsynced => {
+            settle(tree.names_without_pending(), |contents| Contents::durable(&surely_kept(contents)))
+        }
+        CrashOutcome::KeepUnsynced => settle(tree.names(), Contents::settled),
         CrashOutcome::Random(seed) => {
             let mut random = Random::new(seed);
             let names = tree.names_with_some_pending(&mut random);
-            settle(names, |contents| randomly_kept(contents, &mut random))
+            settle(names, |contents| Contents::durable(&randomly_kept(contents, &mut random)))
         }
     }
 }
 
-/// Gives each file the bytes that `survivors` says, durable from now on.
-fn settle(names: Names, mut survivors: impl FnMut(&Contents) -> Vec<u8>) -> Tree {
+/// Gives each file of which something is unsure the contents that `survivors` says, durable from now on.
+fn settle(names: Names, mut survivors: impl FnMut(&Contents) -> Contents) -> Tree {
     // A file with several names has one fate.
     let mut survived: HashMap<*const Node, Arc<Node>> = HashMap::new();
     let settled = names.into_iter().map(|(path, entry)| match entry {
         Entry::Directory => (path, Entry::Directory),
         Entry::File(node) => {
-            let settle_node = || Arc::new(Node::durable(&survivors(&node.contents.read())));
+            let settle_node = || {
+                let contents = node.contents.read();
+                let survivor = if contents.is_settled() { contents.settled() } else { survivors(&contents) };
+                Arc::new(Node::of(survivor))
+            };
             (path, Entry::File(Arc::clone(survived.entry(Arc::as_ptr(&node)).or_insert_with(settle_node))))
         }
     });

@@ -19,6 +19,8 @@ use crate::error::{Error, Result};
 pub struct Fault {
     /// The kind of the operating-system error that is reported.
     pub kind: io::ErrorKind,
+    /// Its number, where it has to have one: not every error of an operating system has a kind of its own.
+    pub os_error: Option<i32>,
     /// Whether all later operations fail in the same way, until [`super::SimFs::heal`].
     pub sticky: bool,
     /// Whether a write to a file writes a part of its bytes before it fails.
@@ -29,19 +31,35 @@ impl Fault {
     /// One failure that leaves nothing behind.
     #[must_use]
     pub fn once(kind: io::ErrorKind) -> Self {
-        Self { kind, sticky: false, partial: false }
+        Self { kind, os_error: None, sticky: false, partial: false }
+    }
+
+    /// One failure with the error of this number, which leaves nothing behind.
+    #[must_use]
+    pub fn of_os(number: i32) -> Self {
+        Self { os_error: Some(number), ..Self::once(io::Error::from_raw_os_error(number).kind()) }
     }
 
     /// A failure of this and all later operations.
     #[must_use]
     pub fn sticky(kind: io::ErrorKind) -> Self {
-        Self { kind, sticky: true, partial: false }
+        Self { sticky: true, ..Self::once(kind) }
+    }
+
+    fn error(&self) -> io::Error {
+        match self.os_error {
+            Some(number) => io::Error::from_raw_os_error(number),
+            None => io::Error::new(self.kind, "a fault was injected"),
+        }
     }
 }
 
 #[derive(Default)]
 pub(super) struct Gate {
     operations: AtomicU64,
+    /// Off for databases in memory, whose readers have no counter to share.
+    counts_reads: bool,
+    reads: AtomicU64,
     /// Set when the machine has crashed: nothing works any more.
     dead: AtomicBool,
     reads_fail: AtomicBool,
@@ -52,6 +70,7 @@ pub(super) struct Gate {
 pub(super) struct Plan {
     crash_at: Option<u64>,
     faults: Vec<(u64, Fault)>,
+    read_faults: Vec<(u64, Fault)>,
     capacity: Option<u64>,
 }
 
@@ -73,8 +92,16 @@ pub(super) struct Pass<'a> {
 }
 
 impl Gate {
+    pub(super) fn new(counts_reads: bool) -> Self {
+        Self { counts_reads, ..Self::default() }
+    }
+
     pub(super) fn operations(&self) -> u64 {
         self.operations.load(Ordering::SeqCst)
+    }
+
+    pub(super) fn reads(&self) -> u64 {
+        self.reads.load(Ordering::SeqCst)
     }
 
     /// Counts a mutating operation and decides its fate.
@@ -92,6 +119,12 @@ impl Gate {
     pub(super) fn check_read(&self) -> io::Result<()> {
         if self.reads_fail.load(Ordering::SeqCst) {
             return Err(io::Error::other("a read fault was injected"));
+        }
+        if self.counts_reads {
+            let number = self.reads.fetch_add(1, Ordering::SeqCst);
+            if let Some(fault) = fault_of(&self.plan.read().read_faults, number) {
+                return Err(fault.error());
+            }
         }
         self.check_alive()
     }
@@ -119,6 +152,10 @@ impl Gate {
         self.plan.write().faults.push((number, fault));
     }
 
+    pub(super) fn fail_read_at(&self, number: u64, fault: Fault) {
+        self.plan.write().read_faults.push((number, fault));
+    }
+
     pub(super) fn fail_reads(&self, fail: bool) {
         self.reads_fail.store(fail, Ordering::SeqCst);
     }
@@ -130,6 +167,7 @@ impl Gate {
     pub(super) fn heal(&self) {
         let mut plan = self.plan.write();
         plan.faults.clear();
+        plan.read_faults.clear();
         plan.capacity = None;
         self.fail_reads(false);
     }
@@ -142,12 +180,14 @@ impl Plan {
             Some(crash_at) if number > crash_at => return Fate::Dead,
             _ => {}
         }
-        let meets = |(at, fault): &&(u64, Fault)| *at == number || (fault.sticky && *at < number);
-        match self.faults.iter().find(meets) {
-            Some((_, fault)) => Fate::Fails(*fault),
-            None => Fate::Succeeds,
-        }
+        fault_of(&self.faults, number).map_or(Fate::Succeeds, Fate::Fails)
     }
+}
+
+/// The fault that operation `number` meets.
+fn fault_of(faults: &[(u64, Fault)], number: u64) -> Option<Fault> {
+    let meets = |(at, fault): &&(u64, Fault)| *at == number || (fault.sticky && *at < number);
+    faults.iter().find(meets).map(|(_, fault)| *fault)
 }
 
 impl Pass<'_> {
@@ -155,7 +195,7 @@ impl Pass<'_> {
     pub(super) fn verdict(&self, doing: &str, path: &Path) -> Result<()> {
         let error = match &self.fate {
             Fate::Succeeds => return Ok(()),
-            Fate::Fails(fault) => io::Error::new(fault.kind, "a fault was injected"),
+            Fate::Fails(fault) => fault.error(),
             Fate::Crashes | Fate::Dead => crashed(),
         };
         Err(Error::io(doing, path, error))

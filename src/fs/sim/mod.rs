@@ -72,7 +72,8 @@ impl SimFs {
     }
 
     fn with_tree(tree: Tree) -> Self {
-        Self(Arc::new(Disk { gate: Gate::default(), tree: Mutex::new(tree), locks: Mutex::default() }))
+        let gate = Gate::new(tree.is_tracked());
+        Self(Arc::new(Disk { gate, tree: Mutex::new(tree), locks: Mutex::default() }))
     }
 
     /// How many mutating operations have been tried: create, append, write, sync, link, rename, remove, `sync_dir`, and of
@@ -96,6 +97,17 @@ impl SimFs {
     /// Lets mutating operation `nth_op` fail, counted from 0 as [`SimFs::operations`] does.
     pub fn fail_at(&self, nth_op: u64, fault: Fault) {
         self.0.gate.fail_at(nth_op, fault);
+    }
+
+    /// How many reads have been tried: of a file's bytes, openings and listings. [`SimFs::in_memory`] does not count them.
+    #[must_use]
+    pub fn reads(&self) -> u64 {
+        self.0.gate.reads()
+    }
+
+    /// Lets read `nth_read` fail, counted from 0 as [`SimFs::reads`] does.
+    pub fn fail_read_at(&self, nth_read: u64, fault: Fault) {
+        self.0.gate.fail_read_at(nth_read, fault);
     }
 
     /// Lets every read of a file, every open and every listing fail, or no longer.

@@ -3,10 +3,12 @@
 //! What is appended may be lost, and then reads as zeros or is not there; what overwrites other bytes may be lost, and
 //! then those are back: they are kept until a sync.
 //!
-//! Bytes are kept in chunks, so that growing a large file neither copies it nor doubles its memory.
+//! Bytes are kept in chunks, so that growing a large file neither copies it nor doubles its memory. Copies of a disk share
+//! them until one is written to: a test makes many disks of one.
 #![forbid(unsafe_code)]
 
 use std::ops::Range;
+use std::sync::Arc;
 
 use parking_lot::RwLock;
 
@@ -21,7 +23,7 @@ pub(super) struct Node {
 #[derive(Default, Clone)]
 pub(super) struct Contents {
     /// All chunks but the last are full.
-    chunks: Vec<Vec<u8>>,
+    chunks: Vec<Arc<Vec<u8>>>,
     len: u64,
     /// The length at the last successful sync.
     synced: u64,
@@ -56,15 +58,16 @@ impl Overwritten {
 impl Node {
     /// A file whose every byte is durable.
     pub(super) fn durable(bytes: &[u8]) -> Self {
-        let mut contents = Contents::default();
-        contents.append(bytes);
-        contents.mark_synced();
+        Self::of(Contents::durable(bytes))
+    }
+
+    pub(super) fn of(contents: Contents) -> Self {
         Self { contents: RwLock::new(contents) }
     }
 
     /// A file of its own with the same bytes and the same bookkeeping.
     pub(super) fn copy(&self) -> Self {
-        Self { contents: RwLock::new(self.contents.read().clone()) }
+        Self::of(self.contents.read().clone())
     }
 
     pub(super) fn len(&self) -> u64 {
@@ -73,6 +76,23 @@ impl Node {
 }
 
 impl Contents {
+    pub(super) fn durable(bytes: &[u8]) -> Self {
+        let mut contents = Self::default();
+        contents.append(bytes);
+        contents.mark_synced();
+        contents
+    }
+
+    /// The same bytes, every one durable.
+    pub(super) fn settled(&self) -> Self {
+        Self { chunks: self.chunks.clone(), len: self.len, synced: self.len, ..Self::default() }
+    }
+
+    /// Whether a power loss can take nothing.
+    pub(super) fn is_settled(&self) -> bool {
+        self.overwritten.is_empty() && self.unsure().is_empty()
+    }
+
     pub(super) fn len(&self) -> u64 {
         self.len
     }
@@ -108,7 +128,7 @@ impl Contents {
         let mut done = 0;
         while done < bytes.len() {
             let at = offset as usize + done;
-            let chunk = &mut self.chunks[at / CHUNK_BYTES][at % CHUNK_BYTES..];
+            let chunk = &mut Arc::make_mut(&mut self.chunks[at / CHUNK_BYTES])[at % CHUNK_BYTES..];
             let count = chunk.len().min(bytes.len() - done);
             chunk[..count].copy_from_slice(&bytes[done..done + count]);
             done += count;
@@ -119,9 +139,9 @@ impl Contents {
     fn last_chunk(&mut self) -> &mut Vec<u8> {
         if self.len as usize / CHUNK_BYTES == self.chunks.len() {
             let capacity = if self.chunks.is_empty() { 0 } else { CHUNK_BYTES };
-            self.chunks.push(Vec::with_capacity(capacity));
+            self.chunks.push(Arc::new(Vec::with_capacity(capacity)));
         }
-        self.chunks.last_mut().expect("a chunk was pushed when there was none")
+        Arc::make_mut(self.chunks.last_mut().expect("a chunk was pushed when there was none"))
     }
 
     pub(super) fn read_at(&self, offset: u64, buffer: &mut [u8]) -> usize {
@@ -142,7 +162,9 @@ impl Contents {
     }
 
     pub(super) fn to_vec(&self) -> Vec<u8> {
-        self.chunks.concat()
+        let mut bytes = Vec::with_capacity(self.len as usize);
+        self.chunks.iter().for_each(|chunk| bytes.extend_from_slice(chunk));
+        bytes
     }
 
     pub(super) fn mark_synced(&mut self) {

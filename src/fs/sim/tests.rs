@@ -626,6 +626,41 @@ fn reads_fail_when_told_to_and_writes_go_on() {
     disk.open(&at("f")).unwrap();
 }
 
+#[test]
+fn the_read_that_a_fault_was_set_for_fails_with_the_error_of_its_number() {
+    const INPUT_OUTPUT: i32 = 5;
+    let disk = disk_with_dir();
+    let file = durable_file(&disk, "f", b"bytes");
+    let before = disk.reads();
+    disk.fail_read_at(before + 1, Fault::of_os(INPUT_OUTPUT));
+    file.read_at(0, &mut [0]).unwrap();
+    let error = disk.open(&at("f")).err().unwrap();
+    assert_eq!(error.io_cause().and_then(io::Error::raw_os_error), Some(INPUT_OUTPUT));
+    file.append(b"!").unwrap();
+    disk.open(&at("f")).unwrap();
+    assert_eq!(disk.reads(), before + 3, "no write is counted");
+    disk.fail_read_at(before + 3, Fault::sticky(ErrorKind::PermissionDenied));
+    assert_kind(disk.list(Path::new("/db")), ErrorKind::PermissionDenied);
+    assert_kind(file.read_at(0, &mut [0]), ErrorKind::PermissionDenied);
+    disk.heal();
+    file.read_at(0, &mut [0]).unwrap();
+}
+
+/// Copies share memory until one of them is written to.
+#[test]
+fn what_is_written_to_one_of_two_copies_is_not_in_the_other() {
+    let disk = disk_with_dir();
+    let file = durable_file(&disk, "f", &[1; 3 * PAGE]);
+    let others = [disk.deep_copy(), disk.after_crash(CrashOutcome::LoseUnsynced)];
+    file.append(b"end").unwrap();
+    file.write_at(7, &[2]).unwrap();
+    for other in &others {
+        assert_eq!(other.read_file(at("f")).unwrap(), [1; 3 * PAGE]);
+    }
+    let bytes = disk.read_file(at("f")).unwrap();
+    assert_eq!((bytes[7], bytes.len()), (2, 3 * PAGE + 3));
+}
+
 // Sharing, copying and damage.
 
 #[test]
