@@ -105,6 +105,22 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("series", &["error", "coding", "times", "config", "engine"]),
     ("keyspace", &["error", "coding", "config", "fs", "engine"]),
     ("binding", &["error", "effort", "config", "fs", "engine", "jsondb", "series", "keyspace"]),
+    (
+        "fuzzing",
+        &[
+            "fs",
+            "frame",
+            "wal",
+            "sstable",
+            "value_file",
+            "version",
+            "engine",
+            "jsondb",
+            "series",
+            "keyspace",
+            "binding",
+        ],
+    ),
 ];
 
 /// The files that may hold `unsafe`, each with the reason why it can't do without.

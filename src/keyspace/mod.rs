@@ -22,6 +22,8 @@
 
 mod batch;
 mod catalog;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod fuzzing;
 mod rows;
 
 use std::ops::Bound;
