@@ -21,7 +21,7 @@ const TESTS = [
   'keyspace'
 ]
 
-rmSync(join(DIR, '..'), { recursive: true, force: true })
+rmSync(DIR, { recursive: true, force: true })
 mkdirSync(DIR, { recursive: true })
 for (const test of TESTS) {
   const args = ['--require', join(__dirname, 'capture.js'), join(ROOT, '__test__', `${test}.test.js`)]
@@ -29,5 +29,5 @@ for (const test of TESTS) {
   const { status } = spawnSync(process.execPath, args, { env })
   if (status !== 0) throw new Error(`${test}.test.js ended with ${status}: the corpus is of tests that pass`)
 }
-rmSync(join(DIR, '..', 'pairs.json'))
+rmSync(join(DIR, '..', 'pairs.json'), { force: true })
 console.log(`${readdirSync(DIR).length} files`)

@@ -14,7 +14,8 @@ main(() => {
   setUp({ rust: true, integration: true })
   console.log('Rust tests (cargo test) …')
   run('Rust tests', 'cargo', ['test', '--locked', '--workspace'])
-  run('Rust tests of the binding', 'cargo', ['test', '--locked', '--features', 'node', '--lib', 'binding::'])
+  const ofBinding = ['binding::', 'fuzzing::tests::operations']
+  run('Rust tests of the binding', 'cargo', ['test', '--locked', '--features', 'node', '--lib', '--', ...ofBinding])
   console.log('\nNode tests (node --test) …')
   run('Node tests', process.execPath, ['--test'])
 })

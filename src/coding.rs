@@ -4,6 +4,12 @@
 //! the caller knows the file and turns that into `Corruption`. Nothing here allocates.
 #![forbid(unsafe_code)]
 
+#[cfg(any(test, fuzzing))]
+mod choices;
+
+#[cfg(any(test, fuzzing))]
+pub(crate) use choices::Choices;
+
 /// The longest varint of a `u64`, in bytes.
 pub(crate) const VARINT_BYTES_MAX: usize = 10;
 

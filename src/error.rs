@@ -212,6 +212,17 @@ impl std::error::Error for Error {
     }
 }
 
+/// `None` for damage, and for what a newer FlowDB may have written: what a fuzzed reader may say of bytes.
+///
+/// # Panics
+///
+/// For any other error.
+#[cfg(any(test, fuzzing))]
+pub(crate) fn undamaged<T>(result: Result<T>) -> Option<T> {
+    let is_told = |error: &Error| matches!(error.code(), Code::Corruption | Code::Version);
+    result.inspect_err(|error| assert!(is_told(error), "{error}")).ok()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -36,15 +36,9 @@ pub(crate) mod wal;
 #[cfg_attr(test, allow(dead_code, reason = "in a test nothing is registered with Node.js"))]
 mod binding;
 
-/// What the targets in `fuzz/` run.
-#[cfg(all(fuzzing, feature = "node"))]
+#[cfg(any(test, fuzzing))]
 #[doc(hidden)]
-pub mod fuzzing {
-    /// Reads bytes as packed operations and does what they ask for, in memory.
-    pub fn run_operations(bytes: &[u8]) {
-        crate::binding::fuzzing::run_operations(bytes);
-    }
-}
+pub mod fuzzing;
 
 /// The program of the page runs with the tests.
 #[cfg(doctest)]

@@ -109,6 +109,22 @@ const ARROWS: &[(&str, &[&str])] = &[
         &["error", "coding", "clock", "key", "effort", "config", "fs", "engine", "keyspace", "series"],
     ),
     ("binding", &["error", "effort", "config", "fs", "engine", "jsondb", "series", "keyspace"]),
+    (
+        "fuzzing",
+        &[
+            "fs",
+            "frame",
+            "wal",
+            "sstable",
+            "value_file",
+            "version",
+            "engine",
+            "jsondb",
+            "series",
+            "keyspace",
+            "binding",
+        ],
+    ),
 ];
 
 /// The files that may hold `unsafe`, each with the reason why it can't do without.

@@ -3,4 +3,4 @@
 
 use libfuzzer_sys::fuzz_target;
 
-fuzz_target!(|bytes: &[u8]| flowdb::fuzzing::run_operations(bytes));
+fuzz_target!(|bytes: &[u8]| flowdb::fuzzing::run("operations", bytes));

@@ -26,6 +26,8 @@ mod checkpoint;
 mod commit;
 mod destroy;
 mod directory;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod fuzzing;
 mod log;
 mod pacing;
 mod pipeline;

@@ -4,6 +4,8 @@
 //! another file, of another place in this file, or of an earlier life of the disk sector can't pass for this one.
 #![forbid(unsafe_code)]
 
+#[cfg(any(test, fuzzing))]
+pub(crate) mod fuzzing;
 mod lz4;
 mod output;
 

@@ -7,6 +7,8 @@
 
 mod insert;
 mod merge;
+#[cfg(any(test, fuzzing))]
+pub(super) mod naive;
 mod project;
 mod scanner;
 #[cfg(test)]

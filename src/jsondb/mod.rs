@@ -19,6 +19,8 @@ mod document;
 mod ends;
 mod expiry;
 mod feed;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod fuzzing;
 mod generator;
 mod handle;
 mod index;

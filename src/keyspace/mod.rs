@@ -23,6 +23,8 @@
 mod batch;
 mod catalog;
 mod clear;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod fuzzing;
 mod repair;
 mod rows;
 

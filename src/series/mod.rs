@@ -35,6 +35,8 @@
 
 mod catalog;
 mod downsample;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod fuzzing;
 mod query;
 mod record;
 mod repair;

@@ -15,6 +15,8 @@ mod data_block;
 mod expiry;
 mod filter;
 mod footer;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod fuzzing;
 mod index;
 mod iterator;
 mod pins;

@@ -228,7 +228,7 @@ impl Footer {
 }
 
 /// The checksum of `parts` that stand at `offset` in the file `number`.
-fn checksum(number: u64, offset: u64, parts: &[&[u8]]) -> u32 {
+pub(super) fn checksum(number: u64, offset: u64, parts: &[&[u8]]) -> u32 {
     let mut hasher = crc32fast::Hasher::new();
     hasher.update(&number.to_le_bytes());
     hasher.update(&offset.to_le_bytes());

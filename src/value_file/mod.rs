@@ -10,6 +10,8 @@
 #![forbid(unsafe_code)]
 
 mod format;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod fuzzing;
 mod reader;
 mod writer;
 

@@ -9,6 +9,8 @@
 
 mod edit;
 mod file_name;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod fuzzing;
 mod iterator;
 mod manifest;
 mod table_handle;

@@ -33,7 +33,7 @@ const TRIALS_OF_A_DATABASE: u64 = 500;
 /// One of so many trials is repaired, too: that takes longer than all reads, as it looks for blocks everywhere.
 const REPAIRED: u64 = 2;
 
-/// Where no number of databases is given of which every byte is damaged, one of so many bytes of a single one is.
+/// Where no number of databases is given of which every byte is damaged, one of so many bytes of four of them is.
 const STRIDE: usize = 101;
 
 /// What became of the trials.
@@ -51,7 +51,6 @@ impl Outcomes {
         let repaired = [&self.repaired_whole, &self.repaired_with_losses].map(|count| count.load(Relaxed));
         println!("right data: {right}; Corruption: {refused}");
         println!("repaired to the same data: {}; with losses: {}", repaired[0], repaired[1]);
-        assert!(right > 0 && refused > 0, "a kind of outcome that no damage had");
         right + refused
     }
 }
@@ -69,6 +68,11 @@ fn damage_gives_right_data_or_corruption_is_found_and_repaired() {
         }
     });
     report("damage trials", outcomes.tell(), "FLOWDB_DAMAGES", TRIALS);
+    for count in
+        [&outcomes.right, &outcomes.refused, &outcomes.repaired_whole, &outcomes.repaired_with_losses]
+    {
+        assert!(count.load(Relaxed) > 0, "a kind of outcome that no damage had");
+    }
 }
 
 /// Bytes of every file flipped, 0x00 and 0xFF, and files cut there: each byte of as many databases as `FLOWDB_EVERY_BYTE`
@@ -77,7 +81,7 @@ fn damage_gives_right_data_or_corruption_is_found_and_repaired() {
 fn bytes_of_whole_databases_in_their_order_give_right_data_or_corruption() {
     let outcomes = Outcomes::default();
     let stride = if std::env::var("FLOWDB_EVERY_BYTE").is_ok() { 1 } else { STRIDE };
-    side_by_side(&seeds(count_of("FLOWDB_EVERY_BYTE", 1)), |seed| {
+    side_by_side(&seeds(count_of("FLOWDB_EVERY_BYTE", 4)), |seed| {
         let made = Made::of(seed);
         for (file, (_, bytes)) in made.files.iter().enumerate() {
             // All bytes but the zeros that were written ahead of the records of a log, of which one stands for all.
@@ -93,7 +97,7 @@ fn bytes_of_whole_databases_in_their_order_give_right_data_or_corruption() {
             }
         }
     });
-    report("damaged bytes and cuts", outcomes.tell(), "FLOWDB_EVERY_BYTE", 500);
+    report("damaged bytes and cuts", outcomes.tell(), "FLOWDB_EVERY_BYTE", 1_000);
 }
 
 fn try_damage(made: &Made, damage: Damage, is_repaired: bool, outcomes: &Outcomes) {

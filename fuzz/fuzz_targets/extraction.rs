@@ -1,0 +1,6 @@
+//! Keys out of documents.
+#![no_main]
+
+use libfuzzer_sys::fuzz_target;
+
+fuzz_target!(|bytes: &[u8]| flowdb::fuzzing::run("extraction", bytes));
