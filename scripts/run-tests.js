@@ -8,6 +8,7 @@
  */
 
 const { main, run } = require('./steps')
+const { runSchedules } = require('./schedules')
 const { setUp } = require('./setup')
 
 main(() => {
@@ -15,6 +16,8 @@ main(() => {
   console.log('Rust tests (cargo test) …')
   run('Rust tests', 'cargo', ['test', '--locked', '--workspace'])
   run('Rust tests of the binding', 'cargo', ['test', '--locked', '--features', 'node', '--lib', 'binding::'])
+  console.log('\nSchedules of threads (cargo test in schedules/) …')
+  runSchedules()
   console.log('\nNode tests (node --test) …')
   run('Node tests', process.execPath, ['--test'])
 })
