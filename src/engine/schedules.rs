@@ -12,6 +12,7 @@ use crate::config::SyncMode;
 use crate::error::Code;
 use crate::fs::{CrashOutcome, Fault, SimFs};
 use crate::sync::{explore, thread};
+use crate::version::FileKind;
 
 const MODES: [SyncMode; 3] = [SyncMode::Always, SyncMode::Interval(1_000), SyncMode::Never];
 
@@ -75,11 +76,13 @@ fn commits_become_visible_in_their_order_and_as_durable_as_they_asked() {
     explore("commits become visible in their order and as durable as they asked", 12_000, || {
         let disk = SimFs::new();
         let (engine, order) = with_log(&disk, config());
-        let writers = MODES.map(|sync| {
+        // Two that want a sync: one of them writes while that of the other runs.
+        let modes = [(0, MODES[0]), (1, MODES[0]), (2, MODES[1 + random_below(2) as usize])];
+        let writers = modes.map(|(id, sync)| {
             let (disk, engine, order) = (disk.clone(), engine.clone(), order.clone());
             thread::spawn(move || {
                 for name in ["one", "two"] {
-                    let key = format!("{name} {sync}").into_bytes();
+                    let key = format!("{name} of {id}").into_bytes();
                     let seqno = order.commit(&engine, &key, sync).unwrap();
                     assert!(engine.visible_seqno() >= seqno && has(&engine, &key));
                     assert!(sync != SyncMode::Always || is_durable(&disk, &key), "lost what was synced");
@@ -227,16 +230,22 @@ fn a_reader_never_meets_a_version_whose_files_have_gone() {
         let (flushing, compacting) = (engine.clone(), engine.clone());
         let flush = thread::spawn(move || flushing.flush().unwrap());
         let compact = thread::spawn(move || compacting.compact_all().unwrap());
-        for _ in 0..2 {
-            let snapshot = engine.snapshot();
-            let mut scan = engine.scan(ScanRange::all(), Direction::Forward, Some(&snapshot)).unwrap();
+        for direction in [Direction::Forward, Direction::Reverse] {
+            let (snapshot, view) = (engine.snapshot(), engine.shared().view());
+            let mut scan = engine.scan(ScanRange::all(), direction, Some(&snapshot)).unwrap();
             assert_eq!(value_of(&engine, b"a", &snapshot), b"3");
             let mut keys = Vec::new();
             while scan.advance().unwrap() {
                 assert_eq!(scan.row().value, b"3");
                 keys.push(scan.row().key.to_vec());
             }
+            keys.sort();
             assert_eq!(keys, [b"a", b"b"]);
+            // Whoever has opened a file may read what was removed; whoever has not may not.
+            for (_, table) in view.version.tables() {
+                let path = FileKind::Table(table.meta().number).path(engine.shared().dir());
+                assert!(engine.shared().fs.exists(&path).unwrap(), "{} has gone", path.display());
+            }
         }
         flush.join().unwrap();
         compact.join().unwrap();
