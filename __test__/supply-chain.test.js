@@ -139,9 +139,19 @@ test('a licence expression is met by one side of each OR and both sides of each 
   }
 })
 
-test('the lock file of what is fuzzed names crates.io only, too', () => {
-  const sources = [...read('fuzz/Cargo.lock').matchAll(/^source = "(.*)"$/mg)].map(([, source]) => source)
-  assert.deepEqual([...new Set(sources)], [CRATES_IO])
+for (const folder of ['fuzz', 'schedules']) {
+  test(`the lock file of ${folder}/ names crates.io only, too`, () => {
+    const sources = [...read(`${folder}/Cargo.lock`).matchAll(/^source = "(.*)"$/mg)].map(([, source]) => source)
+    assert.deepEqual([...new Set(sources)], [CRATES_IO])
+  })
+}
+
+test('what is run in schedules/ has the dependencies of the crate', () => {
+  const listed = (file) => read(file).match(/^\[dependencies\]\n([^[]*)/m)[1].split('\n').filter(Boolean)
+  const [crate, again] = [listed('Cargo.toml'), listed('schedules/Cargo.toml')]
+
+  const ofItsOwn = /^(?:flowdb-derive|napi-build|shuttle) /
+  assert.deepEqual(again.filter((line) => !ofItsOwn.test(line)), crate.filter((line) => !ofItsOwn.test(line)))
 })
 
 test('every package for development has a licence that we know and runs no script that we do not', () => {

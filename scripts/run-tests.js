@@ -8,6 +8,7 @@
  */
 
 const { main, run } = require('./steps')
+const { runSchedules } = require('./schedules')
 const { setUp } = require('./setup')
 
 main(() => {
@@ -16,6 +17,8 @@ main(() => {
   run('Rust tests', 'cargo', ['test', '--locked', '--workspace'])
   const ofBinding = ['binding::', 'fuzzing::tests::operations']
   run('Rust tests of the binding', 'cargo', ['test', '--locked', '--features', 'node', '--lib', '--', ...ofBinding])
+  console.log('\nSchedules of threads (cargo test in schedules/) …')
+  runSchedules()
   console.log('\nNode tests (node --test) …')
   run('Node tests', process.execPath, ['--test'])
 })

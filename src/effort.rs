@@ -13,7 +13,7 @@ use crate::error::{Code, Error, Result};
 /// What a thread has left that is in no attempt: more than anything takes.
 const UNBOUNDED: i64 = i64::MAX;
 
-thread_local! {
+crate::sync::thread_local! {
     static LEFT: Cell<i64> = const { Cell::new(UNBOUNDED) };
 }
 
@@ -31,7 +31,7 @@ struct Restored(i64);
 
 impl Drop for Restored {
     fn drop(&mut self) {
-        LEFT.set(self.0);
+        LEFT.with(|cell| cell.set(self.0));
     }
 }
 
@@ -41,9 +41,9 @@ impl Drop for Restored {
 ///
 /// What `attempt` gives, unless it came to too much.
 pub(crate) fn within<T>(steps: i64, attempt: impl FnOnce() -> Result<T>) -> Result<Attempt<T>> {
-    let restored = Restored(LEFT.replace(steps));
+    let restored = Restored(LEFT.with(|cell| cell.replace(steps)));
     let result = attempt();
-    let left = LEFT.get();
+    let left = LEFT.with(Cell::get);
     drop(restored);
     if left < 0 { Ok(Attempt::TooMuch) } else { Ok(Attempt::Done(result?, steps - left)) }
 }
@@ -61,15 +61,15 @@ pub(crate) fn steps_of(bytes: usize) -> i64 {
 /// `Busy` where the attempt that the thread is in has none left. Nobody sees that error.
 #[inline]
 pub(crate) fn spend(steps: i64) -> Result<()> {
-    let left = LEFT.get() - steps;
-    LEFT.set(left);
+    let left = LEFT.with(Cell::get) - steps;
+    LEFT.with(|cell| cell.set(left));
     if left < 0 { Err(too_much()) } else { Ok(()) }
 }
 
 /// How many steps are left.
 #[inline]
 pub(crate) fn left() -> u64 {
-    LEFT.get().max(0).cast_unsigned()
+    LEFT.with(Cell::get).max(0).cast_unsigned()
 }
 
 #[cold]

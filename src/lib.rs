@@ -27,6 +27,7 @@ pub(crate) mod range_tombstone;
 pub mod series;
 pub(crate) mod shared_bytes;
 pub(crate) mod sstable;
+pub(crate) mod sync;
 pub(crate) mod times;
 pub(crate) mod value_file;
 pub(crate) mod version;

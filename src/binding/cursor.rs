@@ -3,11 +3,10 @@
 
 use std::sync::Arc;
 
-use parking_lot::Mutex;
-
 use crate::engine::Direction;
 use crate::error::Result;
 use crate::jsondb::{Course, PageLimits, Position, RowRef, Seen};
+use crate::sync::Mutex;
 
 use super::packing::{Answer, PageSize, Scan, WANTS_DOCUMENTS};
 use super::page_packer::PagePacker;

@@ -10,14 +10,13 @@
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 
-use parking_lot::Mutex;
-
 use crate::config::Config;
 use crate::engine::{self, Engine, Snapshot};
 use crate::error::{Code, Error, Result};
 use crate::jsondb::{
     self, DocumentsReport, Isolation, JsonDb, Mode, Taken, Transaction, Watch, WatchOptions,
 };
+use crate::sync::{Mutex, MutexGuard};
 
 use super::cursor::{Pages, SharedCursor};
 use super::definitions;
@@ -265,7 +264,7 @@ impl Database {
             return Ok(());
         }
         // Not under the lock: opening may recover a long log, and a call from JavaScript must not wait for that.
-        let opened = parking_lot::MutexGuard::unlocked(&mut state, || self.open_with(definition));
+        let opened = MutexGuard::unlocked(&mut state, || self.open_with(definition));
         match opened {
             Ok(json) => {
                 *state = State::Open(json);

@@ -9,10 +9,9 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use parking_lot::Mutex;
-
 use crate::config::Config;
 use crate::error::{Code, Error, Result};
+use crate::sync::Mutex;
 
 use super::database::Database;
 use super::execute::guarded;

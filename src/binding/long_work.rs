@@ -8,9 +8,8 @@
 
 use std::collections::VecDeque;
 
-use parking_lot::Mutex;
-
 use crate::error::Result;
+use crate::sync::Mutex;
 
 use super::keyspace_packing::KeyspaceVerb;
 use super::packing::{Operation, Verb, fields_of};

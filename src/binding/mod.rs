@@ -39,6 +39,8 @@ mod query_packing;
 mod raw;
 mod raw_call;
 mod raw_many;
+#[cfg(all(test, schedules))]
+mod schedules;
 mod series;
 mod series_packing;
 mod transactions;
@@ -54,10 +56,10 @@ use napi::bindgen_prelude::{BufferSlice, External, Function, Unknown};
 use napi::threadsafe_function::{ThreadsafeFunction, ThreadsafeFunctionCallMode};
 use napi::{Env, Status};
 use napi_derive::napi;
-use parking_lot::Mutex;
 
 use crate::error::Error;
 use crate::series::TryRecord;
+use crate::sync::Mutex;
 
 use link::Link;
 use options::{OptionDescription, OptionSetting};

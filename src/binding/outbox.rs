@@ -13,9 +13,8 @@ use std::ops::Range;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use parking_lot::{Condvar, Mutex};
-
 use super::packing::answer_at;
+use crate::sync::{Condvar, Mutex};
 
 /// One take gives so many bytes, unless a single chunk is larger: about a thousand small answers, whose
 /// promises JavaScript settles in a few milliseconds.

@@ -9,12 +9,12 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::thread::JoinHandle;
 use std::time::Duration;
 
-use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded};
-use parking_lot::Mutex;
+use crate::sync::Mutex;
+use crate::sync::atomic::{AtomicBool, Ordering};
+use crate::sync::channel::{Receiver, RecvTimeoutError, Sender, bounded};
+use crate::sync::thread::{self, JoinHandle};
 
 /// So many threads work for one environment: one may sync while others read.
 const THREADS_MAX: usize = 4;
@@ -87,10 +87,16 @@ impl Pool {
         self.shared.stopped.load(Ordering::Acquire)
     }
 
+    /// How many threads it has.
+    #[cfg(all(test, schedules))]
+    pub(crate) fn threads(&self) -> usize {
+        self.shared.state.lock().live
+    }
+
     fn start_thread(&self, state: &mut State) {
         state.threads.retain(|thread| !thread.is_finished());
         let shared = Arc::clone(&self.shared);
-        let thread = std::thread::Builder::new().name("flowdb-worker".to_owned());
+        let thread = thread::Builder::new().name("flowdb-worker".to_owned());
         if let Ok(thread) = thread.spawn(move || shared.work()) {
             state.live += 1;
             state.threads.push(thread);
@@ -150,6 +156,8 @@ impl Shared {
 #[cfg(test)]
 mod tests {
     use std::sync::atomic::AtomicUsize;
+
+    use crossbeam_channel::bounded;
 
     use super::*;
 

@@ -6,10 +6,9 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use parking_lot::Mutex;
-
 use crate::error::{Code, Error, Result};
 use crate::jsondb::Transaction;
+use crate::sync::Mutex;
 
 use super::execute::guarded;
 use super::packing::{Answer, Operation, Verb};

@@ -6,12 +6,8 @@
 #![forbid(unsafe_code)]
 
 use std::panic::AssertUnwindSafe;
-use std::sync::atomic::Ordering;
 use std::sync::{Arc, Weak};
-use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
-
-use parking_lot::{Condvar, Mutex};
 
 use super::log::LogState;
 use super::pacing::{Lull, Pace, QUIET_INTERVAL, pace};
@@ -24,6 +20,9 @@ use crate::compaction::{
 use crate::config::{SYNC_INTERVAL_MS, SyncMode};
 use crate::error::{Code, Error, Result};
 use crate::memtable::Memtable;
+use crate::sync::atomic::Ordering;
+use crate::sync::thread::{self, JoinHandle};
+use crate::sync::{Condvar, Mutex};
 use crate::version::{KeyBounds, LEVELS, TableMeta, VersionEdit};
 
 /// How long a failed step waits before it is tried again.
@@ -114,6 +113,11 @@ impl Background {
     pub(crate) fn is_stopping(&self) -> bool {
         self.state.lock().stopping
     }
+
+    #[cfg(all(test, schedules))]
+    pub(crate) fn is_compaction_asked(&self) -> bool {
+        self.state.lock().compaction_asked
+    }
 }
 
 /// Which of the two kinds of step a thread does.
@@ -133,7 +137,7 @@ pub(crate) fn start(shared: &Arc<Shared>) -> Result<Vec<JoinHandle<()>>> {
     ] {
         let shared_with_thread = Arc::clone(shared);
         let guarded = move || run_guarded(&shared_with_thread, body);
-        let spawned = std::thread::Builder::new().name(name.into()).spawn(guarded);
+        let spawned = thread::Builder::new().name(name.into()).spawn(guarded);
         match spawned {
             Ok(thread) => threads.push(thread),
             Err(cause) => {

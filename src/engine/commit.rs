@@ -13,9 +13,6 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
-
-use parking_lot::MutexGuard;
 
 use super::batch::{WriteBatch, decode};
 use super::log::LogState;
@@ -26,6 +23,8 @@ use crate::config::SyncMode;
 use crate::error::{Code, Error, Result};
 use crate::key::{EntryRef, Kind, SEQNO_MAX, SeqNo, hash_key};
 use crate::memtable::{Memtable, MemtableWriter};
+use crate::sync::MutexGuard;
+use crate::sync::atomic::Ordering;
 use crate::wal::LogWriter;
 
 /// With durability `none`, the log is written once so many bytes wait.

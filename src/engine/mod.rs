@@ -37,6 +37,8 @@ mod read;
 mod read_many;
 mod recovery;
 mod repair;
+#[cfg(all(test, schedules))]
+mod schedules;
 mod shared;
 mod size;
 mod snapshot;
@@ -51,16 +53,14 @@ use std::ops::Bound;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::OnceLock;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::thread::JoinHandle;
-
-use arc_swap::ArcSwap;
-use parking_lot::Mutex;
 
 use crate::config::{Config, SyncMode};
 use crate::error::{Code, Error, Result, shown_path};
 use crate::fs::{DiskFs, FileBudget, FileSystem, SimFs};
 use crate::sstable::BlockCache;
+use crate::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use crate::sync::thread::JoinHandle;
+use crate::sync::{ArcSwap, Mutex};
 use crate::times::Times;
 use crate::version::{CleanEnd, TableSource, VersionEdit, lock_path};
 

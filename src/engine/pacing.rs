@@ -4,9 +4,8 @@
 
 use std::time::{Duration, Instant};
 
-use parking_lot::Mutex;
-
 use crate::key::SeqNo;
+use crate::sync::Mutex;
 
 /// What was not written in the past counts for so long.
 const BURST: Duration = Duration::from_millis(100);

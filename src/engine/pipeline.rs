@@ -12,16 +12,15 @@
 
 use std::collections::VecDeque;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
-
-use parking_lot::{Condvar, Mutex};
 
 use super::queue::{Turn, Waiter};
 use super::shared::Shared;
 use crate::error::{Code, Error, Result};
 use crate::fs::File;
 use crate::key::SeqNo;
+use crate::sync::atomic::{AtomicU64, Ordering};
+use crate::sync::{Condvar, Mutex};
 
 /// So long a sync waits for writers that may still come: less than a sync takes.
 const COMPANION_PATIENCE: Duration = Duration::from_micros(50);

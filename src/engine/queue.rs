@@ -8,13 +8,12 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-use parking_lot::{Condvar, Mutex};
-
 use super::batch::WriteBatch;
 use super::commit::CommitCheck;
 use crate::config::SyncMode;
 use crate::error::Result;
 use crate::key::SeqNo;
+use crate::sync::{Condvar, Mutex};
 
 /// A group ends before the batch that would take it beyond this many bytes, unless it is the first.
 const GROUP_BYTES_MAX: usize = 1 << 20;

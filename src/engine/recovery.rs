@@ -19,7 +19,6 @@ mod salvage;
 use std::collections::{BTreeMap, HashSet};
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 
 pub use salvage::{Loss, SalvageReport};
 
@@ -32,6 +31,7 @@ use crate::error::{Code, Error, Result};
 use crate::fs::FileSystem;
 use crate::key::SeqNo;
 use crate::memtable::Memtable;
+use crate::sync::atomic::{AtomicU64, Ordering};
 use crate::version::{CleanEnd, FileKind, Manifest, TableSource, Version, VersionEdit, log_path, parse};
 use crate::wal::{HeaderState, LogKind, LogReader, PreviousSegment, Record, SEGMENT_HEADER_BYTES};
 

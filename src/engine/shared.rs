@@ -9,10 +9,6 @@ use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::OnceLock;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-
-use arc_swap::ArcSwap;
-use parking_lot::Mutex;
 
 use super::background::Background;
 use super::log::LogState;
@@ -26,6 +22,8 @@ use crate::config::Config;
 use crate::error::{Code, Error, Result};
 use crate::fs::{FileBudget, FileSystem, LockGuard};
 use crate::memtable::Memtable;
+use crate::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use crate::sync::{ArcSwap, Mutex};
 use crate::version::{CleanEnd, FileKind, Manifest, TableSource, Version, VersionEdit, parse};
 
 /// A manifest that has grown to this size is followed by one that begins with the version of that time.

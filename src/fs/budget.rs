@@ -12,16 +12,18 @@
 //! time of one call, so one that waits for a place waits for a short time, and never for itself.
 #![forbid(unsafe_code)]
 
+#[cfg(all(test, schedules))]
+mod schedules;
+
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
-
-use parking_lot::{Condvar, Mutex};
 
 use super::surroundings::Surroundings;
 use super::{File, FileSystem, LockGuard};
 use crate::error::{Error, Result};
+use crate::sync::atomic::{AtomicBool, Ordering};
+use crate::sync::{Condvar, Mutex};
 
 /// The system's own limit never brings the budget below this.
 const FILES_MIN: usize = 8;

@@ -17,7 +17,7 @@ use crate::error::{Code, Error, Result};
 /// to read, verify and decompress.
 const BYTES_MAX: usize = 512 << 10;
 
-thread_local! {
+crate::sync::thread_local! {
     static MODE: Cell<Mode> = const { Cell::new(Mode::MayWait) };
 }
 
@@ -33,7 +33,7 @@ struct Restored(Mode);
 
 impl Drop for Restored {
     fn drop(&mut self) {
-        MODE.set(self.0);
+        MODE.with(|mode| mode.set(self.0));
     }
 }
 
@@ -44,38 +44,38 @@ impl Drop for Restored {
 ///
 /// What `attempt` gives, unless that was refused something.
 pub(crate) fn without_waiting<T>(attempt: impl FnOnce() -> Result<T>) -> Result<Option<T>> {
-    if MODE.get() != Mode::MayWait {
+    if MODE.with(Cell::get) != Mode::MayWait {
         return attempt().map(Some);
     }
-    let restored = Restored(MODE.replace(Mode::AtOnce { bytes_left: BYTES_MAX }));
+    let restored = Restored(MODE.with(|mode| mode.replace(Mode::AtOnce { bytes_left: BYTES_MAX })));
     let result = attempt();
-    let was_refused = MODE.get() == Mode::Refused;
+    let was_refused = MODE.with(Cell::get) == Mode::Refused;
     drop(restored);
     if was_refused { Ok(None) } else { result.map(Some) }
 }
 
 /// Whether a read of this thread may wait.
 pub(crate) fn may_wait() -> bool {
-    MODE.get() == Mode::MayWait
+    MODE.with(Cell::get) == Mode::MayWait
 }
 
 /// The end of an attempt that would have to wait for the file at `path`. Nobody sees the error.
 pub(crate) fn refusal(path: &Path) -> Error {
     if !may_wait() {
-        MODE.set(Mode::Refused);
+        MODE.with(|mode| mode.set(Mode::Refused));
     }
     Error::new(Code::Busy, format!("{} can't be read without waiting", path.display()))
 }
 
 /// Reads into `buffer` as far as the file goes, in the mode of the thread.
 pub(super) fn read<F: File + ?Sized>(file: &F, offset: u64, buffer: &mut [u8]) -> Result<usize> {
-    let bytes_left = match MODE.get() {
+    let bytes_left = match MODE.with(Cell::get) {
         Mode::MayWait => return file.read_at(offset, buffer),
         Mode::Refused => return Err(refusal(file.path())),
         Mode::AtOnce { bytes_left } => bytes_left.checked_sub(buffer.len()),
     };
     let Some(bytes_left) = bytes_left else { return Err(refusal(file.path())) };
-    MODE.set(Mode::AtOnce { bytes_left });
+    MODE.with(|mode| mode.set(Mode::AtOnce { bytes_left }));
     match file.read_at_once(offset, buffer)? {
         // The end of the file is for somebody who may look again.
         Some(read) if read == buffer.len() => Ok(read),

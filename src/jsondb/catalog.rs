@@ -6,9 +6,6 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
-
-use parking_lot::{Mutex, MutexGuard};
 
 use super::generator::GENERATED_KEY_FIRST;
 use super::ledger::{CountChange, Database, Ledger};
@@ -23,6 +20,8 @@ use super::schema::{
 use crate::config::SyncMode;
 use crate::engine::{CommitOptions, Direction, Engine, ScanRange, WriteBatch};
 use crate::error::{Code, Error, Result, shown};
+use crate::sync::atomic::{AtomicBool, Ordering};
+use crate::sync::{Mutex, MutexGuard};
 
 /// The first id of a store or index.
 const FIRST_ID: u64 = 1;

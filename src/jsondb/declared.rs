@@ -8,8 +8,6 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use parking_lot::RwLock;
-
 use super::catalog::exists;
 use super::handle::Handle;
 use super::ledger::Database;
@@ -19,6 +17,7 @@ use super::scope::Involved;
 use super::{JsonDb, Transaction};
 use crate::config::SyncMode;
 use crate::error::{Code, Error, Result};
+use crate::sync::RwLock;
 
 /// Stands between the names of which that of a declared store is made.
 pub const DECLARED_SEPARATOR: char = '/';

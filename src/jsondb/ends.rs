@@ -12,10 +12,9 @@
 
 use std::sync::Arc;
 
-use parking_lot::Mutex;
-
 use super::rows::RowRange;
 use crate::engine::Direction;
+use crate::sync::Mutex;
 
 /// The gaps of a store.
 #[derive(Debug, Default)]

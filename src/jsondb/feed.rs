@@ -15,15 +15,14 @@ mod subscriber;
 
 use std::collections::VecDeque;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
-
-use parking_lot::Mutex;
 
 use super::rows::StoredDocument;
 use super::schema::StoreDef;
 use super::watch::Change;
 use crate::engine::{Engine, Snapshot, WriteBatch};
 use crate::error::{Error, Result};
+use crate::sync::Mutex;
+use crate::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use changes::Listed;
 
 #[cfg(feature = "node")]

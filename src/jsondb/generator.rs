@@ -4,7 +4,7 @@
 //! and is skipped when its transaction does not commit. Every commit into the store persists how far it got.
 #![forbid(unsafe_code)]
 
-use parking_lot::Mutex;
+use crate::sync::Mutex;
 
 /// The largest number a generator gives: above it, not every integer is a double. As in IndexedDB.
 pub(crate) const GENERATED_KEY_MAX: u64 = 1 << 53;

@@ -1,16 +1,15 @@
 //! One opener's hold on a database: open until it is closed or dropped, whatever others do with theirs.
 #![forbid(unsafe_code)]
 
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Weak};
-
-use parking_lot::Mutex;
 
 use super::declared::Declared;
 use super::feed::Subscriber;
 use super::ledger::Database;
 use super::registry::Share;
 use crate::error::{Code, Error, Result};
+use crate::sync::Mutex;
+use crate::sync::atomic::{AtomicBool, Ordering};
 
 /// See the module.
 pub(super) struct Handle {

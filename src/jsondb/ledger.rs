@@ -8,9 +8,6 @@
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-
-use parking_lot::Mutex;
 
 use super::conflict::CommittedWrites;
 use super::feed::Feed;
@@ -19,6 +16,8 @@ use super::rows::{META_KEY, ROWS_VERSION_EXPIRY, ROWS_VERSION_FIRST, StoreState,
 use super::schema::{Schema, StoreDef};
 use crate::engine::{Engine, Snapshot, WriteBatch};
 use crate::error::Result;
+use crate::sync::Mutex;
+use crate::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 /// One open document database: the engine and what goes with it.
 pub(crate) struct Database {

@@ -41,6 +41,8 @@ mod restore;
 mod row_ref;
 mod rows;
 mod savepoint;
+#[cfg(all(test, schedules))]
+mod schedules;
 mod schema;
 mod scope;
 mod stats;
@@ -107,6 +109,7 @@ use crate::config::{Config, SyncMode};
 use crate::engine::Engine;
 use crate::error::{Code, Error, Result};
 use crate::fs::FileSystem;
+use crate::sync::thread;
 use handle::Handle;
 use ledger::Database;
 
@@ -375,7 +378,7 @@ impl JsonDb {
                 Err(error) if error.code() == Code::Conflict && attempt < UPDATE_ATTEMPTS_MAX => {}
                 result => return result,
             }
-            std::thread::sleep(backoff(attempt));
+            thread::sleep(backoff(attempt));
             attempt += 1;
         }
     }

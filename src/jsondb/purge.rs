@@ -15,6 +15,7 @@ use super::{JsonDb, UPDATE_ATTEMPTS_MAX, backoff};
 use crate::config::SyncMode;
 use crate::engine::Direction;
 use crate::error::{Code, Error, Result};
+use crate::sync::thread;
 
 impl JsonDb {
     /// Forgets the documents of `store`, or of every store, that have expired, and returns how many they were.
@@ -67,7 +68,7 @@ impl Database {
                 Err(error) if error.code() == Code::Conflict && attempt < UPDATE_ATTEMPTS_MAX => {}
                 result => return result,
             }
-            std::thread::sleep(backoff(attempt));
+            thread::sleep(backoff(attempt));
             attempt += 1;
         }
     }

@@ -4,13 +4,12 @@
 #![forbid(unsafe_code)]
 
 use std::sync::Arc;
-use std::thread::JoinHandle;
 use std::time::Duration;
-
-use parking_lot::{Condvar, Mutex};
 
 use super::ledger::Database;
 use crate::config::SyncMode;
+use crate::sync::thread::{self, JoinHandle};
+use crate::sync::{Condvar, Mutex};
 
 /// See the module.
 #[derive(Default)]
@@ -41,7 +40,7 @@ impl Purger {
         let interval = Duration::from_secs(config.gc_interval_secs);
         // Held by the thread until it is stopped, which closing the database does.
         let database = Arc::clone(database);
-        let thread = std::thread::Builder::new().name("flowdb-purge".to_owned());
+        let thread = thread::Builder::new().name("flowdb-purge".to_owned());
         // Where there is no thread to be had, the next document that expires asks again; nothing depends on it.
         if let Ok(thread) = thread.spawn(move || run(&database, interval)) {
             *state = State::Running(thread);

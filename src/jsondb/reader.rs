@@ -3,13 +3,13 @@
 #![forbid(unsafe_code)]
 
 use std::sync::Weak;
-use std::sync::atomic::Ordering;
 
 use super::handle::Handle;
 use super::rows::{StoredDocument, document_prefix};
 use super::{Document, Format, JsonDb};
 use crate::engine::TryGet;
 use crate::error::{Code, Error, Result};
+use crate::sync::atomic::Ordering;
 
 /// A document where it lies, lent for the time of a call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

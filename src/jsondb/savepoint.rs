@@ -3,12 +3,11 @@
 //! What was read stays recorded: the user knows it, whatever is undone. Generated keys are not given again.
 #![forbid(unsafe_code)]
 
-use std::sync::atomic::{AtomicU64, Ordering};
-
 use super::Mode;
 use super::ledger::CountChange;
 use super::transaction::Transaction;
 use crate::error::{Code, Error, Result};
+use crate::sync::atomic::{AtomicU64, Ordering};
 
 /// The most savepoints that a transaction may have at a time.
 pub const SAVEPOINTS_MAX: usize = 1_000;

@@ -4,7 +4,6 @@
 //! Invariant: the row of the index and the document are read from one snapshot, so that the document has the key.
 #![forbid(unsafe_code)]
 
-use std::sync::atomic::Ordering;
 use std::sync::{Arc, Weak};
 
 use super::JsonDb;
@@ -13,6 +12,7 @@ use super::reader::DocumentRef;
 use super::rows::{StoredDocument, document_prefix, index_prefix};
 use crate::engine::TryGet;
 use crate::error::{Code, Error, Result};
+use crate::sync::atomic::Ordering;
 
 /// See the module. It does not keep the database open.
 pub struct UniqueReader {

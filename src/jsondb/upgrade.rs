@@ -11,7 +11,6 @@
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use super::catalog::{exists, no_index};
@@ -31,6 +30,8 @@ use super::{IndexOptions, JsonDb, Mode, StoreOptions, StoreSchema, Transaction};
 use crate::config::SyncMode;
 use crate::engine::{Direction, Snapshot, WriteBatch};
 use crate::error::{Code, Error, Result, shown};
+use crate::sync::atomic::Ordering;
+use crate::sync::thread;
 
 /// The highest version of a schema.
 pub const VERSION_MAX: u64 = (1 << 53) - 1;
@@ -140,7 +141,7 @@ impl JsonDb {
     ) -> Result<bool> {
         let begun = loop {
             match self.begin_upgrade(version) {
-                Err(error) if error.code() == Code::Busy => std::thread::sleep(BETWEEN_LOOKS),
+                Err(error) if error.code() == Code::Busy => thread::sleep(BETWEEN_LOOKS),
                 begun => break begun?,
             }
         };

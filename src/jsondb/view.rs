@@ -7,7 +7,6 @@
 
 use std::iter::Peekable;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::Isolation;
 use super::conflict::{Clash, ReadSet};
@@ -18,6 +17,7 @@ use super::schema::Schema;
 use crate::effort;
 use crate::engine::{Direction, Scan, ScanRange, Snapshot, TryGet, ValueRef};
 use crate::error::{Code, Error, Result};
+use crate::sync::atomic::{AtomicBool, Ordering};
 
 /// What it costs, in steps, to look a row up where nothing may be waited for.
 const LOOKUP_STEPS: i64 = 2;

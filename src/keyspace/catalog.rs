@@ -6,8 +6,6 @@
 
 use std::collections::HashMap;
 
-use parking_lot::{Mutex, RwLock};
-
 use super::rows::{
     META_KEY, NUMBERS, catalog_key, damaged, decode_catalog_key, decode_id, decode_meta, encode_id,
     encode_meta,
@@ -15,6 +13,7 @@ use super::rows::{
 use crate::engine::{CommitOptions, Direction, Engine, ScanRange, WriteBatch};
 use crate::error::{Code, Error, Result, shown};
 use crate::numbering::FIRST_NUMBER;
+use crate::sync::{Mutex, RwLock};
 
 /// The most keyspaces with a name: so a number has two bytes at most.
 pub const KEYSPACES_MAX: usize = (1 << 14) - 1;

@@ -21,13 +21,12 @@ use std::num::NonZeroU32;
 use std::ptr::{self, NonNull};
 use std::slice;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicPtr, AtomicU32, AtomicU64, AtomicUsize, Ordering};
-
-use parking_lot::Mutex;
 
 use super::Apart;
 use crate::chunk::{CHUNK_ALIGN, CHUNK_BYTES, Chunk, recycle};
 use crate::prefetch;
+use crate::sync::Mutex;
+use crate::sync::atomic::{AtomicPtr, AtomicU32, AtomicU64, AtomicUsize, Ordering};
 
 /// Records above this get a chunk of their own, so that a shared chunk is closed at least half full.
 const SHARED_BYTES_MAX: usize = CHUNK_BYTES / 2;

@@ -17,12 +17,11 @@ mod tombstones;
 mod tree;
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
-
-use parking_lot::{Mutex, MutexGuard};
 
 use crate::key::{EntryRef, Kind, NEVER_EXPIRES, SeqNo, hash_key};
 use crate::range_tombstone::{RangeTombstone, RangeTombstones};
+use crate::sync::atomic::{AtomicU64, Ordering};
+use crate::sync::{Mutex, MutexGuard};
 use arena::{Arena, Bump, Ref};
 use hash::{HashIndex, HashWriter, Tag};
 use node::Node;
@@ -273,6 +272,8 @@ impl MemtableWriter<'_> {
     }
 }
 
+#[cfg(all(test, schedules))]
+mod schedules;
 #[cfg(test)]
 mod stress_tests;
 #[cfg(test)]

@@ -17,11 +17,11 @@
 #![forbid(unsafe_code)]
 
 use std::hint;
-use std::sync::atomic::{AtomicU32, AtomicU64, Ordering, fence};
-use std::thread;
 
 use super::arena::{Arena, AtomicRef, Ref};
 use super::record::KeyRecord;
+use crate::sync::atomic::{AtomicU32, AtomicU64, Ordering, fence};
+use crate::sync::thread;
 
 /// The largest number of entries in a node.
 pub(super) const FANOUT: usize = 64;

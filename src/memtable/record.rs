@@ -9,10 +9,9 @@
 //! and keys with few versions pay nothing.
 #![forbid(unsafe_code)]
 
-use std::sync::atomic::{AtomicU32, Ordering};
-
 use super::arena::{Arena, AtomicRef, Bump, Header, Record, Ref};
 use crate::key::{Kind, SEQNO_MAX, SeqNo};
+use crate::sync::atomic::{AtomicU32, Ordering};
 
 /// How many versions of a key there are to a milestone.
 const MILESTONE_EVERY: u32 = 16;

@@ -2,12 +2,11 @@
 #![forbid(unsafe_code)]
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
-
-use parking_lot::RwLock;
 
 use crate::key::SeqNo;
 use crate::range_tombstone::{RangeTombstone, RangeTombstones};
+use crate::sync::RwLock;
+use crate::sync::atomic::{AtomicUsize, Ordering};
 
 /// What a tombstone is charged beside its keys.
 const FIXED_BYTES: usize = size_of::<RangeTombstone>();

@@ -7,11 +7,10 @@
 //! there.
 #![forbid(unsafe_code)]
 
-use std::sync::atomic::{AtomicUsize, Ordering};
-
 use super::arena::{Arena, AtomicRef, Bump, Ref};
 use super::node::{Content, FANOUT, LeafCopy, Node, NodeEntry, Place, Prefix};
 use super::record::KeyRecord;
+use crate::sync::atomic::{AtomicUsize, Ordering};
 
 /// After this many appends in a row a full node is split at its end, which leaves it full: keys that come in order
 /// (of one or a few sequences) would otherwise leave every node half empty.

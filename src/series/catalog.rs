@@ -6,9 +6,6 @@
 use std::collections::BTreeMap;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
-
-use parking_lot::{RwLock, RwLockReadGuard};
 
 use super::SeriesOptions;
 use super::rows::{
@@ -18,6 +15,8 @@ use super::rows::{
 use crate::engine::{CommitOptions, Direction, Engine, WriteBatch};
 use crate::error::{Code, Error, Result, shown};
 use crate::numbering::FIRST_NUMBER;
+use crate::sync::atomic::{AtomicBool, Ordering};
+use crate::sync::{RwLock, RwLockReadGuard};
 
 /// The most series of a database.
 pub const SERIES_MAX: usize = 10_000;

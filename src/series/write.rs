@@ -8,14 +8,13 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use parking_lot::{RwLockReadGuard, RwLockWriteGuard};
-
 use super::catalog::{STRIPES, stripe_of};
 use super::record::{expiry_from_ms, expiry_to_ms};
 use super::rows::record_row;
 use super::{Patch, Record, Series};
 use crate::engine::{CommitOptions, WriteBatch};
 use crate::error::Result;
+use crate::sync::{RwLockReadGuard, RwLockWriteGuard};
 
 /// What a patch is made of: it is shown the record, and gives what is to change, or `None` for nothing.
 pub(crate) type MakePatch<'a> = Box<dyn FnOnce(&Record) -> Result<Option<Patch>> + 'a>;

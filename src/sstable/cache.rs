@@ -11,11 +11,10 @@
 #![forbid(unsafe_code)]
 
 mod queues;
+#[cfg(all(test, schedules))]
+mod schedules;
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
-
-use parking_lot::RwLock;
 
 use self::queues::{Blocks, Place};
 use super::data_block::DataBlock;
@@ -23,6 +22,8 @@ use super::filter::FilterPage;
 use super::index::IndexBlock;
 use super::pins::Pins;
 use super::spots::{Spots, USES_MAX};
+use crate::sync::RwLock;
+use crate::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
 /// A shard is worth having from this capacity on; a smaller cache has fewer shards, so that large blocks fit.
 const SHARD_BYTES_MIN: usize = 4 << 20;
@@ -296,7 +297,7 @@ mod tests {
     use crate::sstable::testing::{Random, Row};
 
     /// A data block that takes about `len` bytes and says in its value where it belongs.
-    fn block(file: u64, offset: u64, len: usize) -> Block {
+    pub(super) fn block(file: u64, offset: u64, len: usize) -> Block {
         let mut value = [file.to_le_bytes(), offset.to_le_bytes()].concat();
         value.resize(len.max(16), 0);
         let mut builder = DataBlockBuilder::default();
@@ -312,7 +313,7 @@ mod tests {
     }
 
     /// Whether the cache gives the block that belongs to the place.
-    fn has(cache: &BlockCache, file: u64, offset: u64) -> bool {
+    pub(super) fn has(cache: &BlockCache, file: u64, offset: u64) -> bool {
         match cache.get(file, offset) {
             None => false,
             Some(Block::Data(block)) => {
@@ -324,7 +325,7 @@ mod tests {
         }
     }
 
-    fn check_invariant(cache: &BlockCache) {
+    pub(super) fn check_invariant(cache: &BlockCache) {
         for shard in &cache.shards {
             let blocks = shard.blocks.read();
             let charges = |in_main: Option<bool>| -> usize {

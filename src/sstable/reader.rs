@@ -9,7 +9,6 @@
 mod near;
 
 use std::cell::RefCell;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
 
 use super::block::{find_packed, unpack};
@@ -27,6 +26,7 @@ use crate::error::{Code, Error, Result};
 use crate::fs::File;
 use crate::key::{EntryRef, SEQNO_MAX, SeqNo};
 use crate::range_tombstone::{RangeTombstone, RangeTombstones};
+use crate::sync::atomic::{AtomicUsize, Ordering};
 use crate::times::Times;
 
 pub(crate) use near::Near;
@@ -57,7 +57,7 @@ impl TableEntry {
 /// What is kept of the memory that frames are read into.
 const FRAME_BYTES_KEPT: usize = 1 << 20;
 
-thread_local! {
+crate::sync::thread_local! {
     /// Its length never falls but to give memory back, so that it is not cleared for each read.
     static FRAME: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
 }
@@ -397,7 +397,8 @@ impl Table {
     fn read_with<T>(&self, handle: Handle, role: Role, parse: impl FnOnce(&[u8]) -> Decoded<T>) -> Result<T> {
         self.check_bounds(handle, role)?;
         let len = handle.len as usize;
-        FRAME.with_borrow_mut(|frame| {
+        FRAME.with(|frame| {
+            let mut frame = frame.borrow_mut();
             if frame.len() < len {
                 frame.resize(len, 0);
             }

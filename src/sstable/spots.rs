@@ -5,12 +5,11 @@
 #![forbid(unsafe_code)]
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU8, Ordering};
-
-use parking_lot::Mutex;
 
 use super::data_block::DataBlock;
 use crate::prefetch;
+use crate::sync::Mutex;
+use crate::sync::atomic::{AtomicU8, Ordering};
 
 /// How many uses are remembered of a cached block.
 pub(super) const USES_MAX: u8 = 3;

@@ -5,14 +5,13 @@ use std::ops::Bound;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::OnceLock;
-use std::sync::atomic::{AtomicBool, Ordering};
-
-use parking_lot::Mutex;
 
 use super::{KeySpan, TableMeta, table_path};
 use crate::error::Result;
 use crate::fs::{FileSystem, nowait};
 use crate::sstable::{BlockCache, Table};
+use crate::sync::Mutex;
+use crate::sync::atomic::{AtomicBool, Ordering};
 
 /// Where tables are read from.
 pub(crate) struct TableSource {

@@ -6,13 +6,12 @@
 
 use std::sync::Arc;
 use std::sync::OnceLock;
-use std::sync::atomic::{AtomicBool, Ordering};
-
-use parking_lot::Mutex;
 
 use super::{TableSource, ValueFileMeta, values_path};
 use crate::error::Result;
 use crate::fs::nowait;
+use crate::sync::Mutex;
+use crate::sync::atomic::{AtomicBool, Ordering};
 use crate::value_file::{FOOTER_BYTES, ValueFile, ValuePointer};
 
 /// One value file of a version. The file is removed when an obsolete handle is dropped.

@@ -19,7 +19,6 @@ mod values;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::upkeep::{GoOn, always};
 use crate::compaction::Written;
@@ -31,6 +30,7 @@ use crate::iter::InternalIterator;
 use crate::key::SeqNo;
 use crate::range_tombstone::RangeTombstones;
 use crate::sstable::BlockCache;
+use crate::sync::atomic::{AtomicU64, Ordering};
 use crate::version::{FileKind, Manifest, TableMeta, TableSource, Version, VersionEdit, lock_path, parse};
 
 /// Where a repair puts what it could not use.

@@ -3,7 +3,6 @@
 
 use std::io::ErrorKind;
 use std::sync::Arc;
-use std::sync::atomic::AtomicU64;
 
 use super::arrange::Distinct;
 use super::values::WithValues;
@@ -12,6 +11,7 @@ use crate::error::Result;
 use crate::iter::InternalIterator;
 use crate::range_tombstone::RangeTombstones;
 use crate::sstable::{Salvage, Table};
+use crate::sync::atomic::AtomicU64;
 use crate::version::{FileKind, Garbage, TableMeta, table_path};
 
 impl Repair<'_> {

@@ -6,7 +6,6 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::arrange::forwards_only;
 use super::{ManifestFound, Repair, unless_damaged};
@@ -14,6 +13,7 @@ use crate::error::Result;
 use crate::iter::InternalIterator;
 use crate::key::{EntryRef, Kind, SeqNo};
 use crate::sstable::Table;
+use crate::sync::atomic::{AtomicU64, Ordering};
 use crate::value_file::{ValueFile, ValuePointer};
 use crate::version::{FileKind, TableMeta, ValueFileMeta, ValueShare, values_path};
 

@@ -2,16 +2,15 @@
 #![forbid(unsafe_code)]
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
-
-use parking_lot::{Condvar, Mutex};
 
 use super::super::key::{Key, KeyRange};
 use super::super::rows::RowRange;
 use super::super::watch::{Change, WatchOptions};
 use super::buffer::{Buffer, Taken};
 use crate::error::{Error, Result};
+use crate::sync::atomic::{AtomicU64, Ordering};
+use crate::sync::{Condvar, Mutex};
 
 /// Tells that something waits.
 pub(crate) type Wake = Box<dyn FnOnce() + Send>;

@@ -3,10 +3,10 @@
 
 use std::collections::{HashMap, VecDeque};
 use std::hash::{BuildHasherDefault, Hash, Hasher};
-use std::sync::atomic::AtomicU8;
 
 use super::Block;
 use crate::sstable::spots::{Filled, Spots, USES_MAX};
+use crate::sync::atomic::AtomicU8;
 
 /// A shard has room while one part in so many of it is free.
 const FREE_PART: usize = 64;

@@ -1,0 +1,7 @@
+//! What chooses the model.
+
+fn main() {
+    println!("cargo::rustc-check-cfg=cfg(schedules)");
+    println!("cargo::rustc-check-cfg=cfg(fuzzing)");
+    println!("cargo::rustc-cfg=schedules");
+}
