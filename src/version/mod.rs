@@ -9,6 +9,7 @@
 
 mod edit;
 mod file_name;
+mod foreign;
 mod iterator;
 mod manifest;
 mod table_handle;
