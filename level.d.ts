@@ -73,7 +73,11 @@ export interface FlowLevelReadOptions {
 
 /** Options of iterators. */
 export interface FlowLevelIteratorOptions extends FlowLevelReadOptions {
-  /** So many bytes are read at once at most. */
+  /**
+   * So many bytes are read at once: `nextv` gives no row behind those that come to so many.
+   *
+   * @defaultValue 131072
+   */
   highWaterMarkBytes?: number
 }
 
@@ -89,8 +93,13 @@ export class FlowLevel<KDefault = string, VDefault = string>
    * @param options of the constructor, and of `open`
    */
   constructor (location: string, options?: FlowLevelOptions<KDefault, VDefault>)
+  /**
+   * @param location with `inMemory` there may be none
+   * @param options of the constructor, and of `open`
+   */
+  constructor (location: undefined, options: FlowLevelOptions<KDefault, VDefault> & { inMemory: true })
 
-  /** The location that it was made with. */
+  /** The location that it was made with; where there was none, the empty text. */
   get location (): string
 
   open (options?: FlowLevelOpenOptions): Promise<void>

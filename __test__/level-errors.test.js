@@ -7,7 +7,6 @@ const { readFileSync } = require('node:fs')
 const { join } = require('node:path')
 const { test } = require('node:test')
 const { FlowDBError } = require('..')
-const { KeyspaceSnapshot } = require('../lib/keyspace-snapshot.js')
 const { told, toldSync } = require('../lib/level-errors.js')
 const { errorOf } = require('./support.js')
 
@@ -42,18 +41,4 @@ test('an abort is told by its name too, and what is nobody\'s error stays as it 
   assert.deepEqual([aborted.name, aborted.code], ['AbortError', 'LEVEL_ABORTED'])
   const thrown = new RangeError('of a user\'s encoding')
   assert.equal(await errorOf(told(Promise.reject(thrown))), thrown)
-})
-
-test('a snapshot that could not be taken tells why, to reads that are under way too', async () => {
-  const busy = new FlowDBError('FLOWDB_BUSY', 'too much waits')
-  const connection = { hasPendingWrites: true, nextId: () => 1, releaseSnapshot: () => {} }
-  const session = { connection, issue: () => Promise.reject(busy) }
-  const snapshot = new KeyspaceSnapshot(session)
-  snapshot.checkUsable(session)
-
-  const closed = Promise.reject(new FlowDBError('FLOWDB_CLOSED', 'there is no such snapshot'))
-  const error = await errorOf(told(closed, snapshot))
-
-  assert.deepEqual([error.code, error.cause], ['LEVEL_IO_ERROR', busy])
-  assert.throws(() => snapshot.checkUsable(session), busy)
 })

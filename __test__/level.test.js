@@ -371,28 +371,16 @@ test('texts with half a surrogate pair are refused and overwrite nothing, and ot
   assert.equal(await db.get('\ud800', { keyEncoding: 'json', valueEncoding: 'json' }), '\udfff')
 })
 
-test('highWaterMarkBytes that are none are refused by their name, and with few of them every entry comes', async (t) => {
-  const db = inMemory(t)
-  await fill(db, 300)
-  for (const highWaterMarkBytes of [-1, 1.5, NaN, '16']) {
-    const error = await errorOf(db.values({ highWaterMarkBytes }).next())
-    assert.deepEqual(codesOf(error), ['LEVEL_NOT_SUPPORTED', 'FLOWDB_INVALID_ARGUMENT'])
-    assert.match(error.message, /^highWaterMarkBytes/)
-  }
-  for (const highWaterMarkBytes of [0, 100, Infinity]) {
-    const iterator = db.iterator({ highWaterMarkBytes, fillCache: true })
-    assert.equal((await iterator.nextv(200)).length, 200)
-    assert.equal((await iterator.all()).length, 100)
-  }
-})
-
 test('an iterator that is refused, also while the database opens, leaves one that opens and closes', async (t) => {
   const db = inMemory(t)
-  const refused = [{ highWaterMarkBytes: -1 }, { snapshot: { ref () {}, unref () {} } }]
-  const iterators = () => refused.flatMap((options) => [db.iterator(options), db.keys(options), db.values(options)])
-  const deferred = iterators()
+  const foreign = { snapshot: { ref () {}, unref () {} } }
+  const iterators = (refused) => {
+    return refused.flatMap((options) => [db.iterator(options), db.keys(options), db.values(options)])
+  }
+  const deferred = iterators([foreign])
   await db.open()
-  for (const iterator of [...deferred, ...iterators()]) {
+  const noSignals = [{ signal: { aborted: false } }, { signal: { addEventListener () {} } }, { signal: 7 }]
+  for (const iterator of [...deferred, ...iterators([foreign, ...noSignals])]) {
     await assert.rejects(iterator.next(), { code: 'LEVEL_NOT_SUPPORTED' })
     await assert.rejects(iterator.all(), { code: 'LEVEL_NOT_SUPPORTED' })
   }

@@ -515,9 +515,17 @@ async function level () {
     exactly<string>()(key)
     exactly<{ n: number }>()(value)
   }
+  await db.get('k', { fillCache: false })
+  db.getSync('k', { fillCache: false })
+  await db.has('k', { fillCache: false })
   await db.open({ createIfMissing: false })
   await db.close()
   await FlowLevel.destroy('dir')
+  exactly<string>()(new FlowLevel(undefined, { inMemory: true }).location)
+  await new FlowLevel<string, { n: number }>(undefined, { inMemory: true, valueEncoding: 'json' }).put('k', { n: 1 })
+  // @ts-expect-error on disk it has a location
+  const nowhere = new FlowLevel(undefined, { valueEncoding: 'json' })
+  await nowhere.close()
   // @ts-expect-error there is no such durability
   await db.open({ durability: 'much' })
   // @ts-expect-error blocks have restart points where they pay

@@ -116,8 +116,8 @@ class Connection {
   #pending = 0
   /** Those of them that later reads have to wait for. */
   #pendingWrites = 0
-  /** @type {(() => void) | undefined} called when nothing is pending any more */
-  #onIdle
+  /** Those who wait until nothing is pending any more. @type {(() => void)[]} */
+  #idleListeners = []
   #isClosed = false
   /** Told when it is closed. @type {Set<() => void>} */
   #closeListeners = new Set()
@@ -515,7 +515,20 @@ class Connection {
    */
   settled (wasWrite) {
     if (wasWrite) this.#pendingWrites--
-    if (--this.#pending === 0 && this.#onIdle !== undefined) this.#onIdle()
+    if (--this.#pending > 0) return
+    const listeners = this.#idleListeners
+    if (listeners.length === 0) return
+    this.#idleListeners = []
+    for (const listener of listeners) listener()
+  }
+
+  /**
+   * Resolves when nothing that was asked for waits for its answer any more.
+   *
+   * @returns {Promise<void>}
+   */
+  async idle () {
+    if (this.#pending > 0) await new Promise((resolve) => { this.#idleListeners.push(() => resolve(undefined)) })
   }
 
   /** @param {Lane} lane the one that has just grown */
@@ -883,8 +896,7 @@ class Connection {
   async #close () {
     this.#isClosed = true
     for (const listener of this.#closeListeners) listener()
-    if (this.#pending > 0) await new Promise((resolve) => { this.#onIdle = () => resolve(undefined) })
-    this.#onIdle = undefined
+    await this.idle()
     try {
       await this.#issue(VERB.CLOSE, { isWrite: true }, ignore)
     } finally {

@@ -8,7 +8,7 @@
  */
 
 const { FlowDBError } = require('./errors.js')
-const { checkBytesKey, fromOn, isWithin } = require('./keyspace-range.js')
+const { checkBytesKey, copied, fromOn, isWithin } = require('./keyspace-range.js')
 const { NOT_AT_HAND } = require('./native.js')
 const { VERB } = require('./packing.js')
 
@@ -44,6 +44,9 @@ const forgotten = new FinalizationRegistry((letGo) => letGo())
 
 /** @type {KeyspacePage} */
 const NO_PAGE = { keys: [], values: [], expiries: [], count: 0, last: undefined }
+
+/** @param {KeyspaceRow} row */
+const bytesOf = ([key, value]) => (key?.length ?? 0) + (value?.length ?? 0)
 
 class KeyspaceIterator {
   #session
@@ -97,6 +100,26 @@ class KeyspaceIterator {
   async next (size = 1) {
     const rows = this.takeMany(size)
     while (rows.length < size && await this.fill(size - rows.length)) rows.push(...this.takeMany(size - rows.length))
+    return rows
+  }
+
+  /**
+   * As `next`, but where the rows come to so many bytes, text counted by its length, none follow.
+   *
+   * @param {number} size
+   * @param {number} bytes
+   * @returns {Promise<KeyspaceRow[]>} one at least, unless it is at its end
+   */
+  async nextWithin (size, bytes) {
+    const rows = []
+    let left = bytes
+    do {
+      for (let row = this.take(); row !== undefined; row = this.take()) {
+        rows.push(row)
+        left -= bytesOf(row)
+        if (rows.length === size || left <= 0) return rows
+      }
+    } while (await this.fill(size - rows.length))
     return rows
   }
 
@@ -196,6 +219,7 @@ class KeyspaceIterator {
   #ask (range, rows, bytes) {
     const { connection } = this.#session
     const { reverse, wants } = this.#scan
+    this.#snapshot.checkNotRefused()
     const pack = (/** @type {import('./run.js').Run} */ run) => {
       run.bytes32(this.#name).u32(this.#snapshot.number).byteRange(range)
       run.u8(reverse ? 1 : 0).u8(wants).u32(rows).u32(bytes)
@@ -225,8 +249,7 @@ class KeyspaceIterator {
     this.#at = 0
     this.#ahead = undefined
     this.#pages = 0
-    const bytes = checkBytesKey(key)
-    const own = typeof bytes === 'string' ? bytes : Buffer.from(bytes)
+    const own = copied(checkBytesKey(key))
     this.#rest = isWithin(range, own) ? fromOn(range, reverse, own, true) : undefined
   }
 
@@ -247,3 +270,4 @@ class KeyspaceIterator {
 }
 
 exports.KeyspaceIterator = KeyspaceIterator
+exports.PAGE_BYTES_MAX = PAGE_BYTES_MAX

@@ -24,10 +24,39 @@ const PLAIN = new Set([Buffer.prototype, Uint8Array.prototype])
  */
 function bytesOf (value) {
   if (typeof value === 'string') return value
-  if (!types.isUint8Array(value)) return undefined
+  if (!types.isUint8Array(value)) return ArrayBuffer.isView(value) ? memoryOf(value) : undefined
   // One of a class of a user's may say anything of itself, and so may one with a length of its own.
   return PLAIN.has(Object.getPrototypeOf(value)) && !Object.hasOwn(value, 'length') ? value : new Uint8Array(value)
 }
+
+/**
+ * The bytes of a view whose elements are other things, as they are in memory.
+ *
+ * @param {ArrayBufferView} view
+ * @returns {Uint8Array | undefined} `undefined` where its buffer is not there any more
+ */
+function memoryOf (view) {
+  const [bufferOf, startOf, lengthOf] = types.isDataView(view) ? PLACE_OF_DATA_VIEW : PLACE_OF_TYPED_ARRAY
+  try {
+    return new Uint8Array(bufferOf.call(view), startOf.call(view), lengthOf.call(view))
+  } catch {
+    return undefined
+  }
+}
+
+/**
+ * Where a view lies, whatever properties a user has given to the object.
+ *
+ * @param {object} prototype
+ * @returns {((this: ArrayBufferView) => any)[]}
+ */
+function placeOf (prototype) {
+  const getter = (/** @type {string} */ name) => Object.getOwnPropertyDescriptor(prototype, name)?.get
+  return /** @type {any} */ (['buffer', 'byteOffset', 'byteLength'].map(getter))
+}
+
+const PLACE_OF_DATA_VIEW = placeOf(DataView.prototype)
+const PLACE_OF_TYPED_ARRAY = placeOf(Object.getPrototypeOf(Uint8Array.prototype))
 
 /**
  * @param {unknown} key
@@ -72,6 +101,14 @@ function toByteRange (options) {
 const asBytes = (bytes) => typeof bytes === 'string' ? Buffer.from(bytes) : bytes
 
 /**
+ * The same, which nobody else can change.
+ *
+ * @param {Bytes} bytes
+ * @returns {Bytes}
+ */
+const copied = (bytes) => typeof bytes === 'string' ? bytes : Buffer.from(bytes)
+
+/**
  * Whether a key lies in a range.
  *
  * @param {ByteRange} range
@@ -101,6 +138,7 @@ function fromOn ({ gt, gte, lt, lte }, reverse, key, isIncluded) {
 
 exports.checkBytesKey = checkBytesKey
 exports.checkBytesValue = checkBytesValue
+exports.copied = copied
 exports.fromOn = fromOn
 exports.isWithin = isWithin
 exports.toByteRange = toByteRange

@@ -17,9 +17,11 @@ class KeyspaceSnapshot {
   #session
   #number
   #isTaken = false
+  /** The number of the request that takes it, while it is not taken. */
+  #taking = 0
   #isClosed = false
   #reads = 0
-  /** Why it could not be taken. @type {unknown} */
+  /** Why it could not be taken. @type {Error | undefined} */
   #refusal
 
   /** @param {import('./session.js').Session} session */
@@ -40,13 +42,13 @@ class KeyspaceSnapshot {
   /** Behind the writes that were issued before. It counts as one, so that what reads it comes behind it. */
   #takeInTurn () {
     const letGo = this.hold()
-    const settled = () => {
+    const pack = (/** @type {import('./run.js').Run} */ run) => { run.u32(this.#number) }
+    this.#taking = this.#session.connection.issueTo(VERB.TAKE_SNAPSHOT, { isWrite: true }, pack, (error) => {
       this.#isTaken = true
+      // Whoever reads is told.
+      this.#refusal = error
       letGo()
-    }
-    const taken = this.#session.issue(VERB.TAKE_SNAPSHOT, { isWrite: true, settled }, (run) => run.u32(this.#number))
-    // Whoever reads is told.
-    taken.catch((error) => { this.#refusal = error })
+    })
   }
 
   /** The number under which the addon keeps it. */
@@ -59,9 +61,9 @@ class KeyspaceSnapshot {
     return this.#isClosed
   }
 
-  /** Why it could not be taken, once that is known; whoever reads it meets only that it is not there. */
-  get refusal () {
-    return this.#refusal
+  /** Throws where it could not be taken, once that is known. The addon knows only that it has no such snapshot. */
+  checkNotRefused () {
+    if (this.#refusal !== undefined) throw this.#refusal
   }
 
   /** Whether no write is ahead of it any more. */
@@ -78,7 +80,7 @@ class KeyspaceSnapshot {
     if (session.connection !== this.#session.connection) {
       throw new FlowDBError('FLOWDB_INVALID_ARGUMENT', 'the snapshot is one of another database')
     }
-    if (this.#refusal !== undefined) throw this.#refusal
+    this.checkNotRefused()
     if (this.#isClosed) throw new FlowDBError('FLOWDB_CLOSED', 'the snapshot is closed')
   }
 
@@ -101,17 +103,30 @@ class KeyspaceSnapshot {
    * Issues an operation that sees it.
    *
    * @template T
-   * @param {(letGo: () => void) => T} issue is given what is to be called when the operation has settled; may throw
-   * @returns {T}
+   * @param {(letGo: () => void) => Promise<T>} issue is given what is to be called when the operation has settled; may
+   *   throw
+   * @returns {Promise<T>}
    */
   heldFor (issue) {
     const letGo = this.hold()
     try {
-      return issue(letGo)
+      const answer = issue(letGo)
+      if (this.#isTaken) return answer
+      return answer.catch((error) => {
+        this.checkNotRefused()
+        throw error
+      })
     } catch (error) {
       letGo()
       throw error
     }
+  }
+
+  /** Blocks until it has been taken. Throws where it could not be. */
+  waitUntilTaken () {
+    if (this.#isTaken) return
+    this.#session.connection.waitFor(this.#taking)
+    this.checkNotRefused()
   }
 
   /** Lets go of it, once no read is under way. */

@@ -14,7 +14,7 @@ const { Connection } = require('./connection.js')
 const { WANTS } = require('./keyspace-answers.js')
 const { checkChanges, checkKeys, packChanges, packKeys } = require('./keyspace-changes.js')
 const { KeyspaceIterator } = require('./keyspace-iterator.js')
-const { checkBytesKey, toByteRange } = require('./keyspace-range.js')
+const { checkBytesKey, copied, toByteRange } = require('./keyspace-range.js')
 const { KeyspaceReader } = require('./keyspace-reader.js')
 const { KeyspaceSnapshot } = require('./keyspace-snapshot.js')
 const { checkCount, entriesOf, nameBytes } = require('./names.js')
@@ -107,6 +107,15 @@ class Keyspace {
    */
   get ready () {
     return this.#session.connection.ready
+  }
+
+  /**
+   * Resolves when nothing that was asked of the database waits for its answer any more.
+   *
+   * @returns {Promise<void>}
+   */
+  idle () {
+    return this.#session.connection.idle()
   }
 
   /**
@@ -398,7 +407,8 @@ class Keyspace {
     const { connection } = this.#session
     snapshot?.checkUsable(this.#session)
     const pack = this.#packing(snapshot, packFields)
-    if (snapshot === undefined || !snapshot.isTaken) return this.#session.issueSync(verb, { wants }, pack)
+    if (snapshot === undefined) return this.#session.issueSync(verb, { wants }, pack)
+    snapshot.waitUntilTaken()
     const found = connection.tryInCall(verb, wants, pack)
     return found === NOT_AT_HAND ? this.#session.issueSync(verb, { wants, isFree: true }, pack) : found
   }
@@ -429,7 +439,7 @@ function wantsOf ({ keys = true, values = true, expiries = false, textKeys = fal
  * @returns {ByteRange}
  */
 function copyOf ({ gt, gte, lt, lte }) {
-  const own = (/** @type {Bytes | undefined} */ bound) => bound instanceof Uint8Array ? Buffer.from(bound) : bound
+  const own = (/** @type {Bytes | undefined} */ bound) => bound === undefined ? undefined : copied(bound)
   return { gt: own(gt), gte: own(gte), lt: own(lt), lte: own(lte) }
 }
 

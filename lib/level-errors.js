@@ -78,15 +78,13 @@ function toLevelError (error) {
  *
  * @template T
  * @param {Promise<T>} work
- * @param {import('./keyspace-snapshot.js').KeyspaceSnapshot} [snapshot] that it reads
  * @returns {Promise<T>}
  */
-async function told (work, snapshot) {
+async function told (work) {
   try {
     return await work
   } catch (error) {
-    // Where there is no snapshot to read, why that is says more than that it is so.
-    throw toLevelError(snapshot?.refusal ?? error)
+    throw toLevelError(error)
   }
 }
 

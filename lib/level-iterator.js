@@ -3,9 +3,11 @@
 /* The iterators of `flowdb/level`: rows of a keyspace, as abstract-level asks for them. */
 
 const { AbstractIterator } = require('abstract-level')
-const { AbortError, told, toldSync } = require('./level-errors.js')
+const { PAGE_BYTES_MAX } = require('./keyspace-iterator.js')
+const { AbortError, toLevelError, told } = require('./level-errors.js')
 const { Snapshot } = require('./level-snapshot.js')
-const { invalid, kindOf } = require('./names.js')
+const { givenIn } = require('./level-views.js')
+const { invalid } = require('./names.js')
 
 /** @type {(error: unknown) => void} */
 const ignore = () => {}
@@ -15,27 +17,39 @@ const ignore = () => {}
  *
  * @param {any} options
  */
-function toScan ({ gt, gte, lt, lte, reverse, keys, values, snapshot, limit, highWaterMarkBytes, ...encodings }) {
-  const textKeys = encodings.keyEncoding === 'utf8'
-  const textValues = encodings.valueEncoding === 'utf8'
-  const scan = { gt, gte, lt, lte, reverse, keys, values, textKeys, textValues, pageBytes: highWaterMarkBytes }
-  checkBytes(highWaterMarkBytes)
+function toScan ({ gt, gte, lt, lte, reverse, keys, values, snapshot, limit, ...others }) {
+  checkSignal(others.signal)
+  const textKeys = others.keyEncoding === 'utf8'
+  const textValues = others.valueEncoding === 'utf8'
+  const pageBytes = bytesOfMark(others.highWaterMarkBytes)
+  const scan = { gt, gte, lt, lte, reverse, keys, values, textKeys, textValues, pageBytes }
   const kept = Snapshot.keptOf(snapshot)
   // On a snapshot that is closed abstract-level lets nobody read.
   if (kept?.isClosed) return { ...scan, snapshot: undefined, limit: 0 }
   return { ...scan, snapshot: kept, limit: limit >= 0 ? limit : undefined }
 }
 
-/** @param {unknown} bytes */
-function checkBytes (bytes) {
-  if (bytes === undefined || bytes === Infinity || (Number.isSafeInteger(bytes) && Number(bytes) >= 0)) return
-  throw invalid(`highWaterMarkBytes is a whole number from 0, not ${kindOf(bytes)}`)
+/**
+ * How many bytes are read at once. As in classic-level, what is no number says nothing.
+ *
+ * @param {unknown} mark
+ */
+function bytesOfMark (mark) {
+  if (typeof mark !== 'number' || Number.isNaN(mark)) return PAGE_BYTES_MAX
+  return mark === Infinity ? mark : Math.min(Math.max(Math.floor(mark), 0), Number.MAX_SAFE_INTEGER)
+}
+
+/** @param {any} signal */
+function checkSignal (signal) {
+  if (signal === undefined || signal === null) return
+  if ([signal.addEventListener, signal.removeEventListener].every((method) => typeof method === 'function')) return
+  throw invalid('the option signal of an iterator is an AbortSignal')
 }
 
 /**
- * The rows that an iterator is made for, and the snapshot that was given for them. abstract-level has attached the
- * iterator to the database before, and could not close one that was attached and never made: so what can't be read is
- * told when it is read.
+ * The rows that an iterator is made for, how many bytes of them are read at once, and the signal that ends it.
+ * abstract-level has attached the iterator to the database before, and could not close one that was attached and never
+ * made: so what can't be read is told when it is read.
  *
  * @param {import('./keyspace.js').Keyspace} keyspace
  * @param {any} options
@@ -43,9 +57,9 @@ function checkBytes (bytes) {
 function readingOf (keyspace, options) {
   try {
     const scan = toScan(options)
-    return { rows: keyspace.iterator(scan), snapshot: scan.snapshot }
+    return { rows: keyspace.iterator(scan), bytes: scan.pageBytes, signal: options.signal ?? undefined }
   } catch (error) {
-    return { rows: new Refused(error), snapshot: undefined }
+    return { rows: new Refused(error), bytes: 0, signal: undefined }
   }
 }
 
@@ -68,7 +82,7 @@ class Refused {
   }
 
   /** @returns {Promise<any[]>} */
-  async next () {
+  async nextWithin () {
     throw this.#error
   }
 
@@ -81,8 +95,14 @@ class Refused {
 /** @extends {AbstractIterator<any, any, any>} */
 class LevelIterator extends AbstractIterator {
   #rows
+  /** So many bytes are given at once. */
+  #bytes
   #signal
-  #snapshot
+  #givenKey
+  #givenValue
+  #hasViews
+  /** What the last seek was refused with. @type {{ error: unknown } | undefined} */
+  #lost
   /** Rejects the read that is under way. */
   #reject = ignore
 
@@ -93,44 +113,75 @@ class LevelIterator extends AbstractIterator {
    */
   constructor (db, keyspace, options) {
     super(db, options)
-    const { rows, snapshot } = readingOf(keyspace, options)
+    const { rows, bytes, signal } = readingOf(keyspace, options)
     this.#rows = rows
-    this.#snapshot = snapshot
-    this.#signal = options.signal ?? undefined
+    this.#bytes = bytes
+    this.#signal = signal
+    this.#givenKey = givenIn(options.keyEncoding)
+    this.#givenValue = givenIn(options.valueEncoding)
+    this.#hasViews = [options.keyEncoding, options.valueEncoding].includes('view')
     this.#signal?.addEventListener('abort', this.#abort, { once: true })
   }
 
-  #abort = () => this.#reject(new AbortError(this.#signal?.reason))
+  #abort = () => this.#reject(this.#aborted())
+
+  #aborted () {
+    return new AbortError(this.#signal?.reason)
+  }
 
   /**
    * What some work gives, unless the signal comes first.
    *
    * @template T
-   * @param {Promise<T>} work
+   * @param {() => Promise<T>} work
    * @returns {Promise<T>}
    */
-  #unlessAborted (work) {
-    if (this.#signal === undefined) return told(work, this.#snapshot)
-    return told(new Promise((resolve, reject) => {
+  async #unlessAborted (work) {
+    if (this.#lost !== undefined) throw toLevelError(this.#lost.error)
+    if (this.#signal === undefined) return await told(work())
+    // abstract-level looks before the first page, and not between those of one call.
+    if (this.#signal.aborted) throw this.#aborted()
+    return await told(new Promise((resolve, reject) => {
       this.#reject = reject
-      work.then(resolve, reject)
-    }), this.#snapshot)
+      work().then(resolve, reject)
+    }))
+  }
+
+  /**
+   * @param {import('./keyspace-iterator.js').KeyspaceRow} row
+   * @returns {import('./keyspace-iterator.js').KeyspaceRow}
+   */
+  #given (row) {
+    return this.#hasViews ? [this.#givenKey(row[0]), this.#givenValue(row[1])] : row
   }
 
   async _next () {
-    const row = this.#rows.take()
-    if (row !== undefined) return row
-    return await this.#unlessAborted(this.#rows.fill(1)) ? this.#rows.take() : undefined
+    const row = this.#rows.take() ?? await this.#nextRow()
+    return row === undefined ? undefined : this.#given(row)
+  }
+
+  async #nextRow () {
+    return await this.#unlessAborted(() => this.#rows.fill(1)) ? this.#rows.take() : undefined
   }
 
   /** @param {number} size */
-  _nextv (size) {
-    return this.#unlessAborted(this.#rows.next(size))
+  async _nextv (size) {
+    const rows = await this.#unlessAborted(() => this.#rows.nextWithin(size, this.#bytes))
+    return this.#hasViews ? rows.map((row) => this.#given(row)) : rows
   }
 
-  /** @param {any} target */
+  /**
+   * It throws nothing: where it was queued while the database opened, all that is queued would stop. The reads tell.
+   *
+   * @param {any} target
+   */
   _seek (target) {
-    toldSync(() => this.#rows.seek(target))
+    this.#lost = undefined
+    try {
+      this.#rows.seek(target)
+    } catch (error) {
+      this.#lost = { error }
+    }
   }
 
   async _close () {

@@ -14,12 +14,14 @@ const { join } = require('node:path')
 const { AbstractChainedBatch, AbstractLevel } = require('abstract-level')
 const { FlowDBError } = require('./errors.js')
 const { Keyspace } = require('./keyspace.js')
+const { checkBytesKey, checkBytesValue, copied } = require('./keyspace-range.js')
 const { LevelError, toLevelError, told, toldSync } = require('./level-errors.js')
 const { LevelIterator } = require('./level-iterator.js')
 const { readLevelOptions } = require('./level-options.js')
 const { propertyOf } = require('./level-properties.js')
 const { Snapshot } = require('./level-snapshot.js')
 const { checkedKey, checkedValue } = require('./level-text.js')
+const { givenIn } = require('./level-views.js')
 
 const MANIFEST = {
   encodings: { buffer: true, utf8: true, view: true },
@@ -45,9 +47,6 @@ const USUAL = Object.freeze({})
  */
 const durabilityOf = (options) => options?.sync === true ? STRICT : USUAL
 
-/** The bytes as they are now, whatever becomes of them. @param {any} bytes */
-const copied = (bytes) => typeof bytes === 'string' ? bytes : Buffer.from(bytes)
-
 /** @extends {AbstractLevel<string | Buffer | Uint8Array, any, any>} */
 class FlowLevel extends AbstractLevel {
   #location
@@ -56,7 +55,7 @@ class FlowLevel extends AbstractLevel {
   #keyspace
 
   /**
-   * @param {string} location the directory; of a database in memory any text, or none
+   * @param {string | undefined} location the directory; of a database in memory any text, or none
    * @param {any} [options]
    */
   constructor (location, options) {
@@ -67,11 +66,11 @@ class FlowLevel extends AbstractLevel {
       throw new TypeError("The first argument 'location' must be a non-empty string, unless inMemory is true")
     }
     super({ ...MANIFEST, permanence: !isInMemory }, isObject ? rest : options)
-    this.#location = location
+    this.#location = location ?? ''
     this.#isInMemory = isInMemory
   }
 
-  /** The directory that it was made for. */
+  /** The directory that it was made for; where there is none, the empty text. */
   get location () {
     return this.#location
   }
@@ -119,12 +118,13 @@ class FlowLevel extends AbstractLevel {
    * @param {string} why
    */
   #refused (code, why) {
-    return toLevelError(new FlowDBError(code, `the database ${this.#location} ${why}`))
+    const which = this.#isInMemory ? 'in memory' : this.#location
+    return toLevelError(new FlowDBError(code, `the database ${which} ${why}`))
   }
 
   async _close () {
-    if (this.#isInMemory) return
     const rows = this.#keyspace
+    if (this.#isInMemory) return await settled(rows)
     // However it ends, it is closed: another call finds nothing left to do.
     this.#keyspace = undefined
     if (rows !== undefined) await told(rows.close())
@@ -132,31 +132,30 @@ class FlowLevel extends AbstractLevel {
 
   /** @param {any} key @param {any} options */
   _get (key, options) {
-    const own = readOptionsOf(options)
-    return told(this.#rows.get(checkedKey(key), own), own.snapshot)
+    const value = told(this.#rows.get(checkedKey(key), readOptionsOf(options)))
+    return options.valueEncoding === 'view' ? value.then(givenIn('view')) : value
   }
 
   /** @param {any} key @param {any} options */
   _getSync (key, options) {
-    return toldSync(() => this.#rows.getSync(checkedKey(key), readOptionsOf(options)))
+    const given = givenIn(options.valueEncoding)
+    return given(toldSync(() => this.#rows.getSync(checkedKey(key), readOptionsOf(options))))
   }
 
   /** @param {any[]} keys @param {any} options */
   _getMany (keys, options) {
-    const own = readOptionsOf(options)
-    return told(this.#rows.getMany(keys.map(checkedKey), own), own.snapshot)
+    const values = told(this.#rows.getMany(keys.map(checkedKey), readOptionsOf(options)))
+    return options.valueEncoding === 'view' ? values.then((all) => all.map(givenIn('view'))) : values
   }
 
   /** @param {any} key @param {any} options */
   _has (key, options) {
-    const own = readOptionsOf(options)
-    return told(this.#rows.has(checkedKey(key), own), own.snapshot)
+    return told(this.#rows.has(checkedKey(key), readOptionsOf(options)))
   }
 
   /** @param {any[]} keys @param {any} options */
   _hasMany (keys, options) {
-    const own = readOptionsOf(options)
-    return told(this.#rows.hasMany(keys.map(checkedKey), own), own.snapshot)
+    return told(this.#rows.hasMany(keys.map(checkedKey), readOptionsOf(options)))
   }
 
   /**
@@ -201,9 +200,8 @@ class FlowLevel extends AbstractLevel {
   /** @param {any} options */
   _clear ({ gt, gte, lt, lte, limit, reverse, snapshot, sync }) {
     const count = limit >= 0 && limit !== Infinity ? limit : undefined
-    const kept = Snapshot.keptOf(snapshot)
-    const range = { gt, gte, lt, lte, limit: count, reverse, snapshot: kept }
-    return told(this.#rows.clear({ ...range, ...durabilityOf({ sync }) }), kept)
+    const range = { gt, gte, lt, lte, limit: count, reverse, snapshot: Snapshot.keptOf(snapshot) }
+    return told(this.#rows.clear({ ...range, ...durabilityOf({ sync }) }))
   }
 
   /** @param {any} options */
@@ -225,6 +223,7 @@ class FlowLevel extends AbstractLevel {
    * @returns {Promise<number>}
    */
   async approximateSize (start, end, options) {
+    checkBounds(arguments.length)
     /** @param {Keyspace} rows @param {any[]} bounds */
     const sizeOf = (rows, [first, last]) => rows.approximateSize(first, last)
     return await this.#withRange('approximateSize', [start, end], options, sizeOf)
@@ -239,6 +238,7 @@ class FlowLevel extends AbstractLevel {
    * @returns {Promise<void>}
    */
   async compactRange (start, end, options) {
+    checkBounds(arguments.length)
     /** @param {Keyspace} rows @param {any[]} bounds */
     const compact = (rows, [first, last]) => rows.compactRange(first, last)
     await this.#withRange('compactRange', [start, end], options, compact)
@@ -255,7 +255,6 @@ class FlowLevel extends AbstractLevel {
    * @returns {Promise<T>}
    */
   async #withRange (where, bounds, options, work) {
-    if (bounds.includes(undefined)) throw new TypeError("The arguments 'start' and 'end' are required")
     if (this.status === 'opening') return await this.deferAsync(() => this.#withRange(where, bounds, options, work))
     this.#checkOpen(where)
     const encoding = this.keyEncoding(options?.keyEncoding)
@@ -303,6 +302,15 @@ class FlowLevel extends AbstractLevel {
   }
 }
 
+/**
+ * Whether there are bounds; what they are is for their encoding to say.
+ *
+ * @param {number} count of the arguments
+ */
+function checkBounds (count) {
+  if (count < 2) throw new TypeError("The arguments 'start' and 'end' are required")
+}
+
 /** @param {unknown} location */
 function checkLocation (location) {
   if (typeof location === 'string' && location !== '') return
@@ -318,6 +326,23 @@ function readOptionsOf ({ snapshot, valueEncoding }) {
 function toChange ({ type, key, value }) {
   return { type, key: checkedKey(key), value: checkedValue(value) }
 }
+
+/**
+ * Resolves when all that was asked of a database has come to its end, and whoever waited for that has gone on.
+ *
+ * @param {Keyspace | undefined} rows
+ * @returns {Promise<void>}
+ */
+async function settled (rows) {
+  await rows?.idle()
+  await new Promise((resolve) => { setImmediate(resolve) })
+}
+
+/** The key as it is now, whatever becomes of it. @param {any} key */
+const ownKey = (key) => toldSync(() => copied(checkBytesKey(checkedKey(key))))
+
+/** @param {any} value */
+const ownValue = (value) => toldSync(() => copied(checkBytesValue(checkedValue(value))))
 
 /** @extends {AbstractChainedBatch<any, any, any>} */
 class ChainedBatch extends AbstractChainedBatch {
@@ -336,12 +361,12 @@ class ChainedBatch extends AbstractChainedBatch {
 
   /** @param {any} key @param {any} value */
   _put (key, value) {
-    this.#changes.push({ type: 'put', key: copied(checkedKey(key)), value: copied(checkedValue(value)) })
+    this.#changes.push({ type: 'put', key: ownKey(key), value: ownValue(value) })
   }
 
   /** @param {any} key */
   _del (key) {
-    this.#changes.push({ type: 'del', key: copied(checkedKey(key)) })
+    this.#changes.push({ type: 'del', key: ownKey(key) })
   }
 
   _clear () {

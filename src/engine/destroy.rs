@@ -7,14 +7,14 @@ use super::upkeep::{GoOn, always};
 use crate::config::Config;
 use crate::error::{Code, Error, Result};
 use crate::fs::{DiskFs, FileSystem};
-use crate::version::{FileKind, lock_path, parse};
+use crate::version::{FileKind, Manifest, lock_path, parse};
 
 /// Removes the files of the database that `config` describes. Files that are not ours stay, and so does the directory.
 ///
 /// # Errors
 ///
 /// `Locked` while anybody has the database open, this process included; `ReadOnly` where the settings say that nothing is
-/// to be changed; `Io`. What has been removed by then is gone.
+/// to be changed; `Unsupported` where the database is one of LevelDB's; `Io`. What has been removed by then is gone.
 pub fn destroy(config: &Config) -> Result<()> {
     destroy_while(config, &always)
 }
@@ -36,6 +36,7 @@ fn destroy_on(dir: &Path, fs: &dyn FileSystem, go_on: GoOn<'_>) -> Result<()> {
     if !fs.exists(dir)? {
         return Ok(());
     }
+    Manifest::check_not_foreign(fs, dir)?;
     let lock = fs.lock(&lock_path(dir))?;
     remove_database(dir, fs, go_on)?;
     drop(lock);
@@ -64,7 +65,7 @@ mod tests {
     use std::sync::Arc;
 
     use super::*;
-    use crate::engine::{CommitOptions, Engine, WriteBatch};
+    use crate::engine::{CommitOptions, Engine, WriteBatch, repair_on};
     use crate::fs::SimFs;
 
     fn database(fs: &SimFs) -> Engine {
@@ -86,6 +87,62 @@ mod tests {
         destroy_on(Path::new("/db"), &fs, &always).unwrap();
 
         assert_eq!(fs.list(Path::new("/db")).unwrap(), ["notes.txt"]);
+    }
+
+    /// CURRENT, LOCK and the manifest have the same names there.
+    #[test]
+    fn a_database_of_leveldb_is_neither_opened_nor_repaired_nor_removed() {
+        let files = ["000003.log", "CURRENT", "LOCK", "MANIFEST-000002"];
+        for has_lock in [true, false] {
+            let fs = SimFs::in_memory();
+            let dir = Path::new("/db");
+            fs.create_dir_all(dir).unwrap();
+            let there: Vec<&str> = files.into_iter().filter(|name| has_lock || *name != "LOCK").collect();
+            for name in &there {
+                let content: &[u8] = if *name == "CURRENT" { b"MANIFEST-000002\n" } else { b"theirs" };
+                fs.create(&dir.join(name)).unwrap().append(content).unwrap();
+            }
+            let before: Vec<_> = there.iter().map(|name| fs.read_file(dir.join(name))).collect();
+            let config = Config::new("/db");
+            let open = |config: Config| Engine::open_on(config, Arc::new(fs.clone())).map(drop);
+            let repair = || repair_on(&config, Arc::new(fs.clone())).map(drop);
+
+            for (what, result) in [
+                ("open", open(config.clone())),
+                ("open to read", open(Config { read_only: true, ..config.clone() })),
+                ("salvage", open(Config { salvage: true, ..config.clone() })),
+                ("repair", repair()),
+                ("destroy", destroy_on(dir, &fs, &always)),
+            ] {
+                let error = result.expect_err(what);
+                assert_eq!(error.code(), Code::Unsupported, "{what}: {error}");
+                assert!(error.to_string().contains("a database of LevelDB stands here"), "{what}: {error}");
+            }
+
+            assert_eq!(fs.list(dir).unwrap(), there);
+            let after: Vec<_> = there.iter().map(|name| fs.read_file(dir.join(name))).collect();
+            assert_eq!(after, before);
+        }
+    }
+
+    /// One that has lost its second line reads as that of LevelDB.
+    #[test]
+    fn a_database_whose_current_is_cut_is_still_ours() {
+        let fs = SimFs::in_memory();
+        database(&fs).close().unwrap();
+        let current = Path::new("/db/CURRENT");
+        let line =
+            fs.read_file(current).unwrap().split_inclusive(|byte| *byte == b'\n').next().unwrap().to_vec();
+        fs.remove(current).unwrap();
+        fs.create(current).unwrap().append(&line).unwrap();
+        let config = Config::new("/db");
+        let open = || Engine::open_on(config.clone(), Arc::new(fs.clone()));
+        assert_eq!(open().map(drop).unwrap_err().code(), Code::Corruption);
+
+        repair_on(&config, Arc::new(fs.clone())).unwrap();
+
+        assert!(open().unwrap().get(b"key", None).unwrap().is_some());
+        destroy_on(Path::new("/db"), &fs, &always).unwrap();
     }
 
     #[test]

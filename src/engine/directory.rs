@@ -28,6 +28,11 @@ pub(super) fn check_exists(fs: &dyn FileSystem, dir: &Path) -> Result<()> {
     Err(no_database(dir))
 }
 
+/// Checks that no database of LevelDB's gets a `LOCK` of ours. Where it has one of its own, reading CURRENT tells.
+pub(super) fn check_lockable(fs: &dyn FileSystem, dir: &Path) -> Result<()> {
+    if fs.exists(&lock_path(dir))? { Ok(()) } else { Manifest::check_not_foreign(fs, dir) }
+}
+
 pub(super) fn no_database(dir: &Path) -> Error {
     let message = format!("{} holds no database, and none was to be created", shown_path(dir));
     Error::new(Code::NotFound, message)

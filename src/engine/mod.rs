@@ -108,7 +108,8 @@ impl Engine {
     /// # Errors
     ///
     /// `InvalidArgument` for a setting out of its limits, `Locked` where another process has the database open,
-    /// `NotFound` where there is none and it may not be created or is only to be read, `Corruption`, `Version`, `Io`.
+    /// `NotFound` where there is none and it may not be created or is only to be read, `Unsupported` where one of
+    /// LevelDB's stands there, `Corruption`, `Version`, `Io`.
     pub fn open(config: Config) -> Result<Self> {
         if config.in_memory {
             return Self::open_on(config, Arc::new(SimFs::in_memory()));
@@ -132,6 +133,7 @@ impl Engine {
             let message = format!("{} does not exist, and it was not to be created", shown_path(&dir));
             return Err(Error::new(Code::NotFound, message));
         }
+        directory::check_lockable(fs.as_ref(), &dir)?;
         let lock = fs.lock(&lock_path(&dir))?;
         let open_files = Arc::new(FileBudget::new(fs, config.max_open_files));
         let fs: Arc<dyn FileSystem> = Arc::clone(&open_files) as _;

@@ -13,7 +13,7 @@ pub(crate) fn read_row(bytes: &[u8]) -> bool {
     let value = choices.rest();
     match kind {
         0 => undamaged(decode_meta(value))
-            .map(|next| assert_eq!(decode_meta(&encode_meta(next)).ok(), Some(next))),
+            .map(|next| assert_eq!(decode_meta(&encode_meta(next.into())).ok(), Some(next))),
         1 => undamaged(decode_id(value)).map(|id| assert_eq!(decode_id(&encode_id(id)).ok(), Some(id))),
         _ => decode_catalog_key(value).map(|name| assert_eq!(catalog_key(name), value)),
     }

@@ -73,15 +73,18 @@ impl Prefix {
         row.extend_from_slice(key);
     }
 
-    /// The rows of a range of keys: from the first (inclusive) to the second (exclusive).
+    /// The rows of a range of keys: from the first (inclusive) to the second (exclusive). A bound may be longer than any key
+    /// can be: then the keys up to as much of it as one can have lie before it, and the others behind it.
     pub(super) fn rows(&self, (start, end): KeyBounds<'_>) -> (Vec<u8>, Vec<u8>) {
         let start = match start {
             Bound::Unbounded => self.row(&[]),
+            Bound::Included(key) | Bound::Excluded(key) if is_too_long(key) => self.behind(longest_of(key)),
             Bound::Included(key) => self.row(key),
             Bound::Excluded(key) => self.behind(key),
         };
         let end = match end {
             Bound::Unbounded => self.end(),
+            Bound::Included(key) | Bound::Excluded(key) if is_too_long(key) => self.behind(longest_of(key)),
             Bound::Excluded(key) => self.row(key),
             Bound::Included(key) => self.behind(key),
         };
@@ -101,6 +104,15 @@ impl Prefix {
         end[self.len - 1] += 1;
         end
     }
+}
+
+fn is_too_long(key: &[u8]) -> bool {
+    key.len() > KEYSPACE_KEY_BYTES_MAX
+}
+
+/// As much of a key as one can have.
+fn longest_of(key: &[u8]) -> &[u8] {
+    &key[..KEYSPACE_KEY_BYTES_MAX]
 }
 
 /// The row that says in which version the rows are and which number comes next.

@@ -136,6 +136,33 @@ fn a_key_or_name_that_is_too_long_is_refused_and_the_longest_is_not() {
 }
 
 #[test]
+fn a_bound_longer_than_any_key_parts_the_keys_where_it_would_stand() {
+    let engine = engine();
+    let keyspace = keyspace(&engine, "a");
+    let longest = vec![b'k'; KEYSPACE_KEY_BYTES_MAX];
+    let behind = [&longest[1..], b"l"].concat();
+    let bound = [&longest[..], b"k"].concat();
+    let before: &[&[u8]] = &[b"k", &longest];
+    type Bounds<'a> = (Bound<&'a [u8]>, Bound<&'a [u8]>);
+    let cases: [(Bounds<'_>, &[&[u8]]); 4] = [
+        ((Bound::Unbounded, Bound::Included(&bound)), &[&behind]),
+        ((Bound::Unbounded, Bound::Excluded(&bound)), &[&behind]),
+        ((Bound::Included(&bound), Bound::Unbounded), before),
+        ((Bound::Excluded(&bound), Bound::Unbounded), before),
+    ];
+    for (bounds, kept) in cases {
+        put_all(&engine, &keyspace, &[b"k", &longest, &behind]);
+        let there = keys(&keyspace, ALL, Direction::Forward);
+        let seen = keys(&keyspace, bounds, Direction::Forward);
+        commit(&engine, |batch| batch.delete_range(&keyspace, bounds));
+        let left = keys(&keyspace, ALL, Direction::Forward);
+        assert_eq!(left, kept, "{:?}", bounds.0.map(<[u8]>::len));
+        assert_eq!(seen.len() + left.len(), there.len());
+        assert!(seen.iter().all(|key| !left.contains(key)));
+    }
+}
+
+#[test]
 fn a_catalog_of_a_newer_format_or_a_damaged_one_is_refused_and_says_so() {
     let cases: [(&[u8], &[u8], Code); 4] = [
         (rows::META_KEY, &[2, 1], Code::Version),

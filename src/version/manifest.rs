@@ -11,6 +11,7 @@ use std::sync::Arc;
 
 use super::edit::VersionEdit;
 use super::file_name::{FileKind, current_path, manifest_path, parse};
+use super::foreign;
 use crate::error::{Code, Error, Result};
 use crate::fs::{File, FileSystem};
 use crate::wal::{HeaderState, LogKind, LogReader, LogSalvage, LogWriter, SegmentHeader, Tail};
@@ -107,7 +108,7 @@ impl Manifest {
     /// # Errors
     ///
     /// `Corruption` where CURRENT or the manifest is damaged or missing while the rest of a database is there;
-    /// `Version` where a newer FlowDB wrote it.
+    /// `Version` where a newer FlowDB wrote it; `Unsupported` where LevelDB did.
     pub(crate) fn read(fs: &dyn FileSystem, dir: &Path) -> Result<Option<ManifestState>> {
         if !fs.exists(&current_path(dir))? {
             check_without_current(fs, dir)?;
@@ -123,6 +124,18 @@ impl Manifest {
             Some(state) => Ok(Some(state)),
             None => Err(Error::corruption(&path, "CURRENT names this manifest, but it has no whole edit")),
         }
+    }
+
+    /// Checks that the files in `dir` are not those of a database of LevelDB's, for what is about to change them.
+    ///
+    /// # Errors
+    ///
+    /// `Unsupported`; `Io`.
+    pub(crate) fn check_not_foreign(fs: &dyn FileSystem, dir: &Path) -> Result<()> {
+        if !fs.exists(&current_path(dir))? {
+            return Ok(());
+        }
+        foreign::check_current(fs, dir, &current_bytes(fs, dir)?)
     }
 
     /// As [`read`](Self::read), but what lies behind the first damaged edit is left out, and told.
@@ -155,7 +168,7 @@ impl Manifest {
     ///
     /// # Errors
     ///
-    /// `Io`, and `Version` where a newer FlowDB wrote a manifest.
+    /// `Io`, `Version` where a newer FlowDB wrote a manifest, and `Unsupported` where LevelDB wrote CURRENT.
     pub(crate) fn known(fs: &dyn FileSystem, dir: &Path) -> Result<Option<Known>> {
         let named = match fs.exists(&current_path(dir))? {
             true => but_damaged(read_current(fs, dir))?,
@@ -287,12 +300,19 @@ fn current_content(number: u64) -> String {
 }
 
 fn read_current(fs: &dyn FileSystem, dir: &Path) -> Result<u64> {
-    let path = current_path(dir);
-    let file = fs.open(&path)?;
-    let mut buffer = [0; CURRENT_BYTES_MAX];
-    let len = file.read_at(0, &mut buffer)?;
-    parse_current(&buffer[..len])
-        .ok_or_else(|| Error::corruption(&path, "not a manifest's name and checksum"))
+    let content = current_bytes(fs, dir)?;
+    if let Some(number) = parse_current(&content) {
+        return Ok(number);
+    }
+    foreign::check_current(fs, dir, &content)?;
+    Err(Error::corruption(&current_path(dir), "not a manifest's name and checksum"))
+}
+
+fn current_bytes(fs: &dyn FileSystem, dir: &Path) -> Result<Vec<u8>> {
+    let mut buffer = vec![0; CURRENT_BYTES_MAX];
+    let len = fs.open(&current_path(dir))?.read_at(0, &mut buffer)?;
+    buffer.truncate(len);
+    Ok(buffer)
 }
 
 /// The number of the manifest that `bytes` name. The only content that passes is the one that we would write.

@@ -9,6 +9,7 @@
 
 mod edit;
 mod file_name;
+mod foreign;
 #[cfg(any(test, fuzzing))]
 pub(crate) mod fuzzing;
 mod iterator;

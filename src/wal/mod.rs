@@ -50,7 +50,8 @@ pub(crate) enum LogKind {
 }
 
 impl LogKind {
-    fn magic(self) -> [u8; 8] {
+    /// What a file of this kind begins with.
+    pub(crate) fn magic(self) -> [u8; 8] {
         match self {
             Self::Wal => *b"FlowWAL\n",
             Self::Manifest => *b"FlowMAN\n",

@@ -103,7 +103,7 @@ impl RepairReport {
 /// # Errors
 ///
 /// `NotFound` where there are no files of a database, `Locked` while anybody has it open, `Version` where a newer FlowDB
-/// wrote a file, `Unsupported` for one in memory, `InvalidArgument`, `Io`. After an error, or a crash, it can be run
+/// wrote a file, `Unsupported` for one in memory or of LevelDB, `InvalidArgument`, `Io`. After an error, or a crash, it can be run
 /// again; nothing has been removed by then.
 pub fn repair(config: &Config) -> Result<RepairReport> {
     repair_on(config, Arc::new(DiskFs))
@@ -140,6 +140,7 @@ pub(crate) fn repair_while(
         let message = format!("{} holds no files of a database", shown_path(&dir));
         return Err(Error::new(Code::NotFound, message));
     }
+    Manifest::check_not_foreign(fs.as_ref(), &dir)?;
     let lock = fs.lock(&lock_path(&dir))?;
     let fs: Arc<dyn FileSystem> = Arc::new(FileBudget::new(fs, config.max_open_files));
     let cache = Arc::new(BlockCache::with_pins(0, config.index_memory_budget_bytes));
