@@ -11,8 +11,7 @@ module.exports = [
     from: 'return this.#flush()\n    gathered.flush()\n',
     to: 'return this.#flush()\n',
     tests: [
-      node('binding.test.js', 'a read that is gathered with others sees no write that was issued after it'),
-      node('gathered-reads.test.js', 'what is read side by side sees no write that was issued after it')
+      node('gathered-reads.test.js', 'what is read side by side in a callback of the event loop sees no small write that was issued after it')
     ]
   },
   {

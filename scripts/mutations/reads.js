@@ -26,7 +26,7 @@ module.exports = [
     file: 'src/engine/snapshot.rs',
     from: 'if *count == 0 {',
     to: 'if *count <= 1 {',
-    tests: [suite('engine_space', 'what_a_snapshot_needs_stays_and_goes_when_it_closes'), MODEL]
+    tests: [unit('engine::snapshot', 'what_two_snapshots_of_one_moment_see_stays_until_both_have_closed')]
   },
   {
     name: 'a scan backwards passes over deletions once it has come to keys that none covers',
