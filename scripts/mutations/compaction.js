@@ -67,6 +67,13 @@ module.exports = [
     ]
   },
   {
+    name: 'a tombstone is dropped although an open snapshot sees what it hides',
+    file: 'src/compaction/retention.rs',
+    from: 'if self.is_oldest(entry.seqno) && is_bottom(entry.key) {',
+    to: 'if is_bottom(entry.key) {',
+    tests: [unit('compaction::retention', 'a_tombstone_goes_only_where_no_snapshot_needs_what_it_hides')]
+  },
+  {
     name: 'an expired value goes although it hides an older one',
     file: 'src/compaction/retention.rs',
     from: 'if expired { Fate::Bury } else { Fate::Keep }',

@@ -54,7 +54,7 @@ module.exports = [
     file: 'src/binding/database.rs',
     from: 'lane.runs.pop_front()',
     to: 'lane.runs.pop_back()',
-    tests: [node('binding.test.js', 'an operation sees the writes issued before it and none issued after it, awaited or not')]
+    tests: [node('binding.test.js', 'large writes of one turn, which wait for each other, are made in the order in which they were issued')]
   },
   {
     name: 'a snapshot that was closed is read on',
