@@ -7,8 +7,8 @@
  *   --list          prints the faults and does nothing
  *   --only TEXT     those whose area, name or file has the text; may be given several times
  *   --passed        does not try the tests without a fault first, since `npm test` has just passed
- *   --folder PATH   works in this folder and leaves it there, so that the next run builds less; where a build in it was cut
- *                   short and does not link any more, remove it
+ *   --folder PATH   works in this folder and leaves it there, so that the next run builds less; remove it where
+ *                   a build in it was cut short and does not link any more
  *
  * It works in a copy of the repository in a temporary folder. The first build there takes some minutes.
  */
