@@ -24,6 +24,18 @@ test('an operation sees the writes issued before it and none issued after it, aw
   }
 })
 
+test('large writes of one turn, which wait for each other, are made in the order in which they were issued', async (t) => {
+  const db = await openInMemory(t, { rows: undefined })
+  for (let round = 0; round < 10; round++) {
+    // Each of them is too long to share a run with others.
+    const puts = Array.from({ length: 30 }, (_, n) => db.put('rows', `${n} ${'x'.repeat(300_000)}`, 'key'))
+    const last = db.get('rows', 'key')
+
+    assert.equal((await last).split(' ')[0], '29')
+    assert.deepEqual(new Set(await Promise.all(puts)), new Set(['key']))
+  }
+})
+
 test('reads that can\'t be answered in the call still see what was there when they were issued', async (t) => {
   const dataDir = temporary(t)
   const first = FlowDB.open({ dataDir, blockCacheCapacityMb: 0 })

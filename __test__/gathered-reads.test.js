@@ -54,6 +54,21 @@ test('what is read side by side sees no write that was issued after it', async (
   }
 })
 
+/* There, what is put off to the end of the tick comes before microtasks. */
+test('what is read side by side in a callback of the event loop sees no small write that was issued after it', async (t) => {
+  const db = await openInMemory(t, { s: undefined })
+  const issue = () => ({ reads: together(() => db.get('s', 1), 80), written: db.put('s', 'after', 1) })
+  for (let round = 0; round < 5; round++) {
+    await db.put('s', 'before', 1)
+    // Behind a pause, so that the write need not wait for the event loop to turn.
+    await later(3)
+    const { reads, written } = await new Promise((resolve) => setImmediate(() => resolve(issue())))
+
+    assert.deepEqual(new Set(await Promise.all(reads)), new Set(['before']))
+    await written
+  }
+})
+
 test('getMany of no keys asks for the store all the same, and lets the event loop turn', async (t) => {
   const db = await openInMemory(t, { s: undefined })
   await assert.rejects(db.getMany('none', []), { code: 'FLOWDB_NOT_FOUND' })

@@ -126,3 +126,30 @@ impl Drop for Registration {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::Config;
+    use crate::engine::{CommitOptions, Engine, WriteBatch};
+    use crate::fs::SimFs;
+
+    #[test]
+    fn what_two_snapshots_of_one_moment_see_stays_until_both_have_closed() {
+        let config = Config { auto_background: false, ..Config::new("/db") };
+        let engine = Engine::open_on(config, Arc::new(SimFs::new())).unwrap();
+        let put = |value: &[u8]| {
+            let mut batch = WriteBatch::new();
+            batch.put(b"key", value).unwrap();
+            engine.commit(batch, CommitOptions::default()).unwrap();
+        };
+        put(b"old");
+        let (first, second) = (engine.snapshot(), engine.snapshot());
+        put(b"new");
+
+        drop(first);
+        engine.compact_all().unwrap();
+
+        assert_eq!(engine.get(b"key", Some(&second)).unwrap().unwrap().bytes, b"old");
+    }
+}
