@@ -46,6 +46,9 @@ const LZ4: u8 = 1;
 /// One byte of LZ4 adds at most so many bytes to what it decompresses to.
 const LZ4_EXPANSION_MAX: usize = 255;
 
+/// Looking for the end of a frame, so many lengths whose type is none cost as much as a checksum.
+const LENGTHS_OF_A_STEP: usize = 64;
+
 /// How a payload lies on disk.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Packing {
@@ -180,7 +183,8 @@ pub(crate) fn unpack_behind(
 }
 
 /// The length of the frame that begins at `offset` of file `number` with `bytes`, if one does: the first length at which
-/// the checksum is right. Adds the checksums that were compared to `steps`.
+/// the checksum is right. Adds the checksums that were compared to `steps`, and one for each [`LENGTHS_OF_A_STEP`] lengths
+/// that were passed over.
 pub(crate) fn find_end(number: u64, offset: u64, bytes: &[u8], steps: &mut u64) -> Option<usize> {
     let mut hasher = crc32fast::Hasher::new();
     hasher.update(&number.to_le_bytes());
@@ -188,6 +192,9 @@ pub(crate) fn find_end(number: u64, offset: u64, bytes: &[u8], steps: &mut u64) 
     let mut hashed = 0;
     for len in 1..bytes.len().saturating_sub(TRAILER_BYTES - 1) {
         let Some(&[kind, a, b, c, d]) = bytes.get(len..len + TRAILER_BYTES) else { return None };
+        if len % LENGTHS_OF_A_STEP == 0 {
+            *steps += 1;
+        }
         if kind != RAW && kind != LZ4 {
             continue;
         }

@@ -53,7 +53,7 @@ pub(crate) struct TableMeta {
 impl TableMeta {
     /// The bytes that the entries have in value files.
     pub(crate) fn value_bytes(&self) -> u64 {
-        self.values.iter().map(|share| share.bytes).sum()
+        self.values.iter().map(|share| share.bytes).fold(0, u64::saturating_add)
     }
 }
 

@@ -67,7 +67,7 @@ impl Version {
 
     /// The bytes of all tables of `level`.
     pub(crate) fn level_bytes(&self, level: usize) -> u64 {
-        self.levels[level].iter().map(|table| table.meta().size).sum()
+        self.levels[level].iter().map(|table| table.meta().size).fold(0, u64::saturating_add)
     }
 
     /// The version after `edit`. Tables that the edit removes are not marked obsolete here: that has to wait
