@@ -275,3 +275,38 @@ test('a database of LevelDB is neither opened nor repaired nor destroyed, and st
   await theirs.open()
   assert.equal((await theirs.keys().all()).length, 100)
 })
+
+test('a bound or a target of a seek with half a surrogate pair is refused, and nothing that it could be taken for is deleted', async (t) => {
+  const db = inMemory(t)
+  await db.put('\ufffd', 'kept')
+  for (const call of [
+    () => db.clear({ gte: '\ud800', lte: '\udfff' }), () => db.clear({ lt: '\udfff', limit: 1 }),
+    () => db.keys({ gte: '\ud800' }).all(), () => db.iterator({ lt: 'a\udc00' }).next(), () => db.values({ gt: '\udc00' }).nextv(1),
+    () => db.approximateSize('a', '\ud800'), () => db.compactRange('\ud800', 'z')
+  ]) {
+    const error = await errorOf((async () => call())())
+    assert.deepEqual([error.code, error.cause.code], ['LEVEL_INVALID_KEY', 'FLOWDB_INVALID_KEY'], String(call))
+  }
+  const keys = db.keys()
+  keys.seek('\udc00')
+  assert.equal((await errorOf(keys.next())).code, 'LEVEL_INVALID_KEY')
+  await keys.close()
+  assert.deepEqual(await db.iterator().all(), [['\ufffd', 'kept']])
+})
+
+test('bytes whose buffer is gone are no key, no value and no bound', async (t) => {
+  const db = inMemory(t, { keyEncoding: 'view', valueEncoding: 'view' })
+  const gone = new Uint8Array([1, 2, 3])
+  structuredClone(gone, { transfer: [gone.buffer] })
+  const key = new Uint8Array([7])
+  await db.open()
+  for (const [code, call] of [
+    ['LEVEL_INVALID_VALUE', () => db.batch().put(key, gone).write()], ['LEVEL_INVALID_VALUE', () => db.put(key, gone)],
+    ['LEVEL_INVALID_KEY', () => db.batch().put(gone, key).write()], ['LEVEL_INVALID_KEY', () => db.put(gone, key)],
+    ['LEVEL_INVALID_KEY', () => db.get(gone)], ['LEVEL_INVALID_KEY', () => db.getMany([gone])],
+    ['LEVEL_INVALID_KEY', () => db.has(gone)], ['LEVEL_INVALID_KEY', () => db.clear({ gte: gone })],
+    ['LEVEL_INVALID_KEY', () => db.keys({ gte: gone }).all()]
+  ]) assert.equal((await errorOf((async () => call())())).code, code, String(call))
+  await db.put(new Uint8Array(0), new Uint8Array(0))
+  assert.deepEqual(await db.iterator().all(), [[Buffer.alloc(0), Buffer.alloc(0)]])
+})

@@ -26,7 +26,9 @@ function bytesOf (value) {
   if (typeof value === 'string') return value
   if (!types.isUint8Array(value)) return ArrayBuffer.isView(value) ? memoryOf(value) : undefined
   // One of a class of a user's may say anything of itself, and so may one with a length of its own.
-  return PLAIN.has(Object.getPrototypeOf(value)) && !Object.hasOwn(value, 'length') ? value : new Uint8Array(value)
+  const bytes = PLAIN.has(Object.getPrototypeOf(value)) && !Object.hasOwn(value, 'length') ? value : new Uint8Array(value)
+  // One without bytes may have lost them.
+  return bytes.length > 0 ? bytes : memoryOf(value)
 }
 
 /**

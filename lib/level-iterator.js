@@ -6,6 +6,7 @@ const { AbstractIterator } = require('abstract-level')
 const { PAGE_BYTES_MAX } = require('./keyspace-iterator.js')
 const { AbortError, toLevelError, told } = require('./level-errors.js')
 const { Snapshot } = require('./level-snapshot.js')
+const { checkedKey, checkedRange } = require('./level-text.js')
 const { givenIn } = require('./level-views.js')
 const { invalid } = require('./names.js')
 
@@ -17,12 +18,12 @@ const ignore = () => {}
  *
  * @param {any} options
  */
-function toScan ({ gt, gte, lt, lte, reverse, keys, values, snapshot, limit, ...others }) {
+function toScan ({ reverse, keys, values, snapshot, limit, ...others }) {
   checkSignal(others.signal)
   const textKeys = others.keyEncoding === 'utf8'
   const textValues = others.valueEncoding === 'utf8'
   const pageBytes = bytesOfMark(others.highWaterMarkBytes)
-  const scan = { gt, gte, lt, lte, reverse, keys, values, textKeys, textValues, pageBytes }
+  const scan = { ...checkedRange(others), reverse, keys, values, textKeys, textValues, pageBytes }
   const kept = Snapshot.keptOf(snapshot)
   // On a snapshot that is closed abstract-level lets nobody read.
   if (kept?.isClosed) return { ...scan, snapshot: undefined, limit: 0 }
@@ -178,7 +179,7 @@ class LevelIterator extends AbstractIterator {
   _seek (target) {
     this.#lost = undefined
     try {
-      this.#rows.seek(target)
+      this.#rows.seek(checkedKey(target))
     } catch (error) {
       this.#lost = { error }
     }

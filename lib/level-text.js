@@ -18,6 +18,15 @@ const { toLevelError } = require('./level-errors.js')
 const checkedKey = (key) => checked('FLOWDB_INVALID_KEY', 'a key', key)
 
 /**
+ * The bounds of a range, which are keys.
+ *
+ * @param {{ gt?: any, gte?: any, lt?: any, lte?: any }} range
+ */
+function checkedRange ({ gt, gte, lt, lte }) {
+  return { gt: checkedKey(gt), gte: checkedKey(gte), lt: checkedKey(lt), lte: checkedKey(lte) }
+}
+
+/**
  * @template T
  * @param {T} value
  * @returns {T}
@@ -38,4 +47,5 @@ function checked (code, what, text) {
 }
 
 exports.checkedKey = checkedKey
+exports.checkedRange = checkedRange
 exports.checkedValue = checkedValue

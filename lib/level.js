@@ -20,7 +20,7 @@ const { LevelIterator } = require('./level-iterator.js')
 const { readLevelOptions } = require('./level-options.js')
 const { propertyOf } = require('./level-properties.js')
 const { Snapshot } = require('./level-snapshot.js')
-const { checkedKey, checkedValue } = require('./level-text.js')
+const { checkedKey, checkedRange, checkedValue } = require('./level-text.js')
 const { givenIn } = require('./level-views.js')
 
 const MANIFEST = {
@@ -198,10 +198,10 @@ class FlowLevel extends AbstractLevel {
   }
 
   /** @param {any} options */
-  _clear ({ gt, gte, lt, lte, limit, reverse, snapshot, sync }) {
+  async _clear ({ limit, reverse, snapshot, sync, ...bounds }) {
     const count = limit >= 0 && limit !== Infinity ? limit : undefined
-    const range = { gt, gte, lt, lte, limit: count, reverse, snapshot: Snapshot.keptOf(snapshot) }
-    return told(this.#rows.clear({ ...range, ...durabilityOf({ sync }) }))
+    const range = { ...checkedRange(bounds), limit: count, reverse, snapshot: Snapshot.keptOf(snapshot) }
+    await told(this.#rows.clear({ ...range, ...durabilityOf({ sync }) }))
   }
 
   /** @param {any} options */
@@ -258,7 +258,7 @@ class FlowLevel extends AbstractLevel {
     if (this.status === 'opening') return await this.deferAsync(() => this.#withRange(where, bounds, options, work))
     this.#checkOpen(where)
     const encoding = this.keyEncoding(options?.keyEncoding)
-    return await told(work(this.#rows, bounds.map((bound) => encoding.encode(bound))))
+    return await told(work(this.#rows, bounds.map((bound) => checkedKey(encoding.encode(bound)))))
   }
 
   /**

@@ -125,6 +125,33 @@ mod tests {
         }
     }
 
+    /// That is when somebody repairs one, or wants to be rid of it.
+    #[test]
+    fn a_database_of_leveldb_whose_current_is_gone_or_damaged_is_neither_repaired_nor_removed() {
+        for current in [None, Some(&b""[..]), Some(&b"MANIFEST-00"[..]), Some(&b"\0\0\0\0"[..])] {
+            let fs = SimFs::in_memory();
+            let dir = Path::new("/db");
+            fs.create_dir_all(dir).unwrap();
+            let mut files = vec![
+                ("000003.log", &b"theirs"[..]),
+                ("000005.ldb", b"theirs"),
+                ("MANIFEST-000002", b"theirs"),
+            ];
+            files.extend(current.map(|content| ("CURRENT", content)));
+            for (name, content) in &files {
+                fs.create(&dir.join(name)).unwrap().append(content).unwrap();
+            }
+            let before = fs.list(dir).unwrap();
+
+            let repaired = repair_on(&Config::new("/db"), Arc::new(fs.clone())).map(drop);
+            for result in [repaired, destroy_on(dir, &fs, &always)] {
+                assert_eq!(result.unwrap_err().code(), Code::Unsupported, "{current:?}");
+            }
+
+            assert_eq!(fs.list(dir).unwrap(), before, "{current:?}");
+        }
+    }
+
     /// One that has lost its second line reads as that of LevelDB.
     #[test]
     fn a_database_whose_current_is_cut_is_still_ours() {

@@ -10,19 +10,20 @@ use crate::error::{Code, Error, Result, shown_path};
 use crate::fs::FileSystem;
 use crate::wal::LogKind;
 
-/// Checks that `current`, what stands in the CURRENT of `dir`, is not that of LevelDB.
+/// Checks that `dir`, whose CURRENT is `current` and so none of ours, does not hold a database of LevelDB.
 ///
-/// A CURRENT of ours that has lost its second line reads the same. So any file that only we can have written says that it
-/// is ours.
+/// A CURRENT of ours that has lost its second line reads like one of LevelDB, and either may be damaged or gone. So any file
+/// that only we can have written says that it is ours, and else those that only LevelDB writes say that it is theirs.
 ///
 /// # Errors
 ///
 /// `Unsupported`; `Io`.
 pub(super) fn check_current(fs: &dyn FileSystem, dir: &Path, current: &[u8]) -> Result<()> {
-    if !is_of_leveldb(current) {
+    let names = fs.list(dir)?;
+    if !is_of_leveldb(current) && !names.iter().any(|name| is_only_theirs(name)) {
         return Ok(());
     }
-    for kind in fs.list(dir)?.iter().filter_map(|name| parse(name)) {
+    for kind in names.iter().filter_map(|name| parse(name)) {
         if is_only_ours(fs, dir, kind)? {
             return Ok(());
         }
@@ -30,6 +31,16 @@ pub(super) fn check_current(fs: &dyn FileSystem, dir: &Path, current: &[u8]) -> 
     let message =
         format!("a database of LevelDB stands here: choose another directory than {}", shown_path(dir));
     Err(Error::new(Code::Unsupported, message))
+}
+
+/// Whether it is the name of a log or table of LevelDB's.
+fn is_only_theirs(name: &str) -> bool {
+    let parts = name.split_once('.');
+    parts.is_some_and(|(number, kind)| {
+        ["log", "ldb", "sst"].contains(&kind)
+            && !number.is_empty()
+            && number.bytes().all(|byte| byte.is_ascii_digit())
+    })
 }
 
 /// Whether it is the name of a manifest on a line, and nothing else.

@@ -132,10 +132,8 @@ impl Manifest {
     ///
     /// `Unsupported`; `Io`.
     pub(crate) fn check_not_foreign(fs: &dyn FileSystem, dir: &Path) -> Result<()> {
-        if !fs.exists(&current_path(dir))? {
-            return Ok(());
-        }
-        foreign::check_current(fs, dir, &current_bytes(fs, dir)?)
+        let current = if fs.exists(&current_path(dir))? { current_bytes(fs, dir)? } else { Vec::new() };
+        if parse_current(&current).is_some() { Ok(()) } else { foreign::check_current(fs, dir, &current) }
     }
 
     /// As [`read`](Self::read), but what lies behind the first damaged edit is left out, and told.

@@ -25,13 +25,15 @@ use crate::compaction::Written;
 use crate::compaction::job::{self, JobContext};
 use crate::config::Config;
 use crate::error::{Code, Error, Result, shown_path};
-use crate::fs::{DiskFs, FileBudget, FileSystem};
+use crate::fs::{DiskFs, File, FileBudget, FileSystem};
 use crate::iter::InternalIterator;
 use crate::key::SeqNo;
 use crate::range_tombstone::RangeTombstones;
-use crate::sstable::BlockCache;
+use crate::sstable::{BlockCache, Table};
 use crate::sync::atomic::{AtomicU64, Ordering};
-use crate::version::{FileKind, Manifest, TableMeta, TableSource, Version, VersionEdit, lock_path, parse};
+use crate::version::{
+    FileKind, Manifest, TableMeta, TableSource, Version, VersionEdit, lock_path, parse, table_path,
+};
 
 /// Where a repair puts what it could not use.
 const LOST_DIR: &str = "lost";
@@ -157,6 +159,28 @@ fn our_files(fs: &dyn FileSystem, dir: &Path) -> Result<Vec<FileKind>> {
     Ok(kinds)
 }
 
+/// Whether the manifest has lost its last edits, behind one that is whole: there are tables of which it says nothing, and one
+/// of them is whole or something else is missing. (Whole ones may also be left by a flush or compaction that has ended before
+/// its edit. They hold nothing but what is beside them, too, so they do no harm.)
+fn is_behind(source: &TableSource, known: &Knowledge, files: &[FileKind]) -> Result<bool> {
+    let lacks_file = known.lacks_file(files);
+    for number in known.unknown(files) {
+        if lacks_file {
+            return Ok(true);
+        }
+        let file = source.fs.open(&table_path(&source.dir, number))?;
+        let size = file.len()?;
+        let opened = Table::open(file, number, size, Arc::clone(&source.cache));
+        if unless_damaged(opened.and_then(|table| table.verify()))?.is_some() {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
+/// Files are compared by pieces of this size.
+const COMPARED_BYTES: usize = 1 << 20;
+
 /// A repair on its way.
 struct Repair<'a> {
     config: &'a Config,
@@ -184,12 +208,15 @@ struct Knowledge {
     log_number: u64,
     last_seqno: SeqNo,
     next_file_number: u64,
+    /// What the first edit says of that: files below it may have left the database without a word in this manifest.
+    first_number: u64,
     clean_end: Option<crate::version::CleanEnd>,
 }
 
 impl Knowledge {
     fn of(edits: &[VersionEdit]) -> Self {
-        let mut known = Self::default();
+        let first = edits.first().and_then(|edit| edit.next_file_number);
+        let mut known = Self { first_number: first.unwrap_or(0), ..Self::default() };
         for edit in edits {
             for &(_, number) in &edit.removed {
                 known.live.retain(|(_, meta)| meta.number != number);
@@ -208,20 +235,24 @@ impl Knowledge {
         known
     }
 
-    /// Whether the last edits are missing behind one that is whole: a file that they have made needless is gone, and there
-    /// are tables that only they can have added. (What a crash leaves of a flush or compaction stands beside all that it was
-    /// made of.)
-    fn is_behind(&self, files: &[FileKind]) -> bool {
-        let is_live = |number: u64| self.live.iter().any(|(_, meta)| meta.number == number);
-        let is_unknown = |kind: &FileKind| match *kind {
-            FileKind::Table(number) => !is_live(number) && !self.removed.contains(&number),
-            _ => false,
-        };
+    /// Whether a file that the database had at the last edit is gone.
+    fn lacks_file(&self, files: &[FileKind]) -> bool {
         let is_missing = |kind: FileKind| !files.contains(&kind);
         let lacks_log = (1..self.next_file_number).contains(&self.log_number)
             && is_missing(FileKind::Log(self.log_number));
-        let lacks_table = self.live.iter().any(|(_, meta)| is_missing(FileKind::Table(meta.number)));
-        (lacks_log || lacks_table) && files.iter().any(is_unknown)
+        lacks_log || self.live.iter().any(|(_, meta)| is_missing(FileKind::Table(meta.number)))
+    }
+
+    /// The tables in `files` that only edits behind the last one can have added.
+    fn unknown(&self, files: &[FileKind]) -> impl Iterator<Item = u64> {
+        let is_live = |number: u64| self.live.iter().any(|(_, meta)| meta.number == number);
+        files
+            .iter()
+            .filter_map(move |kind| match *kind {
+                FileKind::Table(number) if number >= self.first_number && !is_live(number) => Some(number),
+                _ => None,
+            })
+            .filter(|number| !self.removed.contains(number))
     }
 }
 
@@ -233,7 +264,7 @@ impl<'a> Repair<'a> {
         let is_read_whole = found.as_ref().map(|found| found.is_whole);
         let known = found.map(|found| Knowledge::of(&found.edits)).unwrap_or_default();
         let manifest = match is_read_whole {
-            Some(true) if !known.is_behind(&files) => ManifestFound::Whole,
+            Some(true) if !is_behind(&source, &known, &files)? => ManifestFound::Whole,
             Some(_) => ManifestFound::Part,
             None => ManifestFound::Lost,
         };
@@ -322,13 +353,28 @@ impl<'a> Repair<'a> {
         let lost = self.dir().join(LOST_DIR);
         self.fs().create_dir_all(&lost)?;
         for name in &self.damaged {
-            let (from, to): (PathBuf, PathBuf) = (self.dir().join(name), lost.join(name));
-            // A repair before this one may have come so far: numbers are never used twice, so it is the same file.
-            if !self.fs().exists(&to)? {
+            let from = self.dir().join(name);
+            if let Some(to) = self.free_name(&from, &lost, name)? {
                 self.fs().hard_link(&from, &to)?;
             }
         }
         self.fs().sync_dir(&lost)
+    }
+
+    /// A name in `lost` for a file, or `None` where it has one: a repair before this one may have come so far. (Another file of
+    /// the same name is there when a database was destroyed that had been repaired.)
+    fn free_name(&self, from: &Path, lost: &Path, name: &str) -> Result<Option<PathBuf>> {
+        let suffixes = std::iter::once(String::new()).chain((1..).map(|number| format!(".{number}")));
+        for suffix in suffixes {
+            let to = lost.join(format!("{name}{suffix}"));
+            if !self.fs().exists(&to)? {
+                return Ok(Some(to));
+            }
+            if are_same(&*self.fs().open(from)?, &*self.fs().open(&to)?)? {
+                break;
+            }
+        }
+        Ok(None)
     }
 
     /// Lets the new state count, then removes what it has no use for.
@@ -379,6 +425,26 @@ impl<'a> Repair<'a> {
 }
 
 /// The value, or `None` for damage; other errors stay what they are.
+/// Whether two files have the same bytes.
+fn are_same(one: &dyn File, other: &dyn File) -> Result<bool> {
+    let len = one.len()?;
+    if other.len()? != len {
+        return Ok(false);
+    }
+    let (mut left, mut right) = (vec![0; COMPARED_BYTES], vec![0; COMPARED_BYTES]);
+    let mut at = 0;
+    while at < len {
+        let count = COMPARED_BYTES.min(usize::try_from(len - at).unwrap_or(COMPARED_BYTES));
+        one.read_exact_at(at, &mut left[..count])?;
+        other.read_exact_at(at, &mut right[..count])?;
+        if left[..count] != right[..count] {
+            return Ok(false);
+        }
+        at += count as u64;
+    }
+    Ok(true)
+}
+
 fn unless_damaged<T>(result: Result<T>) -> Result<Option<T>> {
     match result {
         Ok(value) => Ok(Some(value)),

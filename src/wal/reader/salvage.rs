@@ -17,7 +17,9 @@ pub(crate) struct LogSalvage {
     budget: u64,
     /// What the log says of its predecessor, where its header is whole.
     pub(crate) header: Option<SegmentHeader>,
-    /// Bytes that are neither the header nor a whole record nor zeros at the end.
+    /// Whether it is known where the records end.
+    has_limit: bool,
+    /// Bytes that are neither the header nor a whole record nor, where the end is not known, zeros there.
     pub(crate) lost_bytes: u64,
 }
 
@@ -58,7 +60,8 @@ impl LogSalvage {
             next_seqno: 1,
             ended: false,
         };
-        Ok(Self { reader, budget: SEARCH_FACTOR_MAX.saturating_mul(end), header, lost_bytes })
+        let budget = SEARCH_FACTOR_MAX.saturating_mul(end);
+        Ok(Self { reader, budget, header, has_limit: limit.is_some(), lost_bytes })
     }
 
     /// The next whole record, or `None` where there is none any more.
@@ -104,10 +107,11 @@ impl LogSalvage {
     fn end(&mut self, from: u64) -> Result<Option<Record<'_>>> {
         let window = &mut self.reader.window;
         let mut at = from;
-        let mut last_byte = from;
+        // Zeros may have been written ahead of records, but not before where those end.
+        let mut last_byte = if self.has_limit { window.end.max(from) } else { from };
         while let Some(bytes) = window.at(at, 1)? {
             if let Some(position) = bytes.iter().rposition(|&byte| byte != 0) {
-                last_byte = at + position as u64 + 1;
+                last_byte = last_byte.max(at + position as u64 + 1);
             }
             at += bytes.len() as u64;
         }
