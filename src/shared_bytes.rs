@@ -9,7 +9,7 @@ mod large_pages;
 use std::alloc::{Layout, alloc, dealloc, handle_alloc_error};
 use std::ops::Deref;
 use std::ptr::NonNull;
-use std::sync::atomic::{AtomicUsize, Ordering, fence};
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use large_pages::Place;
 
@@ -93,8 +93,10 @@ impl Drop for SharedBytes {
     #[inline]
     fn drop(&mut self) {
         if self.head().holders.fetch_sub(1, Ordering::Release) == 1 {
-            // What all others did with the bytes comes before they are given back (as in `Arc`).
-            fence(Ordering::Acquire);
+            // What all others did with the bytes comes before they are given back (as in `Arc`). A fence would do as well,
+            // but the thread sanitizer knows of none.
+            let holders = self.head().holders.load(Ordering::Acquire);
+            debug_assert_eq!(holders, 0, "the last holder is alone");
             give_back(self.head, self.len);
         }
     }
@@ -147,7 +149,7 @@ mod tests {
         let lens = [0, 1, 900, 1008, 1009, 4000, 5000, 6001, 65_000, 70_000, 300_000];
         let mut held: Vec<(SharedBytes, Vec<u8>)> = Vec::new();
         let mut random = Random(7);
-        for turn in 0..6_000 {
+        for turn in 0..if cfg!(miri) { 100 } else { 6_000 } {
             let bytes = pattern(turn, lens[random.below(lens.len() as u64) as usize].min(turn * 40));
             held.push((SharedBytes::new(&bytes), bytes));
             if random.one_in(3) {
@@ -166,7 +168,8 @@ mod tests {
 
     #[test]
     fn threads_hold_and_let_go_of_the_same_bytes() {
-        let all: Vec<_> = (0..2000).map(|seed| SharedBytes::new(&pattern(seed, 5000))).collect();
+        let count = if cfg!(miri) { 8 } else { 2000 };
+        let all: Vec<_> = (0..count).map(|seed| SharedBytes::new(&pattern(seed, 5000))).collect();
         std::thread::scope(|scope| {
             for thread in 0..4 {
                 let mine = all.clone();
