@@ -1,9 +1,9 @@
 'use strict'
 
 /*
- * `node scripts/sanitize.js address|thread|miri`: runs the tests of what is unsafe or read without locks under a
- * sanitizer or the interpreter Miri, which end a test at the first byte that it must not touch, the first race, or, for
- * `address`, the first allocation that nobody frees. It needs a nightly toolchain, and says what else.
+ * `node scripts/sanitize.js address|miri`: runs the tests of what is unsafe or read without locks under the address
+ * sanitizer or the interpreter Miri, which end a test at the first byte that it must not touch, and tell of what nobody
+ * frees. It needs a nightly toolchain, and says what else.
  *
  * Each kind has a target directory of its own, because all that it compiles is compiled differently.
  */
@@ -23,22 +23,12 @@ const KINDS = {
       [['--test', 'engine_concurrent'], []]
     ]
   },
-  thread: {
-    rustflags: '-Zsanitizer=thread',
-    // A standard library that isn't built for it hides what it orders, and would be seen to race.
-    args: ['-Zbuild-std', '--features', 'node'],
-    env: { TSAN_OPTIONS: 'halt_on_error=1' },
-    runs: [
-      [['--lib'], ['memtable::stress_tests::', 'shared_bytes::', 'sstable::cache::tests', 'binding::pool::']],
-      [['--test', 'engine_concurrent'], []]
-    ]
-  },
   miri: {
     command: ['miri', 'test'],
     // Seeds come from the environment and the clock.
     env: { MIRIFLAGS: '-Zmiri-disable-isolation' },
     runs: [
-      [['--lib'], ['memtable::', 'chunk::', 'shared_bytes::tests::', 'coding::', 'jsondb::key::range::', 'jsondb::key::tests::second_encodings']]
+      [['--lib'], ['memtable::arena::', 'chunk::', 'coding::', 'jsondb::key::range::', 'jsondb::key::tests::second_encodings']]
     ]
   }
 }
@@ -50,7 +40,7 @@ function checkTools (kind) {
   const sysroot = output('rustc', ['+nightly', '--print', 'sysroot'])?.trim()
   if (!version || !sysroot) throw new Failure('This needs a nightly toolchain: rustup toolchain install nightly')
   const hasSources = existsSync(join(sysroot, 'lib/rustlib/src/rust/library'))
-  if (kind !== 'address' && !hasSources) throw new Failure('This needs rust-src: rustup component add rust-src --toolchain nightly')
+  if (kind === 'miri' && !hasSources) throw new Failure('This needs rust-src: rustup component add rust-src --toolchain nightly')
   if (kind === 'miri' && !output('cargo', ['+nightly', 'miri', '--version'])) {
     throw new Failure('This needs Miri: rustup component add miri --toolchain nightly')
   }
@@ -61,13 +51,13 @@ function checkTools (kind) {
 function sanitize (kind) {
   if (!Object.hasOwn(KINDS, kind)) throw new Failure(`node scripts/sanitize.js ${Object.keys(KINDS).join('|')}`)
   const host = checkTools(kind)
-  const { rustflags, command = ['test'], args = [], env, runs } = KINDS[kind]
+  const { rustflags, command = ['test'], env, runs } = KINDS[kind]
   const target = join(process.env.CARGO_TARGET_DIR || join(root, 'target'), kind)
   const flags = rustflags ? { RUSTFLAGS: `${rustflags} --cfg sanitized` } : {}
   for (const [what, names] of runs) {
     const start = Date.now()
     const { status, error, stdout } = spawnSync('cargo', [
-      '+nightly', ...command, '--locked', ...args, '--target', host, '--target-dir', target, ...what, '--', ...names
+      '+nightly', ...command, '--locked', '--target', host, '--target-dir', target, ...what, '--', ...names
     ], { cwd: root, encoding: 'utf8', env: { ...process.env, ...flags, ...env }, maxBuffer: 1 << 28, stdio: ['ignore', 'pipe', 'inherit'] })
     if (error) throw new Failure(`cargo could not be started (${error.message})`)
     if (status !== 0) throw new Failure(`${stdout.slice(-20_000)}\n${kind}: a finding, or a test that failed, in ${what.join(' ')}`)

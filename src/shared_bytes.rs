@@ -149,7 +149,7 @@ mod tests {
         let lens = [0, 1, 900, 1008, 1009, 4000, 5000, 6001, 65_000, 70_000, 300_000];
         let mut held: Vec<(SharedBytes, Vec<u8>)> = Vec::new();
         let mut random = Random(7);
-        for turn in 0..if cfg!(miri) { 100 } else { 6_000 } {
+        for turn in 0..6_000 {
             let bytes = pattern(turn, lens[random.below(lens.len() as u64) as usize].min(turn * 40));
             held.push((SharedBytes::new(&bytes), bytes));
             if random.one_in(3) {
@@ -168,8 +168,7 @@ mod tests {
 
     #[test]
     fn threads_hold_and_let_go_of_the_same_bytes() {
-        let count = if cfg!(miri) { 8 } else { 2000 };
-        let all: Vec<_> = (0..count).map(|seed| SharedBytes::new(&pattern(seed, 5000))).collect();
+        let all: Vec<_> = (0..2000).map(|seed| SharedBytes::new(&pattern(seed, 5000))).collect();
         std::thread::scope(|scope| {
             for thread in 0..4 {
                 let mine = all.clone();

@@ -143,7 +143,6 @@ mod tests {
     use super::*;
     use crate::key::Kind;
     use crate::memtable::record::{VersionRef, push_key};
-    use crate::memtable::tests::rounds;
 
     const FIRST: VersionRef<'_> = VersionRef { seqno: 1, kind: Kind::Value, expires_at: 0, value: b"" };
 
@@ -152,9 +151,8 @@ mod tests {
         let (arena, mut bump) = Arena::new();
         let (index, mut writer) = (HashIndex::new(), HashWriter::new());
         let key = |number: u32| number.to_be_bytes();
-        let count = rounds(20_000) as u32;
 
-        for number in 0..count {
+        for number in 0..20_000u32 {
             let record = push_key(&mut bump, &key(number), FIRST);
             index.insert(&arena, &mut bump, &mut writer, Tag::of(&key(number)), record);
             let probe = number / 2;
@@ -162,9 +160,9 @@ mod tests {
             assert_eq!(found.map(|at| arena.bytes(at)), Some(key(probe).as_slice()));
         }
 
-        for number in 0..count {
+        for number in 0..20_000u32 {
             assert!(index.find(&arena, Tag::of(&key(number)), &key(number)).is_some());
-            let absent = key(number + count);
+            let absent = key(number + 20_000);
             assert!(index.find(&arena, Tag::of(&absent), &absent).is_none());
         }
     }

@@ -181,13 +181,12 @@ pub(super) fn read_version(arena: &Arena, at: Ref<VersionRecord>) -> VersionRef<
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::memtable::tests::rounds;
 
     #[test]
     fn the_milestones_of_a_long_chain_lead_anywhere_in_few_steps() {
         let (arena, mut bump) = Arena::new();
         let version = |seqno| VersionRef { seqno, kind: Kind::Value, expires_at: 0, value: b"" };
-        let last = rounds(100_000);
+        let last = 100_000;
         let key = push_key(&mut bump, b"k", version(1));
         for seqno in 2..=last {
             push_version(&arena, &mut bump, key, version(seqno));

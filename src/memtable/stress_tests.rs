@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;
 
-use super::tests::{KEY_SHAPES, Random, rounds};
+use super::tests::{KEY_SHAPES, Random};
 use super::*;
 use crate::iter::InternalIterator;
 use crate::key::SEQNO_MAX;
@@ -59,7 +59,7 @@ impl Run {
     }
 
     fn check_gets(&self, random: &mut Random) {
-        for _ in 0..rounds(200) {
+        for _ in 0..200 {
             let snapshot = self.published.load(Ordering::Acquire);
             let number = random.below(self.order.len() as u64);
             let found = self.memtable.get(&(self.shape)(number), snapshot);
@@ -112,7 +112,7 @@ fn step(iterator: &mut MemtableIterator, forward: bool) {
 #[test]
 fn readers_find_everything_published_while_nodes_split() {
     let mut random = Random::from_environment();
-    let count = rounds(if cfg!(debug_assertions) { 20_000 } else { 200_000 });
+    let count = if cfg!(debug_assertions) { 20_000 } else { 200_000 };
     for shape in KEY_SHAPES {
         for scattered in [true, false] {
             let run = Run::new(&mut random, shape, scattered, count);
@@ -139,10 +139,10 @@ fn readers_find_everything_published_while_nodes_split() {
 #[test]
 fn readers_find_their_version_while_newer_ones_come_in() {
     let mut random = Random::from_environment();
-    let (keys, versions) = (50, rounds(if cfg!(debug_assertions) { 200 } else { 2000 }));
+    let (keys, rounds) = (50u64, if cfg!(debug_assertions) { 200 } else { 2000 });
     let memtable = Arc::new(Memtable::new());
     let published = AtomicU64::new(0);
-    let last = keys * versions;
+    let last = keys * rounds;
     let seeds = [random.next(), random.next()];
     thread::scope(|scope| {
         scope.spawn(|| {

@@ -38,11 +38,6 @@ impl Random {
     }
 }
 
-/// How many of `count` rounds a test does: Miri is some hundred times slower than the processor.
-pub(super) const fn rounds(count: u64) -> u64 {
-    if cfg!(miri) { count.div_ceil(50) } else { count }
-}
-
 /// Ways to make keys from numbers, each hard for some part of the index.
 pub(super) const KEY_SHAPES: [fn(u64) -> Vec<u8>; 7] = [
     // Scattered: every head differs.
@@ -109,7 +104,7 @@ fn assert_stands_on(iterator: &MemtableIterator, expected: Option<ModelEntry<'_>
 fn both_directions_give_the_entries_of_the_model() {
     let mut random = Random::from_environment();
     for shape in KEY_SHAPES {
-        let (memtable, model) = fill(&mut random, shape, rounds(3000), rounds(10_000));
+        let (memtable, model) = fill(&mut random, shape, 3000, 10_000);
         let mut iterator = memtable.iter();
 
         iterator.seek_to_first().unwrap();
@@ -125,7 +120,7 @@ fn both_directions_give_the_entries_of_the_model() {
             iterator.prev().unwrap();
         }
         assert_stands_on(&iterator, None);
-        assert_eq!(memtable.entries(), rounds(10_000));
+        assert_eq!(memtable.entries(), 10_000);
     }
 }
 
@@ -133,10 +128,10 @@ fn both_directions_give_the_entries_of_the_model() {
 fn a_get_finds_the_newest_version_that_the_snapshot_sees() {
     let mut random = Random::from_environment();
     for shape in KEY_SHAPES {
-        let (memtable, model) = fill(&mut random, shape, rounds(1000), rounds(5000));
-        for _ in 0..rounds(5000) {
-            let key = shape(random.below(rounds(1100)));
-            let seqno = random.below(rounds(5100));
+        let (memtable, model) = fill(&mut random, shape, 1000, 5000);
+        for _ in 0..5000 {
+            let key = shape(random.below(1100));
+            let seqno = random.below(5100);
             let expected = model
                 .range((key.clone(), Reverse(seqno))..)
                 .next()
@@ -160,15 +155,15 @@ fn a_get_finds_the_newest_version_that_the_snapshot_sees() {
 fn every_mix_of_seeks_and_steps_follows_the_model() {
     let mut random = Random::from_environment();
     for shape in KEY_SHAPES {
-        let (memtable, model) = fill(&mut random, shape, rounds(800), rounds(3000));
+        let (memtable, model) = fill(&mut random, shape, 800, 3000);
         let mut iterator = memtable.iter();
         // The position in the model; none is off the end.
         let mut at: Option<&(Vec<u8>, Reverse<SeqNo>)> = None;
-        for _ in 0..rounds(20_000) {
+        for _ in 0..20_000 {
             let key = match (random.below(4), at) {
                 // The key at hand, so that seeks within a key happen often.
                 (0, Some((key, _))) => key.clone(),
-                _ => shape(random.below(rounds(900))),
+                _ => shape(random.below(900)),
             };
             match random.below(12) {
                 0 => {
@@ -180,7 +175,7 @@ fn every_mix_of_seeks_and_steps_follows_the_model() {
                     at = model.keys().next_back();
                 }
                 2 | 3 => {
-                    let seqno = [random.below(rounds(3100)), 0, SEQNO_MAX][random.below(3) as usize];
+                    let seqno = [random.below(3100), 0, SEQNO_MAX][random.below(3) as usize];
                     iterator.seek(&key, seqno).unwrap();
                     at = model.range((key, Reverse(seqno))..).next().map(|(key, _)| key);
                 }
@@ -207,10 +202,10 @@ fn every_mix_of_seeks_and_steps_follows_the_model() {
 #[test]
 fn a_key_with_thousands_of_versions_is_read_as_any_other() {
     let mut random = Random::from_environment();
-    let (memtable, model) = fill(&mut random, KEY_SHAPES[2], 3, rounds(20_000));
+    let (memtable, model) = fill(&mut random, KEY_SHAPES[2], 3, 20_000);
     let mut iterator = memtable.iter();
-    for _ in 0..rounds(2000) {
-        let (key, seqno) = (KEY_SHAPES[2](random.below(3)), random.below(rounds(20_100)));
+    for _ in 0..2000 {
+        let (key, seqno) = (KEY_SHAPES[2](random.below(3)), random.below(20_100));
         iterator.seek(&key, seqno).unwrap();
         let mut expected = model.range((key.clone(), Reverse(seqno))..);
         assert_stands_on(&iterator, expected.next());
@@ -326,7 +321,6 @@ fn range_tombstones_are_there_as_soon_as_they_are_inserted() {
 }
 
 #[test]
-#[cfg_attr(miri, ignore = "the difference shows with many keys only")]
 fn keys_in_order_fill_the_memory_well() {
     let size_of = |shape: fn(u64) -> Vec<u8>| {
         let memtable = Memtable::new();
@@ -341,12 +335,12 @@ fn keys_in_order_fill_the_memory_well() {
 
 #[test]
 fn entries_that_are_inserted_together_are_found_as_if_one_by_one() {
-    for seed in 0..rounds(20) {
+    for seed in 0..20u64 {
         let mut random = Random(seed);
         let memtable = Arc::new(Memtable::new());
         let mut expected: BTreeMap<Vec<u8>, (SeqNo, Vec<u8>)> = BTreeMap::new();
         let mut seqno = 0;
-        for _ in 0..rounds(200) {
+        for _ in 0..200 {
             // Crowded around a few places, so that leaves are split within one call, and sometimes in order.
             let (at, in_order) = (random.below(50), random.below(4) == 0);
             let count = random.below(150);

@@ -25,7 +25,7 @@ const SIZE_MIN: usize = 1 << 10;
 const SIZE_MAX: usize = 64 << 10;
 
 /// Before so many bytes of blocks have been made, none are in large pages, of which one alone may be more than is needed.
-const BYTES_MIN: usize = if cfg!(miri) { 8 << 10 } else { 8 << 20 };
+const BYTES_MIN: usize = 8 << 20;
 
 /// One part in so many of the units may be free before a further page is taken.
 const FREE_PART: usize = 8;
