@@ -427,7 +427,6 @@ mod tests {
     }
 
     #[test]
-    #[cfg_attr(miri, ignore = "Miri takes minutes to make that many chunks")]
     fn the_last_chunk_can_be_addressed() {
         let (arena, mut bump) = Arena::new();
         for _ in 0..CHUNKS_MAX - 1 {
