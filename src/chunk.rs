@@ -35,8 +35,12 @@ const LARGE_CHUNK: Layout = match Layout::from_size_align(CHUNK_BYTES, LARGE_PAG
 /// first, which took a tenth of the time of inserts.
 static POOL: Mutex<Vec<Chunk>> = Mutex::new(Vec::new());
 
-/// How much of it is kept: half a memtable of the usual size.
-const POOLED_CHUNKS_MAX: usize = 16;
+/// How much of it is kept: half a memtable of the usual size. What is kept can't be seen to be used after its end.
+const POOLED_CHUNKS_MAX: usize = if IS_WATCHED { 0 } else { 16 };
+
+/// Whether Miri or a sanitizer watches (`scripts/sanitize.js`): they know what the allocator gives and takes back, and
+/// little or nothing of what is mapped.
+const IS_WATCHED: bool = cfg!(any(miri, sanitized));
 
 /// Memory with an address that doesn't change. What is in it at first is anything.
 pub(crate) struct Chunk {
@@ -84,7 +88,7 @@ impl Drop for Chunk {
 /// Memory for a chunk of this layout, whose size is not 0.
 fn obtain(layout: Layout) -> *mut u8 {
     #[cfg(target_os = "linux")]
-    if layout.size() >= CHUNK_BYTES {
+    if is_mapped(layout) {
         return mapped::obtain(layout).unwrap_or_else(|| handle_alloc_error(layout));
     }
     // SAFETY: the size is not zero, as every chunk has at least the unused start.
@@ -98,11 +102,17 @@ fn obtain(layout: Layout) -> *mut u8 {
 /// Frees what [`obtain`] gave for this layout.
 fn give_back(start: *mut u8, layout: Layout) {
     #[cfg(target_os = "linux")]
-    if layout.size() >= CHUNK_BYTES {
+    if is_mapped(layout) {
         return mapped::give_back(start, layout);
     }
     // SAFETY: `obtain` allocated the memory with this layout, and its one owner gives it up.
     unsafe { dealloc(start, layout) };
+}
+
+/// Whether chunks of this layout are mapped.
+#[cfg(target_os = "linux")]
+fn is_mapped(layout: Layout) -> bool {
+    layout.size() >= CHUNK_BYTES && !IS_WATCHED
 }
 
 #[cfg(target_os = "linux")]
@@ -202,7 +212,7 @@ mod tests {
     }
 
     /// The system may give an aligned mapping at once, so that the other way needs a test of its own.
-    #[cfg(target_os = "linux")]
+    #[cfg(all(target_os = "linux", not(miri), not(sanitized)))]
     #[test]
     fn what_is_cut_out_of_a_larger_mapping_is_aligned_and_whole() {
         let layout = Layout::from_size_align(3 << 20, 8 << 20).unwrap();
