@@ -104,7 +104,8 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("jsondb", &["error", "coding", "clock", "key", "effort", "config", "fs", "engine"]),
     ("series", &["error", "coding", "times", "config", "engine"]),
     ("keyspace", &["error", "coding", "config", "fs", "engine"]),
-    ("binding", &["error", "effort", "config", "fs", "engine", "jsondb", "series", "keyspace"]),
+    ("structures", &["error", "coding", "effort", "config", "fs", "engine", "jsondb"]),
+    ("binding", &["error", "effort", "config", "fs", "engine", "jsondb", "series", "keyspace", "structures"]),
 ];
 
 /// The files that may hold `unsafe`, each with the reason why it can't do without.
