@@ -128,6 +128,13 @@ impl Header {
     }
 }
 
+/// The number that stands in a header or in an expiry row; `None` where there is none.
+pub(super) fn id_in(value: &[u8]) -> Option<u64> {
+    let (tag, mut id) = value.split_first()?;
+    type_of(*tag)?;
+    take_id(&mut id)
+}
+
 /// The type and the number that stand in the expiry row at `row`; `None` where nothing but the header is left.
 pub(super) fn decode_expiry(value: &[u8], row: &[u8]) -> Result<Option<(Type, u64)>> {
     match value {
@@ -186,6 +193,8 @@ mod tests {
             assert_eq!(Header::decode(&header.encode(), 9, b"row").unwrap(), header);
             let named = (header.id > 0).then_some((header.kind, header.id));
             assert_eq!(decode_expiry(&header.encode_expiry(), b"row").unwrap(), named);
+            let id = (header.id > 0).then_some(header.id);
+            assert_eq!((id_in(&header.encode()), id_in(&header.encode_expiry())), (id, id));
         }
     }
 

@@ -2,17 +2,20 @@
 //!
 //! They are given from memory, out of blocks that a small commit of its own reserves. The log has that commit before
 //! anything that uses a number of its block, so a database that lost it lost those, too. What was not used of a block when
-//! the database was closed is left out. So nobody who makes a structure waits for another, and none of them conflict.
+//! the database was closed is left out. A repair of damaged files may have lost the row that says what is reserved, or have
+//! found an older one; so what is in use is looked at, too. So nobody who makes a structure waits for another, and none of them conflict.
 #![forbid(unsafe_code)]
 
 use parking_lot::Mutex;
 
-use super::rows::{IDS_MAX, META_KEY, damaged};
+use super::header::id_in;
+use super::rows::{IDS_MAX, META_KEY, damaged, id_of, names, rows_of_any};
 use crate::coding::{put_varint, take_varint};
 use crate::config::SyncMode;
-use crate::engine::{CommitOptions, Engine, WriteBatch};
+use crate::engine::{CommitOptions, Direction, Engine, Scan, ScanRange, WriteBatch};
 use crate::error::{Code, Error, Result};
 use crate::fs::nowait;
+use crate::jsondb::RowRange;
 
 /// So many numbers are reserved at a time.
 const BLOCK: u64 = 1 << 16;
@@ -61,13 +64,41 @@ impl Ids {
 
 fn loaded<'a>(block: &'a mut Option<Block>, engine: &Engine) -> Result<&'a mut Block> {
     if block.is_none() {
-        let next = match engine.get(META_KEY, None)? {
-            Some(meta) => decode_meta(&meta.bytes)?,
-            None => FIRST_ID,
-        };
+        let next = first_free(engine)?;
         *block = Some(Block { next, end: next });
     }
     Ok(block.as_mut().expect("it was put there just now"))
+}
+
+/// A number from which on none was given.
+fn first_free(engine: &Engine) -> Result<u64> {
+    let listed = engine.get(META_KEY, None)?.map(|meta| decode_meta(&meta.bytes)).transpose()?;
+    let mut highest = 0;
+    for range in rows_of_any() {
+        let mut rows = scan(engine, range, Direction::Reverse)?;
+        if rows.advance()? {
+            highest = highest.max(id_of(rows.key()).unwrap_or(0));
+        }
+    }
+    match listed {
+        Some(listed) if highest < listed => Ok(listed),
+        // Structures of which only the header is left have no rows that would say their number.
+        _ => Ok(highest_named(engine)?.max(highest) + 1),
+    }
+}
+
+/// The highest number that a header or an expiry row names.
+fn highest_named(engine: &Engine) -> Result<u64> {
+    let mut rows = scan(engine, names(), Direction::Forward)?;
+    let mut highest = 0;
+    while rows.advance()? {
+        highest = highest.max(id_in(rows.value()).unwrap_or(0));
+    }
+    Ok(highest)
+}
+
+fn scan(engine: &Engine, range: RowRange, direction: Direction) -> Result<Scan> {
+    engine.scan(ScanRange::between(range.start, range.end), direction, None)
 }
 
 fn reserve(block: &mut Block, engine: &Engine) -> Result<()> {
@@ -115,6 +146,9 @@ fn decode_meta(mut value: &[u8]) -> Result<u64> {
 mod tests {
     use std::sync::Arc;
 
+    use super::super::Type;
+    use super::super::header::Header;
+    use super::super::rows::{expiry_key, header_key, member_key, place_key};
     use super::*;
     use crate::config::Config;
     use crate::fs::nowait::without_waiting;
@@ -125,7 +159,7 @@ mod tests {
             .unwrap()
     }
 
-    /// Puts a row that names the number, as a structure's header does, and says whether that is durable.
+    /// Puts a row under the number, as a structure would have it, durably.
     fn used(engine: &Engine, id: u64) {
         let mut batch = WriteBatch::new();
         batch.put(&id.to_be_bytes(), b"").unwrap();
@@ -145,6 +179,28 @@ mod tests {
         assert!(engine.get(&last.to_be_bytes(), None).unwrap().is_some());
         assert_eq!(last, 3);
         assert!(Ids::default().next(&engine).unwrap() > last);
+    }
+
+    /// As after a repair, which has lost the row with what was reserved, or found an older one.
+    #[test]
+    fn a_number_that_is_in_use_is_not_given_whatever_the_row_says() {
+        let header = Header { count: 1, ..Header::empty(Type::Set, 900) };
+        let in_use = [
+            (member_key(900, b"m"), Vec::new()),
+            (place_key(900, 7), Vec::new()),
+            (header_key(3, b"k"), header.encode()),
+            (expiry_key(5, 3, b"k"), header.encode_expiry()),
+        ];
+        for (at, (row, value)) in in_use.into_iter().enumerate() {
+            let engine = Engine::open(Config::in_memory()).unwrap();
+            let mut batch = WriteBatch::new();
+            batch.put(&row, &value).unwrap();
+            if at < 2 {
+                batch.put(META_KEY, &encode_meta(5)).unwrap();
+            }
+            engine.commit(batch, CommitOptions::default()).unwrap();
+            assert_eq!(Ids::default().next(&engine).unwrap(), 901, "case {at}");
+        }
     }
 
     #[test]

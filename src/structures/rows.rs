@@ -128,6 +128,22 @@ fn of_structure(kind: u8, id: u64) -> RowRange {
     RowRange { start: with_id(kind, id, 0), end: with_id(kind, id + 1, 0) }
 }
 
+/// The rows of each kind that begins with a structure's number, all structures together.
+pub(super) fn rows_of_any() -> [RowRange; 4] {
+    [MEMBERS, ORDER, COUNTS, PLACES].map(|kind| RowRange { start: vec![kind], end: vec![kind + 1] })
+}
+
+/// The structure's number with which a row of one of these kinds begins.
+pub(super) fn id_of(row: &[u8]) -> Option<u64> {
+    let id = row.get(1..)?.first_chunk::<ID_BYTES>()?;
+    Some(id.iter().fold(0, |number, byte| number << 8 | u64::from(*byte)))
+}
+
+/// The headers and the expiry rows of all databases.
+pub(super) fn names() -> RowRange {
+    RowRange { start: vec![NAMES, HEADER], end: vec![NAMES + 1] }
+}
+
 /// The row of a field or member, and, where the name is empty, that of a long string.
 pub(super) fn member_key(id: u64, member: &[u8]) -> Vec<u8> {
     joined(with_id(MEMBERS, id, member.len()), member)

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use flowdb::config::{Config, SyncMode};
 use flowdb::error::{Code, Error, Result};
 use flowdb::fs::SimFs;
-use flowdb::jsondb::{JsonDb, Mode};
+use flowdb::jsondb::{Document, Format, JsonDb, KeyRange, Mode, StoreOptions, WatchOptions};
 use flowdb::structures::{End, Moment, SetOptions, StructureTransaction, Structures, ZAddOptions};
 
 use crate::model::{Command, Model, read_all, run};
@@ -219,6 +219,31 @@ fn concurrent_updates_conserve_sums_and_members() {
             Ok(())
         })
         .unwrap();
+}
+
+/// Documents of one database with structures: who watches them sees their changes only, and their rows say nothing of
+/// expiries.
+#[test]
+fn structures_and_documents_live_side_by_side() {
+    let structures = open();
+    let db = structures.db().clone();
+    db.create_object_store("items", StoreOptions { key_path: None, auto_increment: true }).unwrap();
+    let version = |db: &JsonDb| db.engine().get(&[0], None).unwrap().unwrap().bytes[0];
+    let before = version(&db);
+    let watch = db.watch(WatchOptions::default()).unwrap();
+
+    update(&structures, |tx| {
+        tx.set_ex(b"k", Moment::In(60_000), b"v")?;
+        tx.s_add(b"s", &[b"m"])
+    });
+    assert_eq!(watch.try_recv().unwrap(), None);
+    assert_eq!(version(&db), before);
+    let document = Document { format: Format::Raw, bytes: vec![1] };
+    db.update(&["items"], None, |tx| tx.put("items", None, document.clone())).unwrap();
+    assert!(watch.try_recv().unwrap().is_some());
+    update(&structures, StructureTransaction::flush_all);
+    let count = db.begin(&["items"], Mode::ReadOnly).unwrap().count("items", &KeyRange::all()).unwrap();
+    assert_eq!((count, structures.view(|tx| tx.db_size()).unwrap()), (1, 0));
 }
 
 #[test]
