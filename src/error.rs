@@ -45,6 +45,8 @@ pub enum Code {
     InvalidValue,
     /// An argument or option out of its documented range.
     InvalidArgument,
+    /// A key holds another kind of structure than the command works on.
+    WrongType,
     /// A value that structured clone doesn't take.
     NotCloneable,
     /// The caller aborted the operation.
@@ -79,6 +81,7 @@ impl Code {
             Self::InvalidKey => "FLOWDB_INVALID_KEY",
             Self::InvalidValue => "FLOWDB_INVALID_VALUE",
             Self::InvalidArgument => "FLOWDB_INVALID_ARGUMENT",
+            Self::WrongType => "FLOWDB_WRONG_TYPE",
             Self::NotCloneable => "FLOWDB_NOT_CLONEABLE",
             Self::Aborted => "FLOWDB_ABORTED",
             Self::Busy => "FLOWDB_BUSY",

@@ -2,7 +2,7 @@
 //!
 //! From the ground up: [`fs`] is the file-system contract; `wal`, `memtable`, `sstable` and `version` are one
 //! on-disk or in-memory thing each; [`engine`] joins them into an ordered, transactional key-value store;
-//! [`jsondb`] keeps documents and their indexes in it, [`series`] records in time, [`keyspace`] bytes under bytes; `binding` (feature `node`) carries both into Node.js.
+//! [`jsondb`] keeps documents and their indexes in it, [`series`] records in time, [`keyspace`] bytes under bytes, [`structures`] those of Redis; `binding` (feature `node`) carries both into Node.js.
 // Tests may unwrap, also those in tests/, which is why this is not in Cargo.toml with the other lints.
 #![warn(clippy::unwrap_used)]
 
@@ -27,6 +27,7 @@ pub(crate) mod range_tombstone;
 pub mod series;
 pub(crate) mod shared_bytes;
 pub(crate) mod sstable;
+pub mod structures;
 pub(crate) mod sync;
 pub(crate) mod times;
 pub(crate) mod value_file;

@@ -126,6 +126,7 @@ const ARROWS: &[(&str, &[&str])] = &[
             "series",
         ],
     ),
+    ("structures", &["sync", "error", "coding", "effort", "config", "fs", "engine", "jsondb"]),
     ("binding", &["sync", "error", "effort", "config", "fs", "engine", "jsondb", "series", "keyspace"]),
     (
         "fuzzing",

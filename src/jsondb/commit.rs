@@ -26,7 +26,12 @@ struct Claim {
     rows: Vec<RowKey>,
     ranges: Vec<RowRange>,
     sets_expiry: bool,
+    /// How a clash is told.
+    words: Words,
 }
+
+/// A clash in the words of the layer whose rows they are.
+pub(crate) type Words = fn(&Clash, &[Involved]) -> Error;
 
 /// Commits what was written in `view`.
 ///
@@ -34,14 +39,32 @@ struct Claim {
 ///
 /// As for [`commit_views`].
 pub(crate) fn commit_view(view: View, stores: Vec<Involved>, sync: Option<SyncMode>) -> Result<Option<u64>> {
-    let Some(prepared) = Prepared::new(view, stores, sync)? else { return Ok(None) };
+    match Prepared::new(view, stores, sync, conflict)? {
+        Some(prepared) => commit_prepared(prepared).map(Some),
+        None => Ok(None),
+    }
+}
+
+/// Commits what was written in `view`, rows of another layer that are no documents. A clash is told in its `words`.
+///
+/// # Errors
+///
+/// As for [`commit_views`].
+pub(crate) fn commit_rows(view: View, sync: Option<SyncMode>, words: Words) -> Result<Option<u64>> {
+    match Prepared::new(view, Vec::new(), sync, words)? {
+        Some(prepared) => commit_prepared(prepared).map(Some),
+        None => Ok(None),
+    }
+}
+
+fn commit_prepared(prepared: Prepared) -> Result<u64> {
     let Prepared { base, batch, options, sets_expiry, ticket } = prepared;
     let seqno = base.database.engine.commit(batch, options)?;
     ticket.settle(&base.database.engine, &base.snapshot);
     if sets_expiry {
         base.database.purger.start(&base.database);
     }
-    Ok(Some(seqno))
+    Ok(seqno)
 }
 
 /// As [`commit_view`] where that waits for nobody; says whether it was done.
@@ -50,7 +73,19 @@ pub(crate) fn commit_view(view: View, stores: Vec<Involved>, sync: Option<SyncMo
 ///
 /// As for [`commit_views`].
 pub(crate) fn try_commit_view(view: View, stores: Vec<Involved>, sync: Option<SyncMode>) -> Result<bool> {
-    let Some(prepared) = Prepared::new(view, stores, sync)? else { return Ok(true) };
+    Prepared::new(view, stores, sync, conflict)?.map_or(Ok(true), try_commit_prepared)
+}
+
+/// As [`commit_rows`] where that waits for nobody; says whether it was done.
+///
+/// # Errors
+///
+/// As for [`commit_views`].
+pub(crate) fn try_commit_rows(view: View, sync: Option<SyncMode>, words: Words) -> Result<bool> {
+    Prepared::new(view, Vec::new(), sync, words)?.map_or(Ok(true), try_commit_prepared)
+}
+
+fn try_commit_prepared(prepared: Prepared) -> Result<bool> {
     let Prepared { base, batch, options, sets_expiry, ticket } = prepared;
     let Some(committed) = base.database.engine.try_commit(batch, options) else { return Ok(false) };
     committed?;
@@ -73,7 +108,7 @@ pub(crate) fn commit_views(
     sync: Option<SyncMode>,
 ) -> Vec<Result<Option<u64>>> {
     let prepared: Vec<Result<Option<Prepared>>> =
-        views.into_iter().map(|(view, stores)| Prepared::new(view, stores, sync)).collect();
+        views.into_iter().map(|(view, stores)| Prepared::new(view, stores, sync, conflict)).collect();
     // The bases live on until the commits are done: what was written since their snapshots must stay listed.
     let (mut bases, mut tickets) = (Vec::new(), Vec::new());
     let (mut requests, mut results) = (Vec::new(), Vec::new());
@@ -123,15 +158,17 @@ struct Prepared {
 
 impl Prepared {
     /// `None` for a view in which nothing was written: it saw one state of the database, whatever has happened since.
-    fn new(view: View, stores: Vec<Involved>, sync: Option<SyncMode>) -> Result<Option<Self>> {
+    fn new(view: View, stores: Vec<Involved>, sync: Option<SyncMode>, words: Words) -> Result<Option<Self>> {
         let View { base, overlay, reads } = view;
         if overlay.is_empty() {
             return Ok(None);
         }
         let batch = overlay.to_batch()?;
-        let sets_expiry = overlay.sets_expiry();
+        // Only documents have their expiries listed and purged here.
+        let sets_expiry = overlay.sets_expiry() && !stores.is_empty();
         let (rows, ranges) = overlay.into_written();
-        let claim = Claim { snapshot: base.snapshot.seqno(), stores, reads, rows, ranges, sets_expiry };
+        let snapshot = base.snapshot.seqno();
+        let claim = Claim { snapshot, stores, reads, rows, ranges, sets_expiry, words };
         let (ledger, feed) = (Arc::clone(&base.database.ledger), Arc::clone(&base.database.feed));
         let ticket = feed.ticket();
         let number = ticket.number();
@@ -189,7 +226,8 @@ pub(crate) fn commit_with_schema(
     }
     let sets_expiry = overlay.sets_expiry();
     let (rows, ranges) = overlay.into_written();
-    let claim = Claim { snapshot: base.snapshot.seqno(), stores, reads, rows, ranges, sets_expiry };
+    let (snapshot, words) = (base.snapshot.seqno(), conflict as Words);
+    let claim = Claim { snapshot, stores, reads, rows, ranges, sets_expiry, words };
     let (created, next_id, next) = (change.created.clone(), change.next_id, Arc::new(change.next));
     let (ledger, engine) = (Arc::clone(&base.database.ledger), base.database.engine.clone());
     let (feed, deleted) = (Arc::clone(&base.database.feed), change.deleted);
@@ -243,7 +281,7 @@ fn admit(ledger: &mut Ledger, claim: Claim, batch: &mut WriteBatch, seqno: u64) 
 
 fn admit_writes(ledger: &mut Ledger, mut claim: Claim, batch: &mut WriteBatch, seqno: u64) -> Result<()> {
     if let Err(clash) = ledger.writes.check(&mut claim.reads, claim.snapshot) {
-        return Err(conflict(&clash, &claim.stores));
+        return Err((claim.words)(&clash, &claim.stores));
     }
     for Involved { store, change, gaps, .. } in claim.stores.iter().filter(|involved| involved.written) {
         ledger.update_state(seqno, store, *change, batch)?;

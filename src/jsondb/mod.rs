@@ -68,6 +68,14 @@ pub(crate) use feed::Taken;
 #[cfg(feature = "node")]
 pub(crate) use key::{number_of, plain_ascii_of};
 
+// What a layer beside this one keeps rows of its own with.
+pub(crate) use commit::{commit_rows, try_commit_rows};
+pub(crate) use conflict::{Clash, successor};
+pub(crate) use overlay::Value;
+pub(crate) use rows::RowRange;
+pub(crate) use scope::Involved;
+pub(crate) use view::View;
+
 pub use atomic::{Check, Made, Settled, Step};
 pub use batch::BatchWrite;
 pub use conflict::{COMMITTED_BYTES_MAX, COMMITTED_WRITES_MAX, READS_BYTES_MAX};
@@ -405,6 +413,27 @@ impl JsonDb {
         &self.handle.database.engine
     }
 
+    /// A view for rows of another layer, in which it reads, and writes where the mode is that.
+    ///
+    /// # Errors
+    ///
+    /// `ReadOnly` for a view that is to write in a database that was opened read-only, `Closed`.
+    pub(crate) fn begin_rows(&self, mode: Mode) -> Result<View> {
+        let database = self.database()?;
+        if mode == Mode::ReadWrite && database.engine.is_read_only() {
+            let message = "the database was opened read-only: open it without that to write";
+            return Err(Error::new(Code::ReadOnly, message));
+        }
+        Ok(View::begin(database, mode == Mode::ReadWrite).0)
+    }
+
+    /// # Errors
+    ///
+    /// `Closed` once this handle has been closed.
+    pub(crate) fn check_open(&self) -> Result<()> {
+        self.handle.check_open()
+    }
+
     fn database(&self) -> Result<&Arc<Database>> {
         self.handle.check_open()?;
         Ok(&self.handle.database)
@@ -426,7 +455,7 @@ fn steady(config: Config) -> Config {
 
 /// How long to wait after the failure of `attempt`: a random part of a time that doubles with each, so that those who
 /// conflicted don't meet again.
-fn backoff(attempt: u32) -> Duration {
+pub(crate) fn backoff(attempt: u32) -> Duration {
     let longest = Duration::from_micros(50 << attempt.min(10)).min(BACKOFF_MAX);
     // The hasher's keys are random; that is all that is wanted of it.
     let random = RandomState::new().hash_one(attempt) as u32;

@@ -2,7 +2,7 @@
 //! them.
 //!
 //! These are parking_lot's, std's, arc-swap's and crossbeam's, under one name and nothing more. Only where the crate is
-//! built with `--cfg schedules` they are a model of them ([`model`]), which runs one thread at a time and chooses before
+//! built with `--cfg schedules` they are a model of them (`model`), which runs one thread at a time and chooses before
 //! each step which one. Tests can then look at many thousands of orders of the steps, and at each of them again.
 #![forbid(unsafe_code)]
 
