@@ -355,6 +355,35 @@ fn what_an_opening_has_left_out_of_a_log_stays_out_although_the_next_log_has_los
     }
 }
 
+/// A table that was compacted away and is still being read has no seqnos any more, nor has the one that came in its place.
+#[test]
+fn of_two_values_without_a_seqno_a_repair_without_a_manifest_takes_the_one_that_was_written_later() {
+    let config = config(Compression::None);
+    let disk = SimFs::new();
+    let engine = Engine::open_on(config.clone(), Arc::new(disk.clone())).unwrap();
+    let put_down = |value: &[u8]| {
+        let mut batch = WriteBatch::new();
+        (0..50).for_each(|key| batch.put(format!("key {key:03}").as_bytes(), value).unwrap());
+        engine.commit(batch, CommitOptions::default()).unwrap();
+        engine.flush().unwrap();
+        engine.compact_all().unwrap();
+    };
+    put_down(b"earlier");
+    let mut reading = engine.scan(ScanRange::all(), Direction::Forward, None).unwrap();
+    assert!(reading.advance().unwrap());
+    put_down(b"later");
+    let left = disk.after_crash(CrashOutcome::ProcessOnly);
+    assert!(names(&left, "/db", ".tbl").len() > 1, "the table that is read is still there");
+    drop(reading);
+    for ending in ["MANIFEST", "CURRENT"] {
+        names(&left, "/db", ending).iter().for_each(|path| left.remove(path).unwrap());
+    }
+
+    let (report, after, _) = repaired(&config, &left, "the manifest");
+
+    assert!(after.len() == 50 && after.values().all(|value| value == b"later"), "{report:?} {after:?}");
+}
+
 /// Flips a bit of what stands in a log where `text` does.
 fn flip(disk: &SimFs, text: &[u8]) {
     for path in names(disk, "/db", ".wal") {

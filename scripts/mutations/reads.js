@@ -77,6 +77,6 @@ module.exports = [
     file: 'src/version/mod.rs',
     from: 'std::cmp::Reverse((table.meta().seqno_max, table.meta().number))',
     to: 'std::cmp::Reverse(table.meta().number)',
-    tests: [suite('engine_crash', 'compactions::a_crash_in_a_merge_within_level_0_loses_nothing'), MODEL]
+    tests: [unit('version', 'level_0_is_read_from_the_newest_seqno_down_whatever_the_numbers_are')]
   }
 ]

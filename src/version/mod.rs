@@ -223,6 +223,27 @@ impl KeySpan {
 mod tests {
     use super::*;
 
+    /// A merge within level 0 takes a later number than a table that is flushed meanwhile, and holds what is older.
+    #[test]
+    fn level_0_is_read_from_the_newest_seqno_down_whatever_the_numbers_are() {
+        let fs = Arc::new(crate::fs::SimFs::in_memory());
+        let cache = Arc::new(crate::sstable::BlockCache::new(0));
+        let source = Arc::new(TableSource { fs, dir: "/db".into(), cache });
+        let table = |number: u64, seqno_max: u64| TableMeta {
+            number,
+            seqno_max,
+            values: Vec::new(),
+            ..edit::tests::table(3)
+        };
+        let added = [(9, 10), (7, 30), (8, 20)].map(|(number, seqno)| (0, table(number, seqno))).to_vec();
+        let edit = VersionEdit { added, ..VersionEdit::default() };
+
+        let version = Version::default().apply(&edit, &source).unwrap();
+
+        let numbers: Vec<u64> = version.levels[0].iter().map(|table| table.meta().number).collect();
+        assert_eq!(numbers, [7, 8, 9]);
+    }
+
     #[test]
     fn spans_that_touch_overlap_where_both_hold_the_key() {
         let span = |smallest: &str, largest: &str, largest_is_exclusive| KeySpan {

@@ -92,6 +92,9 @@ fn live_bytes_are_the_sum_over_the_tables_and_a_file_without_any_leaves() {
     };
     assert_eq!(live(&before), [(50, 600), (51, 40)]);
 
+    let one = VersionEdit { removed: vec![(2, 2)], ..VersionEdit::default() };
+    assert_eq!(live(&before.apply(&one, &source()).unwrap()), [(50, 300), (51, 40)]);
+
     // One table moves a level down, the other goes.
     let moved = VersionEdit {
         removed: vec![(2, 2), (0, 1)],
