@@ -135,10 +135,7 @@ module.exports = [
     file: 'src/jsondb/query/walk.rs',
     from: 'passed.end = successor(last)',
     to: 'passed.end = last.to_vec()',
-    tests: [
-      suite('jsondb', 'queries::what_a_query_reads_conflicts_with_what_others_write_there_and_only_there'),
-      suite('jsondb', 'histories::no_history_has_an_anomaly_at_serializable_isolation')
-    ]
+    tests: [unit('jsondb::query::walk', 'what_a_walk_has_been_through_has_its_last_row_and_nothing_behind_it')]
   },
   {
     name: 'a document is counted in the millisecond in which it expires',

@@ -299,3 +299,22 @@ fn passed(range: &RowRange, direction: Direction, last: Option<&[u8]>) -> RowRan
 fn bytes_of(batch: &[Entry]) -> usize {
     batch.iter().map(|entry| entry.stored.as_ref().map_or(0, |stored| stored.document.bytes.len())).sum()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_walk_has_been_through_has_its_last_row_and_nothing_behind_it() {
+        let range = RowRange { start: b"b".to_vec(), end: b"y".to_vec() };
+        let forward = passed(&range, Direction::Forward, Some(b"m"));
+        let reverse = passed(&range, Direction::Reverse, Some(b"m"));
+
+        let held = |range: &RowRange| {
+            [&b"a"[..], b"b", b"l", b"m", b"m0", b"x", b"y"].map(|key| range.contains(key))
+        };
+        assert_eq!(held(&forward), [false, true, true, true, false, false, false]);
+        assert_eq!(held(&reverse), [false, false, false, true, true, true, false]);
+        assert_eq!(held(&passed(&range, Direction::Forward, None)), held(&range));
+    }
+}
