@@ -21,8 +21,9 @@ pub const BATCH: u64 = 6;
 /// What a range of deletions covers.
 pub const RANGE: u64 = 6;
 
-/// A block of a table has 256 bytes, and an entry 20 at least.
-pub const ENTRIES_OF_A_BLOCK: usize = 14;
+/// A block of a table has 256 bytes, and an entry six at least: that of a deletion whose key ends with another byte than the
+/// key before it.
+pub const ENTRIES_OF_A_BLOCK: usize = 256 / 6;
 
 pub struct Made {
     pub config: Config,
