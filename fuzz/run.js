@@ -13,6 +13,7 @@ const { spawnSync } = require('node:child_process')
 const { mkdirSync, readdirSync } = require('node:fs')
 const { join } = require('node:path')
 const { parseArgs } = require('node:util')
+const { Failure, main } = require('../scripts/steps')
 
 const ROOT = join(__dirname, '..')
 
@@ -67,12 +68,27 @@ function run (target) {
   return result
 }
 
-const unknown = positionals.filter((name) => !TARGETS.includes(name))
-if (unknown.length > 0) throw new Error(`no such target: ${unknown}. There are ${TARGETS.join(', ')}`)
-const results = (positionals.length > 0 ? positionals : TARGETS).map((target) => {
-  const result = run(target)
-  console.log(JSON.stringify(result))
-  return result
-})
-console.table(results)
-process.exitCode = results.some(({ findings }) => findings > 0) ? 1 : 0
+/** Builds all targets, so that what can't be built is no finding of one of them. */
+function build () {
+  const { status, text } = fuzz(['build'])
+  if (status === 0) return
+  if (/no such command|toolchain .* is not installed/.test(text)) {
+    throw new Failure('This needs a nightly toolchain and cargo-fuzz: `rustup toolchain install nightly` and `cargo install cargo-fuzz`.')
+  }
+  throw new Failure(`The targets can't be built:\n${text.slice(-4000)}`)
+}
+
+function runAll () {
+  const unknown = positionals.filter((name) => !TARGETS.includes(name))
+  if (unknown.length > 0) throw new Failure(`no such target: ${unknown}. There are ${TARGETS.join(', ')}`)
+  build()
+  const results = (positionals.length > 0 ? positionals : TARGETS).map((target) => {
+    const result = run(target)
+    console.log(JSON.stringify(result))
+    return result
+  })
+  console.table(results)
+  process.exitCode = results.some(({ findings }) => findings > 0) ? 1 : 0
+}
+
+main(runAll)
