@@ -355,6 +355,30 @@ fn what_an_opening_has_left_out_of_a_log_stays_out_although_the_next_log_has_los
     }
 }
 
+/// `lost` outlives a database that is destroyed, and the numbers of files begin anew with the next one.
+#[test]
+fn what_a_repair_keeps_in_lost_stays_beside_a_file_of_the_same_name_and_is_kept_once() {
+    let config = config(Compression::None);
+    let disk = make(&config, &mut Random::new(7), 40, true).disk;
+    let table = names(&disk, "/db", ".tbl").remove(0);
+    let name = table.file_name().unwrap().to_str().unwrap().to_owned();
+    let mut damaged = disk.read_file(&table).unwrap();
+    damaged[20] ^= 1;
+    disk.write_file(&table, &damaged);
+    disk.create_dir_all(Path::new("/db/lost")).unwrap();
+    disk.write_file(format!("/db/lost/{name}"), b"of another database");
+
+    let (report, _, after) = repaired(&config, &disk, "a name that is taken");
+
+    assert_eq!(report.files_moved, [name.as_str()]);
+    assert_eq!(after.read_file(format!("/db/lost/{name}")).unwrap(), b"of another database");
+    assert_eq!(after.read_file(format!("/db/lost/{name}.1")).as_ref(), Some(&damaged));
+    // As where a repair was cut short behind this.
+    disk.write_file(format!("/db/lost/{name}.1"), &damaged);
+    let (_, _, again) = repaired(&config, &disk, "a file that is kept already");
+    assert_eq!(names(&again, "/db/lost", &name).len(), 2);
+}
+
 /// A table that was compacted away and is still being read has no seqnos any more, nor has the one that came in its place.
 #[test]
 fn of_two_values_without_a_seqno_a_repair_without_a_manifest_takes_the_one_that_was_written_later() {

@@ -252,6 +252,17 @@ mod tests {
         frame
     }
 
+    /// Or looking for blocks in a large damaged file would have no bound.
+    #[test]
+    fn lengths_that_can_be_none_are_counted_too_when_the_end_of_a_frame_is_looked_for() {
+        let mut steps = 0;
+        let bytes = vec![0xff; 100 * LENGTHS_OF_A_STEP + TRAILER_BYTES];
+
+        assert_eq!(find_end(1, 0, &bytes, &mut steps), None);
+
+        assert_eq!(steps, 100);
+    }
+
     #[test]
     fn a_payload_comes_back_as_it_went_in() {
         let text = b"the same words, the same words, the same words, the same words".repeat(10);

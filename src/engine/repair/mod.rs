@@ -82,7 +82,8 @@ pub struct RepairReport {
     pub log_records_saved: u64,
     /// Bytes of logs that could not be read as anything; the torn end that a crash leaves is counted too.
     pub log_bytes_lost: u64,
-    /// The names of the files that were moved to the directory `lost`.
+    /// The names of the files that were moved to the directory `lost`. Where another file has the name there, a number is
+    /// put behind it: `000005.tbl.1`.
     pub files_moved: Vec<String>,
 }
 
